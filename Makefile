@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make demo` and `make test` set up what they use.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# One worker a core: the control plane that the tests share takes its part as well.
+PYTEST_WORKERS ?= auto
+
+.PHONY: help
+help: ## Print the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(STAMP): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=… to one")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## Make the virtual environment from the hash-locked requirements
+
+.PHONY: cluster
+cluster: $(STAMP) ## Build the embedded control plane (cached)
+	$(BIN)/python -m devcluster build
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.crds --check
+
+.PHONY: test
+test: lint cluster ## All checks and tests; the last lines are pytest's
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+.PHONY: crds
+crds: $(STAMP) ## Generate crds/ and the field tables of docs/api/ from the models
+	$(BIN)/python -m tools.crds
+
+.PHONY: lock
+lock: $(STAMP) ## Resolve pyproject.toml anew into the hash-locked requirements
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove what was made here, but for the control plane's cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,32 @@
+"""Starts one component so that it dies with its supervisor, however that ends.
+
+Run as a script: `launch.py SUPERVISOR_PID PROGRAM ARGUMENT…`. A script between the two instead of
+subprocess's preexec_fn, which is not safe in a process with threads; the death signal outlives exec.
+Uses nothing but the standard library and starts with `python -I -S`, because it runs once a component.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Ask the kernel for SIGKILL at the parent's death, then become the program."""
+    supervisor = int(sys.argv[1])
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
+    # The supervisor may have died before the prctl; then nobody would send the signal.
+    if os.getppid() != supervisor:
+        sys.exit("the supervisor is gone")
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming the program is the point
+
+
+if __name__ == "__main__":
+    main()

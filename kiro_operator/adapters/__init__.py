@@ -1,0 +1,1 @@
+"""The only I/O there is: one package for each outside system."""

@@ -1,0 +1,93 @@
+"""The writes that change a workload, each under a fence.
+
+A fence is the object's UID and resource version as they were when the action was decided: the API
+server refuses the write when anything has changed since. Resource versions churn while things
+fail, so a refusal is looked into: whoever finds the very same generation, without a trace of the
+action, may try again at the new version.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.core import objects
+
+PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
+    "Deployment": ("deployments", objects.Deployment),
+    "StatefulSet": ("statefulsets", objects.StatefulSet),
+    "DaemonSet": ("daemonsets", objects.DaemonSet),
+}
+RESTARTED_BY = "kiro.dev/restarted-by"
+
+
+class Actuator:
+    """Evicts, restarts and scales."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def pod(self, namespace: str, name: str) -> objects.Pod | None:
+        """The pod as it is now; None when it is gone."""
+        try:
+            body = await self._client.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        except ports.NotFound:
+            return None
+        return msgspec.json.decode(body, type=objects.Pod)
+
+    async def workload(self, namespace: str, kind: str, name: str) -> objects.Workload | None:
+        """The workload as it is now; None when it is gone."""
+        plural, projection = PLURALS[kind]
+        try:
+            body = await self._client.get(f"/apis/apps/v1/namespaces/{namespace}/{plural}/{name}")
+        except ports.NotFound:
+            return None
+        return msgspec.json.decode(body, type=projection)
+
+    async def evict(self, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        """Evict this very pod in this very state; PodDisruptionBudgets are the API server's to respect.
+
+        Raises:
+            ports.Conflict: it is another pod, or it has changed.
+            ports.TooManyRequests: a PodDisruptionBudget refuses.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        await self._client.create(
+            f"/api/v1/namespaces/{namespace}/pods/{name}/eviction",
+            {
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": name, "namespace": namespace},
+                "deleteOptions": {"preconditions": preconditions},
+            },
+        )
+
+    async def restart(
+        self, namespace: str, kind: str, name: str, *, uid: str, resource_version: str, intent: str
+    ) -> None:
+        """Roll a workload out anew by an annotation on its pod template that names the remediation.
+
+        Raises:
+            ports.Conflict: it is another object, or it has changed.
+        """
+        await self._client.merge_patch(
+            f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind][0]}/{name}",
+            {
+                "metadata": {"uid": uid, "resourceVersion": resource_version},
+                "spec": {"template": {"metadata": {"annotations": {RESTARTED_BY: intent}}}},
+            },
+        )
+
+    async def scale(
+        self, namespace: str, kind: str, name: str, *, uid: str, resource_version: str, replicas: int
+    ) -> None:
+        """Set the replicas of a workload through its scale subresource.
+
+        Raises:
+            ports.Conflict: it is another object, or it has changed.
+        """
+        await self._client.merge_patch(
+            f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind][0]}/{name}/scale",
+            {"metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"replicas": replicas}},
+        )

@@ -1,0 +1,179 @@
+"""A thin client of the Kubernetes API: bytes in, bytes out, typed errors.
+
+Decoding is the caller's: each wants its own projection. Nothing is retried here, because only the
+caller knows whether a write may be repeated.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from kiro_operator import __version__, ports
+from kiro_operator.adapters.kubernetes.credentials import Credentials
+
+FIELD_MANAGER = "kiro-operator"
+MERGE_PATCH = "application/merge-patch+json"
+REQUEST_TIMEOUT = 10.0
+"""Seconds a request may take."""
+
+_BY_STATUS: Mapping[int, type[ports.ApiError]] = {
+    401: ports.Forbidden,
+    403: ports.Forbidden,
+    404: ports.NotFound,
+    410: ports.Gone,
+    422: ports.Invalid,
+    429: ports.TooManyRequests,
+}
+
+
+class _Details(Struct):
+    retry_after: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+
+
+class _Status(Struct):
+    """metav1.Status, as the server sends it with an error."""
+
+    reason: str = ""
+    message: str = ""
+    details: _Details | None = None
+
+
+class Client:
+    """Requests to one API server over a bounded pool of connections."""
+
+    def __init__(self, credentials: Credentials, *, connections: int = 16) -> None:
+        self._credentials = credentials
+        context: ssl.SSLContext | bool = credentials.ssl_context() or True
+        headers = {"User-Agent": f"kiro-operator/{__version__}", "Accept-Encoding": "identity"}
+        self._requests = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=30),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._streams = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=64 * 1024,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._requests.close()
+        await self._streams.close()
+
+    async def get(self, path: str, **params: str) -> bytes:
+        """Read an object or a list."""
+        return await self._request("GET", path, params=params)
+
+    async def get_text(self, path: str, **params: str) -> bytes:
+        """Read what is not JSON, such as a log."""
+        return await self._request("GET", path, params=params, accept="*/*")
+
+    async def get_metadata(self, path: str, **params: str) -> bytes:
+        """List metadata only: names and managers, never contents."""
+        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        return await self._request("GET", path, params=params, accept=accept)
+
+    async def create(self, path: str, body: Any) -> bytes:
+        """Create an object, or post to a subresource."""
+        return await self._request("POST", path, body=body, params=_manager())
+
+    async def merge_patch(self, path: str, body: Any) -> bytes:
+        """Merge ``body`` into an object; with metadata.resourceVersion in it, a compare-and-swap."""
+        return await self._request("PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager())
+
+    async def put(self, path: str, body: Any) -> bytes:
+        """Replace an object; with metadata.resourceVersion in it, a compare-and-swap."""
+        return await self._request("PUT", path, body=body, params=_manager())
+
+    async def delete(self, path: str, body: Any = None) -> bytes:
+        """Delete an object; ``body`` is DeleteOptions, with preconditions."""
+        return await self._request("DELETE", path, body=body)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, read_timeout: float, **params: str
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a watch; silence for ``read_timeout`` seconds ends it as Unreachable."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT, sock_read=read_timeout)
+        try:
+            async with self._streams.get(
+                self._credentials.server + path,
+                params={**params, "watch": "1", "allowWatchBookmarks": "true"},
+                headers=self._headers("application/json"),
+                timeout=limits,
+            ) as response:
+                if response.status >= 400:
+                    raise _error(response.status, response.headers, await response.read())
+                yield response.content
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise ports.Unreachable(_words(error)) from error
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        headers = self._headers(accept)
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            headers["Content-Type"] = content_type
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                async with self._requests.request(
+                    method,
+                    self._credentials.server + path,
+                    params=params,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as response:
+                    content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise ports.Unreachable(_words(error)) from error
+        if response.status >= 300:
+            raise _error(response.status, response.headers, content)
+        return content
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept}
+        if token := self._credentials.token():
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+
+def _manager() -> dict[str, str]:
+    return {"fieldManager": FIELD_MANAGER}
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception:
+    try:
+        told = msgspec.json.decode(content, type=_Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Status(message=content[:200].decode("utf-8", "replace"))
+    retry_after = told.details.retry_after if told.details else None
+    if retry_after is None and headers.get("Retry-After", "").isdigit():
+        retry_after = float(headers["Retry-After"])
+    if status >= 500:
+        return ports.Unreachable(f"{status} {told.message or 'server error'}")
+    kind = _BY_STATUS.get(status, ports.ApiError)
+    if status == 409:
+        kind = ports.AlreadyExists if told.reason == "AlreadyExists" else ports.Conflict
+    return kind(status, told.reason, told.message, retry_after)

@@ -1,0 +1,1 @@
+"""The custom resources of group kiro.dev."""

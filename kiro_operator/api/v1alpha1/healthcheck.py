@@ -1,0 +1,212 @@
+"""KiroHealthCheck: which checks run in this namespace, how often, and what they found."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.conditions import Condition
+from kiro_operator.api.v1alpha1.types import ApiModel, Between, LabelSelector, LocalReference, rules
+
+Message = Annotated[str, Field(max_length=1024)]
+Word = Annotated[str, Field(max_length=128)]
+Name = Annotated[str, Field(max_length=253)]
+
+
+class ActionName(StrEnum):
+    """What the operator can do, each granted by its own entry in a KiroSafetyPolicy."""
+
+    RESTART = "Restart"
+    SCALE = "Scale"
+
+
+class CheckSettings(ApiModel):
+    """Settings of one check; what is left out keeps the check's own default."""
+
+    id: Annotated[str, Field(min_length=1, max_length=63)] = Field(
+        description="Id of the check, such as pods-ready. docs/checks/ lists them."
+    )
+    enabled: bool = Field(default=True, description="False skips this check.")
+    interval: Annotated[timedelta, Between("5s", "24h")] | None = Field(
+        default=None, description="How often a polled check samples; spec.interval when left out."
+    )
+    fail_after: Annotated[timedelta, Between("0s", "24h")] | None = Field(
+        default=None, description="How long a watched fault must last before the check fails."
+    )
+    recover_after: Annotated[timedelta, Between("0s", "24h")] | None = Field(
+        default=None, description="How long a watched check must be well before it passes again."
+    )
+    failure_threshold: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="Samples in a row that must fail before a polled check fails."
+    )
+    success_threshold: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="Samples in a row that must pass before a polled check passes again."
+    )
+    parameters: dict[str, Any] = Field(
+        default={},
+        description=(
+            "Thresholds of this check by name. One that the check does not know makes the "
+            "KiroHealthCheck Stalled, with the names it does know."
+        ),
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True, "maxProperties": 32},
+    )
+
+
+class LadderStep(ApiModel):
+    """One step of the remediation ladder."""
+
+    action: ActionName = Field(description="What to try.")
+    timeout: Annotated[timedelta, Between("10s", "24h")] = Field(
+        default=timedelta(minutes=5),
+        description="How long the action has to show sustained health before the next step is due.",
+    )
+
+
+class Remediation(ApiModel):
+    """What may be tried when a check fails. The KiroSafetyPolicy decides whether it may."""
+
+    ladder: Annotated[list[LadderStep], Field(max_length=8)] = Field(
+        default=[LadderStep(action=ActionName.RESTART), LadderStep(action=ActionName.SCALE)],
+        description="Steps in order; the next one only when the last did not help. Empty: none.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    stabilization: Annotated[timedelta, Between("0s", "1h")] = Field(
+        default=timedelta(seconds=30),
+        description="How long the target must stay well before an action counts as a success.",
+    )
+    scale_back_after: Annotated[timedelta, Between("10s", "168h")] = Field(
+        default=timedelta(minutes=10),
+        description="How long a workload that was scaled up must stay well before it is scaled back.",
+    )
+
+
+class KiroHealthCheckSpec(ApiModel):
+    """Desired state of a KiroHealthCheck. The empty spec observes and does nothing else."""
+
+    suspend: bool = Field(default=False, description="True stops checks and actions; status stays as it is.")
+    interval: Annotated[timedelta, Between("5s", "24h")] = Field(
+        default=timedelta(minutes=1), description="How often polled checks sample."
+    )
+    selector: LabelSelector = Field(
+        default=LabelSelector(),
+        description="Pods and workloads of this namespace that are judged; empty means all of them.",
+    )
+    safety_policy_ref: LocalReference | None = Field(
+        default=None,
+        description="The KiroSafetyPolicy that allows actions. Without one the operator only observes.",
+    )
+    checks: Annotated[list[CheckSettings], Field(max_length=128)] = Field(
+        default=[],
+        description="Settings by check. A check that is not listed runs with its defaults.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+    )
+    remediation: Remediation = Field(default=Remediation(), description="The remediation ladder.")
+
+
+class ObjectName(ApiModel):
+    """An object of this namespace."""
+
+    kind: Word = Field(description="Kind of the object.")
+    name: Name = Field(description="Name of the object.")
+
+
+class CheckStatus(ApiModel):
+    """The verdict of one check."""
+
+    id: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Id of the check.")
+    status: Literal["Pass", "Warn", "Fail", "Unknown", "Skipped"] = Field(description="The verdict.")
+    reason: Word = Field(description="Why, as one CamelCase word.")
+    message: Message = Field(description="Why, for a person, naming the objects.")
+    since: datetime = Field(description="When the verdict last changed its status or reason.")
+    observed: Word | None = Field(default=None, description="What was measured.")
+    threshold: Word | None = Field(default=None, description="What it was held against.")
+    objects: Annotated[list[ObjectName], Field(max_length=10)] = Field(
+        default=[],
+        description="The first ten objects concerned.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    object_count: int = Field(default=0, ge=0, description="How many objects are concerned.")
+
+
+class Decision(ApiModel):
+    """What the policy says of one wanted action."""
+
+    action: ActionName = Field(description="The action wanted.")
+    target: ObjectName = Field(description="What it would act on.")
+    check: Word = Field(description="Id of the check that asks for it.")
+    decision: Literal["Allowed", "Denied", "DryRun"] = Field(description="What was decided.")
+    gate: Word = Field(description="The gate that decided.")
+    reason: Word = Field(description="Why, as one CamelCase word.")
+    message: Message = Field(description="Why, for a person.")
+    until: datetime | None = Field(default=None, description="When the decision may change by itself.")
+
+
+class RemediationSummary(ApiModel):
+    """One of the last actions; the KiroRemediation of that name tells all."""
+
+    name: Name = Field(description="Name of the KiroRemediation.")
+    action: ActionName = Field(description="What was done.")
+    method: Word = Field(description="How it was done.")
+    target: ObjectName = Field(description="What was acted on.")
+    state: Word = Field(description="State of the KiroRemediation.")
+    message: Message = Field(description="What came of it.")
+    time: datetime = Field(description="When it reached this state.")
+
+
+class KiroHealthCheckStatus(ApiModel):
+    """Observed state of a KiroHealthCheck; written on transitions only."""
+
+    observed_generation: int = Field(default=0, ge=0, description="Generation that was judged.")
+    conditions: Annotated[list[Condition], Field(max_length=32)] = Field(
+        default=[],
+        description="Conditions, by type.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    failing: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="Ids of the failing checks, for the printer column."
+    )
+    last_action: Annotated[str, Field(max_length=256)] = Field(
+        default="", description="The last action and its state, for the printer column."
+    )
+    checks: Annotated[list[CheckStatus], Field(max_length=128)] = Field(
+        default=[],
+        description="Verdicts, by check.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+    )
+    decisions: Annotated[list[Decision], Field(max_length=10)] = Field(
+        default=[],
+        description="Actions wanted now and what the policy says of each, the first ten.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    remediations: Annotated[list[RemediationSummary], Field(max_length=5)] = Field(
+        default=[],
+        description="The last five actions, newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    last_handled_reconcile_at: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Value of the annotation kiro.dev/requestedAt that was handled last."
+    )
+
+
+class KiroHealthCheck(ApiModel):
+    """Judges the Kiro platform of its own namespace by the documented checks."""
+
+    model_config = rules(
+        ("self.metadata.name.size() <= 63", "metadata.name: use 63 characters or fewer"),
+    )
+
+    KIND: ClassVar[str] = "KiroHealthCheck"
+    PLURAL: ClassVar[str] = "kirohealthchecks"
+    SHORT_NAMES: ClassVar[tuple[str, ...]] = ("khc",)
+    PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+        ("Healthy", "string", '.status.conditions[?(@.type=="Healthy")].status'),
+        ("Failing", "string", ".status.failing"),
+        ("Last action", "string", ".status.lastAction"),
+        ("Age", "date", ".metadata.creationTimestamp"),
+    )
+    SELECTABLE_FIELDS: ClassVar[tuple[str, ...]] = ()
+
+    spec: KiroHealthCheckSpec = Field(default=KiroHealthCheckSpec(), description="Desired state.")
+    status: KiroHealthCheckStatus | None = Field(default=None, description="Observed state.")

@@ -1,0 +1,206 @@
+"""The composition root: settings, adapters, engine and kopf, put together once and run."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from kiro_operator import ports
+from kiro_operator.adapters.clock import SystemClock
+from kiro_operator.adapters.http.server import ProbeServer
+from kiro_operator.adapters.kubernetes import credentials as kubernetes_credentials
+from kiro_operator.adapters.kubernetes.actuator import Actuator
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.elector import Elector
+from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.core.snapshot import Source
+from kiro_operator.reconcile.act import Act
+from kiro_operator.reconcile.loop import Loop
+from kiro_operator.reconcile.observe import Observation
+from kiro_operator.reconcile.policies import Policies
+from kiro_operator.reconcile.report import Reporter
+from kiro_operator.reconcile.target import Target
+from kiro_operator.reconcile.verify import Verify
+from kiro_operator.settings import Settings
+
+if "kubernetes" not in sys.modules:
+    # kopf imports the `kubernetes` package when it is there, only to name its types: 16 MiB for
+    # nothing. See docs/adr/0003-memory.md.
+    sys.modules["kubernetes"] = None  # type: ignore[assignment]
+    import kopf
+
+    del sys.modules["kubernetes"]
+else:
+    import kopf
+
+from kiro_operator import handlers
+
+STUCK_AFTER = 120.0
+"""Seconds without progress, with work waiting, after which the loop counts as dead."""
+
+logger = logging.getLogger(__name__)
+
+
+class Operator:
+    """All parts, wired."""
+
+    def __init__(self, settings: Settings, credentials: kubernetes_credentials.Credentials) -> None:
+        self.settings = settings
+        self.credentials = credentials
+        self.clock = SystemClock()
+        self.metrics = Metrics()
+        self.client = Client(credentials)
+        self.events = EventRecorder(self.client, self.clock, settings.identity)
+        self.elector = Elector(
+            self.client,
+            namespace=settings.own_namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+            duration=settings.lease_duration,
+            renew_deadline=settings.lease_renew_deadline,
+            retry_period=settings.lease_retry_period,
+            clock=self.clock,
+        )
+        self.watches = Watches(
+            self.client,
+            limit=settings.namespace_watches,
+            stale_after=settings.stale_after,
+            on_change=self._changed,
+            on_synced=self._synced,
+        )
+        policies = Policies(self.client, self.clock, self.metrics)
+        act = Act(
+            client=self.client,
+            actuator=Actuator(self.client),
+            elector=self.elector,
+            policies=policies,
+            store=self.watches.kinds[REMEDIATIONS].store,
+            events=self.events,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        self.loop = Loop(
+            watches=self.watches,
+            observation=Observation(
+                self.watches,
+                observers(self.client, settings),
+                self.clock,
+                self.metrics,
+                sampled=self._sampled,
+            ),
+            policies=policies,
+            act=act,
+            verify=Verify(Actuator(self.client), act),
+            reporter=Reporter(self.client, self.events, self.metrics),
+            elector=self.elector,
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+        self.probes = ProbeServer(self.metrics.registry, healthy=self.unhealthy, ready=self.unready)
+        self.kopf_running = False
+
+    def _changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
+        self.loop.changed(kind, namespace, old, new)
+
+    def _synced(self, kind: str, namespaces: frozenset[str]) -> None:
+        self.loop.synced(kind, namespaces)
+
+    def _sampled(self, target: Target) -> None:
+        self.loop.sampled(target)
+
+    def unhealthy(self) -> str:
+        """What a restart of this process could mend; empty when nothing."""
+        now = asyncio.get_running_loop().time()
+        self._measure(now)
+        if not self.kopf_running:
+            return "the watch of the custom resources has ended"
+        queue = self.loop.queue
+        if len(queue) and queue.last_progress and now - queue.last_progress > STUCK_AFTER:
+            return f"the queue has not moved for {now - queue.last_progress:.0f} s"
+        heard = self.watches.oldest_sign_of_life()
+        if heard is not None and now - heard > 2 * self.settings.stale_after:
+            return f"a watch has been silent for {now - heard:.0f} s"
+        return ""
+
+    def unready(self) -> str:
+        """Why this process is not ready; a standby is ready, its caches are warm."""
+        return "" if self.kopf_running else "starting"
+
+    def _measure(self, now: float) -> None:
+        self.metrics.leader.set(self.elector.leading)
+        self.metrics.events_dropped.set(self.events.dropped)
+        heard = self.watches.oldest_sign_of_life()
+        self.metrics.watch_age.set(0.0 if heard is None else now - heard)
+
+    async def run(self) -> int:
+        """Run until told to stop, or until the Lease is lost; returns the exit status."""
+        port = await self.probes.start(self.settings.bind_address, self.settings.port)
+        logger.info("listening", extra={"address": self.settings.bind_address, "port": port})
+        stop = asyncio.Event()
+        front = await kopf.spawn_tasks(
+            registry=handlers.registry(self.loop, self.credentials),
+            settings=handlers.operator_settings(self.settings),
+            clusterwide=True,
+            standalone=True,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self.kopf_running = True
+        doors = asyncio.create_task(kopf.run_tasks(front), name="kopf")
+        elected = asyncio.Event()
+        tasks: list[asyncio.Task[Any]] = [
+            doors,
+            asyncio.create_task(self.elector.run(elected.set), name="elector"),
+            asyncio.create_task(self.events.run(), name="events"),
+            asyncio.create_task(self._lead(elected), name="lead"),
+        ]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        self.kopf_running = False
+        status = 0 if stopping in done else 1
+        for task in done - {stopping}:
+            error = None if task.cancelled() else task.exception()
+            logger.error("%s ended", task.get_name(), exc_info=error)
+        await self._shut_down([*tasks, stopping])
+        return status
+
+    async def _lead(self, elected: asyncio.Event) -> None:
+        """Work the queue while leading."""
+        await elected.wait()
+        await self.loop.work(self.settings.workers)
+
+    async def _shut_down(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Stop working, then give the Lease back, then close."""
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await self.elector.release()
+                await self.events.drain()
+        tasks[0].cancel()
+        await asyncio.gather(tasks[0], return_exceptions=True)
+        await self.watches.stop()
+        await self.probes.stop()
+        await self.client.close()
+
+
+def observers(client: Client, settings: Settings) -> Mapping[Source, ports.Observer]:
+    """The polled sources."""
+    return {}
+
+
+async def run(settings: Settings) -> int:
+    """Build the operator and run it.
+
+    Raises:
+        kubernetes_credentials.CredentialsError: there is no way to an API server.
+    """
+    operator = Operator(settings, kubernetes_credentials.load(settings))
+    return await operator.run()

@@ -1,0 +1,1 @@
+"""The pure part: facts in, verdicts and plans out. No I/O, no clock, no framework."""

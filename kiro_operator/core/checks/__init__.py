@@ -1,0 +1,76 @@
+"""The checks: one file each, found by where it stands.
+
+``checks/<symptom>/<check_id>.py`` defines ``CHECK``; the symptom's package names the condition
+that its checks add up to. Nothing else lists them.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from kiro_operator.core.snapshot import WATCHED, Snapshot, Source
+from kiro_operator.core.verdict import Verdict
+
+
+class Parameters(BaseModel):
+    """Base of a check's thresholds, as a user writes them under ``checks[].parameters``."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """A check: what it reads and how it judges."""
+
+    title: str
+    """What it answers, in a few words."""
+    section: str
+    """Section of the support procedures that asks for it."""
+    sources: tuple[Source, ...]
+    """The first is the one without which there is no verdict."""
+    judge: Callable[[Snapshot, Any, datetime], Verdict]
+    parameters: type[Parameters] = Parameters
+    fail_after: timedelta = timedelta(0)
+    recover_after: timedelta = timedelta(0)
+    failure_threshold: int = 3
+    success_threshold: int = 2
+    only_while_failing: bool = False
+    """Sampled only while another check fails, and never more often than its interval."""
+
+    @property
+    def polled(self) -> tuple[Source, ...]:
+        """Sources that have to be sampled; empty for a check that is judged whenever facts change."""
+        return tuple(source for source in self.sources if source not in WATCHED)
+
+
+class Registered(Struct, frozen=True):
+    """A check with what its place in the tree says of it."""
+
+    id: str
+    symptom: str
+    condition: str
+    check: Check
+
+
+@cache
+def registry() -> Mapping[str, Registered]:
+    """All checks by id, in the order of their symptom and id."""
+    found: dict[str, Registered] = {}
+    for symptom in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if not symptom.ispkg:
+            continue
+        package = importlib.import_module(f"{__name__}.{symptom.name}")
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+            if module.name.startswith("_"):
+                continue
+            check = importlib.import_module(f"{package.__name__}.{module.name}").CHECK
+            check_id = module.name.replace("_", "-")
+            found[check_id] = Registered(check_id, symptom.name.replace("_", "-"), package.CONDITION, check)
+    return MappingProxyType(found)

@@ -1,0 +1,208 @@
+"""Services without a ready endpoint, and ports that cannot be connected to."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks._samples import value_of
+from kiro_operator.core.faults.kinds import NOTHING, RESTART
+from kiro_operator.core.findings import found
+from kiro_operator.core.objects import EndpointSlice, Service, Workload
+from kiro_operator.core.snapshot import Connection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+
+SERVICE_NAME = "kubernetes.io/service-name"
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class NetworkConnectivityParameters(Parameters):
+    """Thresholds of network-connectivity."""
+
+    slow_after: Annotated[timedelta, Between("0s", "30s")] = Field(
+        default=timedelta(seconds=1), description="Time to connect from which on a port is too slow."
+    )
+    timeout: Annotated[timedelta, Between("1s", "30s")] = Field(
+        default=timedelta(seconds=3), description="Time after which a connect is given up."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.slow_after > self.timeout:
+            raise ValueError(
+                "slowAfter must not be longer than timeout: a connect is given up before it is slow"
+            )
+        return self
+
+
+_ERRORS: Mapping[str, tuple[str, str]] = {
+    "refused": ("ConnectionRefused", "refuses connections though it has ready endpoints"),
+    "timeout": ("ConnectTimeout", "does not answer a connect: look at its pods and at network policies"),
+    "unresolved": ("NameUnresolved", "its name cannot be resolved: look at the cluster's DNS"),
+    "unreachable": ("Unreachable", "cannot be reached: look at network policies and the nodes' network"),
+}
+_OTHER = ("ConnectFailed", "cannot be connected to")
+_SLOW = ("ConnectSlow", "takes too long to connect: look at the load of its pods and at the network")
+_RANKS = {
+    reason: rank
+    for rank, reason in enumerate(
+        (
+            "NoReadyEndpoints",
+            "NameUnresolved",
+            "Unreachable",
+            "ConnectTimeout",
+            "ConnectFailed",
+            "ConnectionRefused",
+            "ConnectSlow",
+        )
+    )
+}
+
+
+def judge(snapshot: Snapshot, parameters: NetworkConnectivityParameters, now: datetime) -> Verdict:
+    """Judge the Services' endpoints as they are, and their ports by the last sample."""
+    services, slices = snapshot.services, snapshot.endpoint_slices
+    if isinstance(services, Unobserved):
+        return unknown(services)
+    if isinstance(slices, Unobserved):
+        return unknown(slices)
+    if not len(services):
+        return skipped("NoServices", f"No Service is selected in namespace {snapshot.namespace}.")
+    findings, judged = _of_endpoints(services, slices, snapshot, now)
+    connections = value_of(snapshot.connections)
+    if not isinstance(connections, Unobserved):
+        since = min(snapshot.connections.time if snapshot.connections is not None else now, now)
+        findings += _of_connections(connections, judged, snapshot, parameters, since)
+    if findings:
+        return found(sorted(findings, key=lambda item: (_RANKS[item.reason], item.object, item.message)))
+    if isinstance(connections, Unobserved):
+        return unknown(connections)
+    return passed("Every selected Service has a ready endpoint, and its ports can be connected to.")
+
+
+def _of_endpoints(
+    services: Iterable[Service], slices: Iterable[EndpointSlice], snapshot: Snapshot, now: datetime
+) -> tuple[list[Finding], dict[str, Service]]:
+    """What the slices tell against the Services, and the Services that have a ready endpoint, by name."""
+    by_service: dict[str, list[EndpointSlice]] = {}
+    for item in slices:
+        by_service.setdefault(item.metadata.labels.get(SERVICE_NAME, ""), []).append(item)
+    findings: list[Finding] = []
+    served: dict[str, Service] = {}
+    for service in services:
+        if service.spec.type == "ExternalName":
+            continue
+        mine = by_service.get(service.metadata.name, [])
+        if any(item.settled for item in mine):
+            served[service.metadata.name] = service
+        elif service.spec.selector:
+            findings += _without_endpoints(service, mine, snapshot, now)
+        # One without a selector and without endpoints has not been set up yet.
+    return findings, served
+
+
+def _without_endpoints(
+    service: Service, slices: Iterable[EndpointSlice], snapshot: Snapshot, now: datetime
+) -> list[Finding]:
+    behind = _behind(service, snapshot)
+    if behind and not any(workload.desired for workload in behind):
+        return []  # scaled to nothing on purpose
+    name = service.metadata.name
+    hint = f"{behind[0].kind} {behind[0].metadata.name}" if len(behind) == 1 else "the pods it selects"
+    text = (
+        f"Service {name} has no ready endpoint: look at {hint}; where there are no pods, correct the "
+        "Service's selector"
+    )
+    target = _ref(behind[0]) if len(behind) == 1 else None
+    since = min(_changed(service, slices), now)
+    return [Finding(_service(service), "NoReadyEndpoints", text, since, target, NOTHING, at_once=True)]
+
+
+def _of_connections(
+    connections: Iterable[Connection],
+    judged: Mapping[str, Service],
+    snapshot: Snapshot,
+    parameters: NetworkConnectivityParameters,
+    since: datetime,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    slow = parameters.slow_after.total_seconds()
+    for connection in connections:
+        service = judged.get(connection.service)
+        if service is None or not any(
+            port.port == connection.port and port.protocol == "TCP" for port in service.spec.ports
+        ):
+            continue  # gone, or without endpoints, which says more than a refused connect
+        if connection.error:
+            reason, text = _ERRORS.get(connection.error, _OTHER)
+        elif connection.seconds > slow:
+            reason, text = _SLOW
+        else:
+            continue
+        behind = _behind(service, snapshot) if reason == "ConnectionRefused" else []
+        target = _ref(behind[0]) if len(behind) == 1 else None
+        if target is not None:
+            text += f": {target.kind} {target.name} behind it does not listen there"
+        message = f"Service {connection.service}, port {connection.port}: {text}"
+        findings.append(
+            Finding(
+                _service(service),
+                reason,
+                message,
+                since,
+                target,
+                RESTART if target is not None else NOTHING,
+                workload_wide=target is not None,
+            )
+        )
+    return findings
+
+
+def _behind(service: Service, snapshot: Snapshot) -> list[Workload]:
+    """The workloads whose pods the Service selects."""
+    wanted = service.spec.selector.items()
+    if not wanted:
+        return []
+    workloads: list[Workload] = []
+    for source in (snapshot.deployments, snapshot.stateful_sets, snapshot.daemon_sets):
+        if not isinstance(source, Unobserved):
+            workloads += [item for item in source if wanted <= item.spec.template.metadata.labels.items()]
+    return sorted(workloads, key=lambda item: (item.kind, item.metadata.name))
+
+
+def _changed(service: Service, slices: Iterable[EndpointSlice]) -> datetime:
+    """When the endpoints last changed, as the slices tell."""
+    times: list[datetime] = []
+    for item in slices:
+        changed = _time(item.metadata.annotations.endpoints_changed) or item.metadata.creation_timestamp
+        if changed is not None:
+            times.append(changed)
+    return max(times, default=service.metadata.creation_timestamp or _EPOCH)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo is not None else None
+
+
+def _service(service: Service) -> Ref:
+    return Ref("Service", service.metadata.name, service.metadata.uid)
+
+
+def _ref(workload: Workload) -> Ref:
+    return Ref(workload.kind, workload.metadata.name, workload.metadata.uid)
+
+
+CHECK = Check(
+    title="Services have endpoints and can be connected to",
+    section="Kiro Responsiveness Issues: validate network connectivity",
+    sources=(Source.SERVICES, Source.ENDPOINT_SLICES, Source.CONNECTIONS),
+    judge=judge,
+    parameters=NetworkConnectivityParameters,
+)

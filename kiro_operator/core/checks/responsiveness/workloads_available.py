@@ -1,0 +1,224 @@
+"""Deployments, StatefulSets and DaemonSets that do not reach what they are meant to run."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.faults.kinds import NOTHING, RESTART
+from kiro_operator.core.faults.workloads import Helped, helped
+from kiro_operator.core.findings import earliest, found
+from kiro_operator.core.objects import DaemonSet, Deployment, StatefulSet, Workload
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+
+
+class WorkloadsAvailableParameters(Parameters):
+    """Thresholds of workloads-available."""
+
+    available_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
+        default=timedelta(minutes=1),
+        description="How long fewer replicas than desired may be available while no rollout is in progress.",
+    )
+    rollout_deadline: Annotated[timedelta, Between("10s", "24h")] = Field(
+        default=timedelta(minutes=10),
+        description=(
+            "How long the rollout of a StatefulSet or DaemonSet may make no progress. A Deployment has "
+            "its own spec.progressDeadlineSeconds."
+        ),
+    )
+    generation_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
+        default=timedelta(seconds=30),
+        description="How long a change may wait until its controller has seen it.",
+    )
+
+
+_RANKS = {
+    "GenerationNotObserved": 0,
+    "ReplicaFailure": 1,
+    "ProgressDeadlineExceeded": 2,
+    "RolloutStuck": 3,
+    "ReplicasUnavailable": 4,
+}
+_TEXTS = {
+    "GenerationNotObserved": (
+        "{kind} {name}: its last change has not been taken up by the controller: check that "
+        "kube-controller-manager runs"
+    ),
+    "ReplicaFailure": (
+        "{kind} {name}: pods cannot be created: look at quotas, admission webhooks and the service account; "
+        "kubectl describe {lower} {name} says why"
+    ),
+    "ProgressDeadlineExceeded": (
+        "{kind} {name}: its rollout ran past its progress deadline: see "
+        "kubectl rollout status {lower}/{name}, or go back with kubectl rollout undo {lower}/{name}"
+    ),
+    "RolloutStuck": (
+        "{kind} {name}: its rollout makes no progress: see kubectl rollout status {lower}/{name}, or go back "
+        "with kubectl rollout undo {lower}/{name}"
+    ),
+    "ReplicasUnavailable": "{kind} {name}: fewer replicas are available than desired",
+}
+_ADVICE: Mapping[Helped, str] = {
+    Helped.YES: "; its pods' logs say why",
+    Helped.NO: "; its pods have a fault that no restart can fix: see the check pods-ready",
+    Helped.NO_PODS: "; pods are missing or not available yet: see kubectl describe {lower} {name}",
+    Helped.UNSEEN: "; its pods cannot be observed",
+}
+_OWN_ADVICE = frozenset({"GenerationNotObserved", "ReplicaFailure"})
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+Fault = tuple[str, datetime, timedelta]
+"""Reason, since when, and how long it may last."""
+
+
+def judge(snapshot: Snapshot, parameters: WorkloadsAvailableParameters, now: datetime) -> Verdict:
+    """Judge the workloads that have not settled."""
+    collections: list[Collection[Deployment] | Collection[StatefulSet] | Collection[DaemonSet]] = []
+    for source in (snapshot.deployments, snapshot.stateful_sets, snapshot.daemon_sets):
+        if isinstance(source, Unobserved):
+            return unknown(source)
+        collections.append(source)
+    if not any(len(collection) for collection in collections):
+        return skipped(
+            "NoWorkloads",
+            f"No Deployment, StatefulSet or DaemonSet is selected in namespace {snapshot.namespace}.",
+        )
+    faulty: list[tuple[Workload, str, datetime]] = []
+    again: datetime | None = None
+    for workload in (item for collection in collections for item in collection.unsettled):
+        fault = _fault_of(workload, parameters)
+        if fault is None:
+            continue
+        reason, since, grace = fault
+        since = min(since, now)
+        if now - since >= grace:
+            faulty.append((workload, reason, since))
+        else:
+            again = earliest(again, since + grace)
+    if faulty:
+        return found(_findings(faulty, snapshot, now), next_check=again)
+    verdict = passed("Every selected workload has its replicas available, or is on its way within its grace.")
+    return (
+        verdict
+        if again is None
+        else Verdict(verdict.status, verdict.reason, verdict.message, next_check=again)
+    )
+
+
+def _fault_of(workload: Workload, parameters: WorkloadsAvailableParameters) -> Fault | None:
+    """What is wrong with one workload, without regard to how long it has been."""
+    if workload.metadata.deletion_timestamp is not None:
+        return None
+    status = workload.status
+    if status.observed_generation < workload.metadata.generation:
+        # Until the controller has looked, the rest of the status tells of another spec.
+        return "GenerationNotObserved", _written(workload, status=False), parameters.generation_grace
+    if workload.desired <= 0:
+        return None
+    if isinstance(workload, Deployment):
+        fault, rolling = _of_deployment(workload), _rolls(workload)
+    else:
+        fault, rolling = None, _updates(workload)
+        if rolling:
+            fault = "RolloutStuck", _written(workload, status=True), parameters.rollout_deadline
+    if fault is not None or rolling or workload.available >= workload.desired:
+        return fault
+    available = workload.condition("Available")
+    since = None
+    if available is not None and available.status == "False":
+        since = available.last_transition_time
+    return "ReplicasUnavailable", since or _written(workload, status=True), parameters.available_grace
+
+
+def _of_deployment(workload: Deployment) -> Fault | None:
+    failure = workload.condition("ReplicaFailure")
+    if failure is not None and failure.status == "True":
+        return "ReplicaFailure", failure.last_transition_time or _EPOCH, timedelta(0)
+    progressing = workload.condition("Progressing")
+    if progressing is not None and progressing.status == "False" and not workload.spec.paused:
+        return "ProgressDeadlineExceeded", progressing.last_transition_time or _EPOCH, timedelta(0)
+    return None
+
+
+def _rolls(workload: Deployment) -> bool:
+    """A rollout is in progress: the Deployment bounds it by its own deadline.
+
+    The condition keeps saying NewReplicaSetAvailable once the rollout is complete, whatever becomes of
+    the pods later.
+    """
+    progressing = workload.condition("Progressing")
+    return (
+        not workload.spec.paused
+        and progressing is not None
+        and progressing.status == "True"
+        and progressing.reason != "NewReplicaSetAvailable"
+    )
+
+
+def _updates(workload: Workload) -> bool:
+    """A StatefulSet or DaemonSet is on its way to a newer revision."""
+    strategy, status = workload.spec.update_strategy, workload.status
+    if strategy.type == "OnDelete":
+        return False
+    if isinstance(workload, DaemonSet):
+        return status.updated_number_scheduled < workload.desired
+    if status.update_revision == status.current_revision:
+        return False
+    partition = strategy.rolling_update.partition if strategy.rolling_update is not None else 0
+    return status.updated_replicas < workload.desired - partition
+
+
+def _written(workload: Workload, *, status: bool) -> datetime:
+    """When the status, or the spec, was last written: what it says has been so since then at least."""
+    times = [
+        entry.time
+        for entry in workload.metadata.managed_fields
+        if entry.time is not None
+        and (entry.subresource == "status") is status
+        and entry.subresource != "scale"
+    ]
+    return max(times, default=workload.metadata.creation_timestamp or _EPOCH)
+
+
+def _findings(
+    faulty: Iterable[tuple[Workload, str, datetime]], snapshot: Snapshot, now: datetime
+) -> list[Finding]:
+    ordered = sorted(faulty, key=lambda item: (_RANKS[item[1]], item[0].kind, item[0].metadata.name))
+    refs = [Ref(item.kind, item.metadata.name, item.metadata.uid) for item, _, _ in ordered]
+    help_for = helped(frozenset(refs), snapshot, now)
+    return [
+        _finding(workload, ref, reason, since, help_for[ref])
+        for ref, (workload, reason, since) in zip(refs, ordered, strict=True)
+    ]
+
+
+def _finding(workload: Workload, ref: Ref, reason: str, since: datetime, help_: Helped) -> Finding:
+    text = _TEXTS[reason]
+    remedies: tuple[ActionName, ...] = NOTHING
+    if reason not in _OWN_ADVICE:
+        text += _ADVICE[help_]
+        remedies = RESTART if help_ is Helped.YES and not workload.spec.paused else NOTHING
+    message = text.format(kind=ref.kind, lower=ref.kind.lower(), name=ref.name)
+    # While most replicas serve, the fault is in single pods; a rollout would touch those that are well.
+    wide = reason != "ReplicasUnavailable" or 2 * workload.available < workload.desired
+    return Finding(ref, reason, message, since, ref, remedies, workload_wide=wide)
+
+
+CHECK = Check(
+    title="Workloads have the replicas they should have",
+    section="Kiro Responsiveness Issues: verify Kiro service status and health",
+    sources=(
+        Source.DEPLOYMENTS,
+        Source.STATEFUL_SETS,
+        Source.DAEMON_SETS,
+        Source.REPLICA_SETS,
+        Source.PODS,
+    ),
+    judge=judge,
+    parameters=WorkloadsAvailableParameters,
+)

@@ -1,0 +1,253 @@
+"""From verdicts, plan and past actions to the status that people and pipelines read.
+
+Pure, and a function of nothing but its inputs: the same facts give the same status to the letter,
+so that comparing it with what was last written tells whether there is anything to write.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
+from kiro_operator.api.v1alpha1.healthcheck import (
+    CheckStatus,
+    Decision,
+    KiroHealthCheckStatus,
+    ObjectName,
+    RemediationSummary,
+)
+from kiro_operator.core.checks import Registered
+from kiro_operator.core.verdict import Status, Verdict
+
+OBSERVED_GRACE = timedelta(seconds=60)
+"""How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
+AT_ONCE = frozenset({"Forbidden", "NotInstalled"})
+OBJECTS, DECISIONS, REMEDIATIONS = 10, 10, 5
+MESSAGE = 1024
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class Judged(Struct, frozen=True):
+    """One check's verdict as it stands."""
+
+    registered: Registered
+    verdict: Verdict
+    since: datetime
+
+
+class Escalation(Struct, frozen=True, order=True):
+    """A person is needed, and why."""
+
+    reason: str
+    message: str
+
+
+class Permission(Struct, frozen=True):
+    """Whether the operator may act at all, before any one action is looked at."""
+
+    allowed: bool
+    reason: str
+    message: str
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """All that a reconciliation found out."""
+
+    generation: int
+    now: datetime
+    stalled: Permission | None = None
+    """Why the spec cannot be acted on, in the words of a refusal."""
+    suspended: bool = False
+    judged: Sequence[Judged] = ()
+    waiting_for: str = ""
+    """What is still being listed; empty when everything has been seen once."""
+    permission: Permission
+    decisions: Sequence[Decision] = ()
+    escalations: Sequence[Escalation] = ()
+    remediations: Sequence[RemediationSummary] = ()
+    requested_at: str = ""
+
+
+def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthCheckStatus:
+    """The status to show; what has not changed keeps its times."""
+    checks = before.checks if outcome.suspended else [_check(item) for item in outcome.judged]
+    return KiroHealthCheckStatus(
+        observed_generation=outcome.generation,
+        conditions=_conditions(outcome, before),
+        failing=before.failing if outcome.suspended else _failing(outcome.judged),
+        last_action=_last_action(outcome.remediations),
+        checks=checks,
+        decisions=list(outcome.decisions[:DECISIONS]),
+        remediations=list(outcome.remediations[:REMEDIATIONS]),
+        last_handled_reconcile_at=outcome.requested_at[:64] or None,
+    )
+
+
+def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Condition]:
+    told: list[tuple[ConditionType, Truth, str, str]] = []
+    if outcome.stalled:
+        told.append((ConditionType.READY, "False", outcome.stalled.reason, outcome.stalled.message))
+        told.append((ConditionType.STALLED, "True", outcome.stalled.reason, outcome.stalled.message))
+    elif outcome.waiting_for:
+        message = f"waiting for the first listing of {outcome.waiting_for}"
+        told.append((ConditionType.READY, "Unknown", "Progressing", message))
+        told.append((ConditionType.RECONCILING, "True", "Progressing", message))
+    elif outcome.suspended:
+        told.append((ConditionType.READY, "True", "Suspended", "spec.suspend is true: nothing is checked"))
+    else:
+        told.append((ConditionType.READY, "True", "Reconciled", "all enabled checks are being judged"))
+    kept = before.conditions if outcome.suspended else []
+    if not outcome.suspended:
+        told.append((ConditionType.HEALTHY, *_health(outcome.judged)))
+        for condition in sorted({item.registered.condition for item in outcome.judged}):
+            of_symptom = [item for item in outcome.judged if item.registered.condition == condition]
+            told.append((ConditionType(condition), *_health(of_symptom)))
+        told.append((ConditionType.OBSERVED, *_observed(outcome.judged, outcome.now)))
+        told.append((ConditionType.REMEDIATION_ALLOWED, *_allowed(outcome)))
+        told.append((ConditionType.ESCALATED, *_escalated(outcome.escalations)))
+    known = {condition.type: condition for condition in before.conditions}
+    conditions = {c.type: c for c in kept if c.type not in (ConditionType.STALLED, ConditionType.RECONCILING)}
+    for kind, status, reason, message in told:
+        old = known.get(kind)
+        conditions[kind] = Condition(
+            type=kind,
+            status=status,
+            observed_generation=outcome.generation,
+            last_transition_time=old.last_transition_time
+            if old and old.status == status
+            else outcome.now.replace(microsecond=0),
+            reason=reason,
+            message=shorten(message, MESSAGE),
+        )
+    return list(conditions.values())
+
+
+def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:
+    by_status: dict[Status, list[Judged]] = {}
+    for item in judged:
+        by_status.setdefault(item.verdict.status, []).append(item)
+    if failing := by_status.get(Status.FAIL):
+        return "False", "ChecksFailing", "; ".join(_line(item) for item in failing)
+    unknown = by_status.get(Status.UNKNOWN, [])
+    essential = [item for item in unknown if not item.registered.check.polled]
+    answered = Status.PASS in by_status or Status.WARN in by_status
+    if essential or (unknown and not answered):
+        return "Unknown", "NotObserved", "; ".join(_line(item) for item in essential or unknown)
+    if warnings := by_status.get(Status.WARN):
+        return "True", "Warnings", "; ".join(_line(item) for item in warnings)
+    if not answered:
+        return "Unknown", "NothingToJudge", "no enabled check has anything to judge"
+    passing = len(by_status[Status.PASS])
+    return "True", "AsExpected", f"{passing} check{'s' * (passing != 1)} pass{'es' * (passing == 1)}"
+
+
+def _observed(judged: Iterable[Judged], now: datetime) -> tuple[Truth, str, str]:
+    missing = [
+        item
+        for item in judged
+        if item.verdict.status == Status.UNKNOWN
+        and (item.verdict.reason in AT_ONCE or now - item.since >= OBSERVED_GRACE)
+    ]
+    if not missing:
+        return "True", "AsExpected", "every enabled check can be observed"
+    reasons = {item.verdict.reason for item in missing}
+    reason = reasons.pop() if len(reasons) == 1 else "SeveralReasons"
+    return "False", reason, "; ".join(_line(item) for item in missing)
+
+
+def next_transition(judged: Iterable[Judged], now: datetime) -> datetime | None:
+    """When Observed would turn False by itself."""
+    due = [
+        item.since + OBSERVED_GRACE
+        for item in judged
+        if item.verdict.status == Status.UNKNOWN and item.since + OBSERVED_GRACE > now
+    ]
+    return min(due, default=None)
+
+
+def _allowed(outcome: Outcome) -> tuple[Truth, str, str]:
+    if not outcome.permission.allowed:
+        return "False", outcome.permission.reason, outcome.permission.message
+    denied = [decision for decision in outcome.decisions if decision.decision == "Denied"]
+    if denied:
+        first = denied[0]
+        return (
+            "False",
+            first.reason,
+            f"{first.action} of {first.target.kind} {first.target.name}: {first.message}",
+        )
+    return "True", outcome.permission.reason, outcome.permission.message
+
+
+def _escalated(escalations: Sequence[Escalation]) -> tuple[Truth, str, str]:
+    if not escalations:
+        return "False", "NotNeeded", "nothing waits for a person"
+    reasons = {item.reason for item in escalations}
+    reason = reasons.pop() if len(reasons) == 1 else "SeveralReasons"
+    return "True", reason, "; ".join(sorted(item.message for item in escalations))
+
+
+def _check(item: Judged) -> CheckStatus:
+    verdict = item.verdict
+    objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
+    return CheckStatus(
+        id=item.registered.id,
+        status=verdict.status.value,
+        reason=verdict.reason,
+        message=shorten(verdict.message, MESSAGE),
+        since=item.since.replace(microsecond=0),
+        observed=verdict.observed,
+        threshold=verdict.threshold,
+        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[:OBJECTS]],
+        object_count=len(objects),
+    )
+
+
+def _line(item: Judged) -> str:
+    return f"{item.registered.id}: {shorten(item.verdict.message, 300)}"
+
+
+def _failing(judged: Iterable[Judged]) -> str:
+    """What fits a printer column: the first failing check and how many more there are."""
+    failing = [item.registered.id for item in judged if item.verdict.status == Status.FAIL]
+    if not failing:
+        return ""
+    return failing[0] + (f" +{len(failing) - 1}" if len(failing) > 1 else "")
+
+
+def _last_action(remediations: Sequence[RemediationSummary]) -> str:
+    if not remediations:
+        return ""
+    last = remediations[0]
+    return f"{last.method} {shorten(last.target.name, 24)}: {last.state}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut to ``limit`` characters, visibly."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def invariants(status: KiroHealthCheckStatus) -> Mapping[str, bool]:
+    """What holds of every status that is written, by name; tests and the writer hold it against these."""
+    by_type = {condition.type: condition for condition in status.conditions}
+    ready = by_type.get(ConditionType.READY)
+    stalled = ConditionType.STALLED in by_type
+    reconciling = ConditionType.RECONCILING in by_type
+    return {
+        "Ready is always there": ready is not None,
+        "Stalled and Reconciling exclude each other": not (stalled and reconciling),
+        "Stalled and Reconciling are there only when True": all(
+            by_type[kind].status == "True"
+            for kind in (ConditionType.STALLED, ConditionType.RECONCILING)
+            if kind in by_type
+        ),
+        "Ready is not True while Stalled or Reconciling": not (
+            ready is not None and ready.status == "True" and (stalled or reconciling)
+        ),
+        "every condition speaks of the observed generation": all(
+            condition.observed_generation <= status.observed_generation for condition in status.conditions
+        ),
+    }

@@ -1,0 +1,220 @@
+"""From verdicts to a plan: what is wanted, what the policy says of it, and who has to know."""
+
+from datetime import datetime, timedelta
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
+from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.core.objects import Workload
+from kiro_operator.core.policy.ladder import quiet_period, turn
+from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
+from kiro_operator.core.policy.ruling import narrowest_limits, rule
+from kiro_operator.core.policy.situation import autoscaler_of, census, situate
+from kiro_operator.core.policy.text import clip, named
+from kiro_operator.core.policy.types import Entry, Intent
+from kiro_operator.core.policy.wellness import Memory, Wellness, remember
+from kiro_operator.core.remedies import REMEDIES
+from kiro_operator.core.remedies.scale import borrowed, give_back
+from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
+from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
+from kiro_operator.core.snapshot import Ref, workload
+
+__all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
+
+
+def decide(inputs: Inputs) -> Plan:
+    """Plan what to do about what is found, and what to take back where nothing is.
+
+    Targets are taken by the age of their fault. What is allowed counts for the targets after it as
+    if it were under way, so that the limits hold within one pass; in a dry run so does what would
+    be allowed.
+    """
+    memory = _memory(inputs)
+    if inputs.spec.suspend:
+        return Plan(memory=memory)
+    patients, hopeless = sort_out(inputs.verdicts, inputs.snapshot)
+    proposals: list[Intent | Escalation | Held] = [
+        _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it") for each in hopeless
+    ]
+    proposals += [_treat(patient, inputs, memory) for patient in patients]
+    given_back, due = _give_back(inputs, memory)
+    proposals += given_back
+    return _judge(proposals, inputs, memory, due)
+
+
+def _judge(
+    proposals: list[Intent | Escalation | Held], inputs: Inputs, memory: Memory, due: list[datetime]
+) -> Plan:
+    """Put each intent to the gates, in order, each with those before it in the ledger."""
+    decisions: list[Decision] = []
+    escalations = [proposal for proposal in proposals if isinstance(proposal, Escalation)]
+    intents = [proposal for proposal in proposals if isinstance(proposal, Intent)]
+    ledger = inputs.ledger
+    counted = census(inputs.snapshot) if intents else None
+    for intent in intents:
+        situation = situate(intent, inputs.snapshot, ledger, counted or census(inputs.snapshot))
+        decision = rule(intent, inputs.policies, situation, ledger, inputs.now)
+        decisions.append(decision)
+        if decision.decision != "Denied":
+            ledger = ledger.plus(_reserved(intent, inputs.now))
+        if decision.needs_person and intent.method is not Method.SCALE_BACK:
+            escalations.append(
+                Escalation(intent.target, intent.check, decision.reason, intent.reason, decision.message)
+            )
+    times = [*due, *(decision.until for decision in decisions if decision.until is not None)]
+    return Plan(
+        decisions=tuple(decisions),
+        escalations=tuple(sorted(escalations)),
+        held=tuple(sorted(proposal for proposal in proposals if isinstance(proposal, Held))),
+        next=min((time for time in times if time > inputs.now), default=None),
+        memory=memory,
+    )
+
+
+def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
+    """What is next for a target that fails."""
+    target, first = patient.target, patient.wanted[0]
+    if target.kind == "Pod":
+        return _escalation(target, patient.wanted, "BarePod", "nothing would bring this pod back")
+    if target.kind not in WORKLOADS:
+        return _escalation(
+            target, patient.wanted, "NotSupported", f"a {target.kind} is left to its own controller"
+        )
+    found = workload(target, inputs.snapshot)
+    if found is None:
+        message = f"{named(target)} is not to be seen, or is another object by now"
+        return Held(target, first.check, "EvidenceMissing", message)
+    return _climb(patient, found, inputs, memory)
+
+
+def _climb(patient: Patient, found: Workload, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
+    """The first rung of the ladder, from where the target stands, that can be done."""
+    remediation, target = inputs.spec.remediation, patient.target
+    at = turn(
+        inputs.ledger.of(target),
+        remediation.ladder,
+        since=patient.wanted[0].finding.since,
+        recovered_at=memory.get(target.uid, Wellness()).recovered_at,
+        quiet=quiet_period(remediation),
+    )
+    refusal: Refusal | None = None
+    for rung in remediation.ladder[at.rung :]:
+        asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
+        if not asking:
+            continue
+        proposal = REMEDIES[rung.action](
+            Request(
+                target=target,
+                workload=found,
+                wanted=asking,
+                snapshot=inputs.snapshot,
+                episode=at.episode,
+                step=at.step,
+                timeout=rung.timeout,
+                stabilization=remediation.stabilization,
+                limits=narrowest_limits(inputs.policies),
+            )
+        )
+        if isinstance(proposal, Intent):
+            return proposal
+        if not proposal.lasting:
+            return Held(target, asking[0].check, proposal.reason, clip(proposal.message))
+        refusal = refusal or proposal
+    if refusal is not None:
+        return _escalation(target, patient.wanted, refusal.reason, refusal.message)
+    if at.rung:
+        return _escalation(target, patient.wanted, "LadderExhausted", "what the ladder holds did not help")
+    return _escalation(target, patient.wanted, "NotOnLadder", "the ladder holds nothing that helps")
+
+
+def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datetime]]:
+    """Steps back for targets that stayed well, and when others will have."""
+    remediation = inputs.spec.remediation
+    intents: list[Intent] = []
+    times: list[datetime] = []
+    targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
+    for uid, target in sorted(targets.items()):
+        entries = inputs.ledger.of(target)
+        found, owed, wellness = workload(target, inputs.snapshot), borrowed(entries), memory[uid]
+        if found is None or owed is None or wellness.well_since is None:
+            continue
+        if any(entry.running for entry in entries) or autoscaler_of(target, inputs.snapshot) != (None, True):
+            continue
+        episode = max(entry.episode for entry in entries)
+        intent = give_back(
+            target,
+            found,
+            owed,
+            needed=_needed(target, inputs),
+            limits=narrowest_limits(inputs.policies),
+            episode=episode,
+            step=max(entry.step for entry in entries if entry.episode == episode) + 1,
+            timeout=_timeout(remediation.ladder),
+            stabilization=remediation.stabilization,
+        )
+        well_from = max(owed.since, wellness.unwell_at or owed.since)
+        due = min(well_from, inputs.now) + remediation.scale_back_after
+        if intent is not None and due <= inputs.now:
+            intents.append(intent)
+        elif intent is not None:
+            times.append(due)
+    return intents, times
+
+
+def _timeout(ladder: list[LadderStep]) -> timedelta:
+    """Time to see whether a step back does harm: as long as a step up may take."""
+    steps = [step for step in ladder if step.action is ActionName.SCALE]
+    return (steps or [LadderStep(action=ActionName.SCALE)])[0].timeout
+
+
+def _needed(target: Ref, inputs: Inputs) -> int:
+    """The fewest replicas that any check finds enough."""
+    return max(
+        (
+            count
+            for verdict, _ in inputs.verdicts.values()
+            for ref, count in verdict.replicas_needed
+            if ref.uid == target.uid
+        ),
+        default=0,
+    )
+
+
+def _memory(inputs: Inputs) -> Memory:
+    """What is known of each target of the ledger after this look."""
+    ill = ailing(inputs.verdicts, inputs.snapshot)
+    asked = {
+        entry.target.uid: entry.check
+        for entry in sorted(inputs.ledger.entries, key=lambda entry: (entry.episode, entry.step))
+    }
+    return {
+        uid: remember(
+            inputs.memory.get(uid, Wellness()),
+            well=uid not in ill and is_observed(check, inputs.verdicts),
+            quiet=quiet_period(inputs.spec.remediation),
+            now=inputs.now,
+        )
+        for uid, check in asked.items()
+    }
+
+
+def _reserved(intent: Intent, now: datetime) -> Entry:
+    """The intent as the ledger will hold it once it is reserved."""
+    return Entry(
+        name=intent.name,
+        action=intent.action,
+        method=intent.method,
+        target=intent.target,
+        episode=intent.episode,
+        step=intent.step,
+        state=RemediationState.RESERVED,
+        reserved_at=now,
+        replicas=intent.replicas,
+        check=intent.check,
+    )
+
+
+def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:
+    first, *others = wanted
+    more = f" ({len(others)} more findings)" if others else ""
+    message = f"{named(target)}: {why}: {first.finding.message}{more}"
+    return Escalation(target, first.check, reason, first.finding.reason, clip(message))

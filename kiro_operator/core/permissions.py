@@ -1,0 +1,47 @@
+"""Permissions, declared beside the code that needs them; the Roles in deploy/ are made from these."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Scope(StrEnum):
+    """Where a rule is granted."""
+
+    CLUSTER = "cluster"
+    """By a ClusterRoleBinding: reads workloads and writes the operator's own status and Events, no more."""
+    NAMESPACE = "namespace"
+    """By a Role in each namespace that is onboarded."""
+    OWN = "own"
+    """By a Role in the operator's own namespace."""
+
+
+class Grant(StrEnum):
+    """Which part of the installation holds a rule: the base, or an overlay that the admin opts into."""
+
+    BASE = "base"
+    RESTART = "restart"
+    SCALE = "scale"
+
+
+class Rule(Struct, frozen=True, order=True):
+    """One rule of RBAC and why it is needed. Wildcards have no place here."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    scope: Scope = Scope.NAMESPACE
+    grant: Grant = Grant.BASE
+
+    def advice(self, namespace: str) -> str:
+        """What an admin is to add, in words that fit a condition."""
+        place = {
+            Scope.CLUSTER: "the operator's ClusterRole",
+            Scope.NAMESPACE: f"the operator's Role in namespace {namespace}",
+            Scope.OWN: "the operator's Role in its own namespace",
+        }[self.scope]
+        return (
+            f"add to {place}: apiGroups [{self.group!r}], resources {list(self.resources)}, "
+            f"verbs {list(self.verbs)}"
+        )

@@ -1,0 +1,42 @@
+"""Whether somebody else keeps setting the replicas back."""
+
+from datetime import datetime
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import (
+    REVERTED,
+    Allow,
+    Answer,
+    Deny,
+    Intent,
+    Ledger,
+    Situation,
+)
+
+ENOUGH = 2
+"""Once may be an accident."""
+
+
+def gate(
+    intent: Intent, _policy: KiroSafetyPolicySpec, _situation: Situation, ledger: Ledger, _now: datetime
+) -> Answer:
+    """Shut for scaling once two scale-ups of the target were reverted: another hand owns its replicas."""
+    if intent.action is not ActionName.SCALE:
+        return Allow("replicas stay as they are")
+    reverted = [
+        entry
+        for entry in ledger.of(intent.target)
+        if entry.method is Method.SCALE_UP and entry.reason == REVERTED
+    ]
+    if len(reverted) >= ENOUGH:
+        return Deny(
+            "RevertedByOther",
+            f"replicas of {named(intent.target)} were set back {len(reverted)} times after scaling up "
+            f"(last: {reverted[-1].name}): let whoever owns them, such as a GitOps tool, "
+            "ignore spec.replicas or raise them",
+            needs_person=True,
+        )
+    return Allow(f"{len(reverted)} of {ENOUGH} scale-ups were reverted")

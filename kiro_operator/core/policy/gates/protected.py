@@ -1,0 +1,67 @@
+"""Whether the object is one that is never acted on."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.api.v1alpha1.types import LabelSelector
+from kiro_operator.core.objects import LabelSelectorExpression, Selector
+from kiro_operator.core.policy.text import incomplete, invalid, named, unseen
+from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
+
+
+def gate(
+    intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, _now: datetime
+) -> Answer:
+    """Shut for what is annotated kiro.dev/protected or selected by spec.protected.selectors.
+
+    The workload, its pod template and the pod to evict are held against both, since an action on
+    a workload reaches the pods of its template. Labels that cannot be seen could be protected ones.
+    """
+    if policy.protected is None:
+        return incomplete("protected", "write {selectors: []} when only annotated objects are protected")
+    if situation.protected:
+        return Deny(
+            "Protected",
+            f"{named(intent.target)}, its pod template or a failing pod of it "
+            "carries the annotation kiro.dev/protected",
+            needs_person=True,
+        )
+    if situation.workload is None:
+        return unseen(named(intent.target), intent.target)
+    if intent.pod is not None and not situation.pod_observed:
+        return unseen(named(intent.pod), intent.target)
+    for number, selector in enumerate(policy.protected.selectors):
+        denial = _selected(f"protected.selectors[{number}]", _selector(selector), intent, situation)
+        if denial is not None:
+            return denial
+    return Allow(f"{named(intent.target)} is not protected")
+
+
+def _selected(field: str, selector: Selector, intent: Intent, situation: Situation) -> Deny | None:
+    try:
+        for what, labels in _labelled(intent, situation):
+            if selector.matches(labels):
+                return Deny("Protected", f"{what} is selected by spec.{field}", needs_person=True)
+    except ValueError as error:
+        return invalid(field, str(error))
+    return None
+
+
+def _labelled(intent: Intent, situation: Situation) -> Iterator[tuple[str, Mapping[str, str]]]:
+    yield named(intent.target), situation.labels
+    if situation.workload is not None:
+        template = situation.workload.spec.template.metadata.labels
+        yield f"the pod template of {named(intent.target)}", template
+    if intent.pod is not None:
+        yield named(intent.pod), situation.pod_labels
+
+
+def _selector(written: LabelSelector) -> Selector:
+    return Selector(
+        match_labels=dict(written.match_labels),
+        match_expressions=tuple(
+            LabelSelectorExpression(expression.key, expression.operator, tuple(expression.values))
+            for expression in written.match_expressions
+        ),
+    )

@@ -1,0 +1,92 @@
+"""What a plan is made of, and what it is made from.
+
+The plan is data. Whoever acts carries out its Allowed decisions, a dry run shows it, the audit
+record holds the gates it passed, and a replay compares two of them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.policy.gates import Passed
+from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.verdict import Verdict
+
+
+class Policy(Struct, frozen=True):
+    """A KiroSafetyPolicy in force; without a spec, why it cannot be used."""
+
+    name: str
+    spec: KiroSafetyPolicySpec | None
+    problem: str = ""
+
+
+class Inputs(Struct, frozen=True, kw_only=True):
+    """All that a plan depends on."""
+
+    verdicts: Mapping[str, tuple[Verdict, bool]]
+    """By check; the flag says that the verdict is settled and may lead to actions."""
+    spec: KiroHealthCheckSpec
+    policies: tuple[Policy, ...]
+    """Each of them has to allow; none: observation only."""
+    ledger: Ledger
+    """Every remembered action of the namespace, whichever KiroHealthCheck asked for it."""
+    snapshot: Snapshot
+    """The whole namespace, not only what the KiroHealthCheck selects: the blast radius counts all
+    pods, and an autoscaler need not carry the labels of what it scales. Pods that ran to completion
+    are best left out of it: they are settled, and only the number of those is asked."""
+    now: datetime
+    memory: Memory = {}
+    """What the last plan of this process remembered."""
+
+
+class Decision(Struct, frozen=True):
+    """One wanted action, and what the gates say of it."""
+
+    intent: Intent
+    decision: Literal["Allowed", "Denied", "DryRun"]
+    gate: str
+    """The gate that decided; ``all`` when all allowed, ``policy`` when there was none to ask."""
+    reason: str
+    message: str
+    until: datetime | None = None
+    needs_person: bool = False
+    passed: tuple[Passed, ...] = ()
+
+
+class Escalation(Struct, frozen=True, order=True):
+    """A failing target that waits for a person."""
+
+    target: Ref
+    check: str
+    reason: str
+    cause: str
+    """Reason of the finding."""
+    message: str
+
+
+class Held(Struct, frozen=True, order=True):
+    """A failing target for which nothing is planned until more is seen: that passes by itself."""
+
+    target: Ref
+    check: str
+    reason: str
+    message: str
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What is to be done now, what is not and why, and when to think again."""
+
+    decisions: tuple[Decision, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    held: tuple[Held, ...] = ()
+    next: datetime | None = None
+    """The earliest time at which the same facts could give another plan."""
+    memory: Memory = {}
+    """For the next plan of this process."""

@@ -1,0 +1,75 @@
+"""What a rollout does to a workload's pods.
+
+A rollout does not go through the eviction API, so no PodDisruptionBudget holds it back: what it
+takes down is bounded by the workload's own strategy, and that bound is what gates look at.
+"""
+
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.objects import DaemonSet, Deployment, RollingUpdate, StatefulSet, Workload
+from kiro_operator.core.policy.shares import at_least, at_most
+
+
+def is_recreate(workload: Workload) -> bool:
+    """All pods go before the first new one comes."""
+    return workload.spec.strategy.type == "Recreate"
+
+
+def is_on_delete(workload: Workload) -> bool:
+    """A new template takes effect only on pods that somebody deletes."""
+    return workload.spec.update_strategy.type == "OnDelete"
+
+
+def unavailable(workload: Workload) -> int:
+    """Pods that are wanted and not available now."""
+    return max(0, workload.desired - workload.available)
+
+
+def max_unavailable(workload: Workload) -> int:
+    """Pods that may be missing at a time during a rollout; all, where the strategy is not understood."""
+    desired = workload.desired
+    if is_recreate(workload):
+        return desired
+    try:
+        if isinstance(workload, Deployment):
+            bounds = workload.spec.strategy.rolling_update or RollingUpdate()
+            missing = at_most(_or(bounds.max_unavailable, "25%"), desired)
+            surplus = at_least(_or(bounds.max_surge, "25%"), desired)
+            # Kubernetes itself reads "none missing and none more" as one missing.
+            return max(missing, 0 if surplus else 1)
+        bounds = workload.spec.update_strategy.rolling_update or RollingUpdate()
+        return max(1, at_least(_or(bounds.max_unavailable, 1), desired))
+    except ValueError:
+        return desired
+
+
+def _or(value: int | str | None, default: int | str) -> int | str:
+    return default if value is None else value
+
+
+def taken(workload: Workload, method: Method) -> int:
+    """Pods, available now, that an action may take down.
+
+    A rollout keeps to its bound counting what is already missing. An eviction takes a pod that
+    fails, and scaling takes none of those that were wanted.
+    """
+    if method is not Method.ROLLOUT_RESTART:
+        return 0
+    return min(workload.available, max(0, max_unavailable(workload) - unavailable(workload)))
+
+
+def update_pending(workload: Workload) -> bool:
+    """Pods of an older template are still there, or the controller has not seen the newest one."""
+    status = workload.status
+    if status.observed_generation < workload.metadata.generation:
+        return True
+    if isinstance(workload, DaemonSet):
+        return status.updated_number_scheduled < workload.desired
+    if isinstance(workload, StatefulSet):
+        return status.update_revision != status.current_revision
+    return status.updated_replicas < workload.desired or status.replicas > status.updated_replicas
+
+
+def is_stuck(workload: Workload) -> bool:
+    """The rollout ran past its progress deadline."""
+    progressing = workload.condition("Progressing")
+    return progressing is not None and progressing.reason == "ProgressDeadlineExceeded"

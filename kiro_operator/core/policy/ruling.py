@@ -1,0 +1,61 @@
+"""What all gates of all policies say of one intent."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
+from kiro_operator.core.policy.gates import GATES, run_gates
+from kiro_operator.core.policy.plan import Decision, Policy
+from kiro_operator.core.policy.text import clip
+from kiro_operator.core.policy.types import Intent, Ledger, Situation
+
+
+def rule(
+    intent: Intent, policies: Iterable[Policy], situation: Situation, ledger: Ledger, now: datetime
+) -> Decision:
+    """The decision on an intent: each gate has to be passed under each policy.
+
+    To ask once more about an action that is in the ledger already, as before carrying it out,
+    leave it out of the ledger: ``ledger.without(intent.name)``.
+    """
+    in_force = sorted(policies, key=lambda policy: policy.name)
+    if not in_force:
+        return Decision(
+            intent, "Denied", "policy", "NoPolicy", "no KiroSafetyPolicy is named: observation only"
+        )
+    specs: list[KiroSafetyPolicySpec] = []
+    for policy in in_force:
+        if policy.spec is None:
+            message = clip(f"KiroSafetyPolicy {policy.name} cannot be used: {policy.problem}")
+            return Decision(intent, "Denied", "policy", "PolicyUnusable", message, needs_person=True)
+        specs.append(policy.spec)
+    narrowest = min(
+        (run_gates(intent, spec, situation, ledger, now) for spec in specs),
+        key=lambda ruling: len(ruling.passed),
+    )
+    if narrowest.denial is not None:
+        reason, message, until, needs_person = (
+            narrowest.denial.reason,
+            narrowest.denial.message,
+            narrowest.denial.until,
+            narrowest.denial.needs_person,
+        )
+        return Decision(
+            intent, "Denied", narrowest.gate, reason, message, until, needs_person, narrowest.passed
+        )
+    if any(spec.mode is not Mode.ENFORCE for spec in specs):
+        message = "the policy is in mode DryRun: this would be done now"
+        return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=narrowest.passed)
+    message = f"all {len(GATES)} gates let it through"
+    return Decision(intent, "Allowed", "all", "Allowed", message, passed=narrowest.passed)
+
+
+def narrowest_limits(policies: Iterable[Policy]) -> ScaleLimits | None:
+    """The bounds of scaling that keep within those of each policy; None where there are none."""
+    bounds = [policy.spec.scale for policy in policies if policy.spec is not None and policy.spec.scale]
+    if not bounds:
+        return None
+    ceiling = min(each.ceiling for each in bounds)
+    return ScaleLimits(
+        floor=max(each.floor for each in bounds), ceiling=ceiling, step=min(each.step for each in bounds)
+    )

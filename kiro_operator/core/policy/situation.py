@@ -1,0 +1,116 @@
+"""The facts that gates read about one intent, from a snapshot of the whole namespace.
+
+Nothing here walks over healthy pods: of those only their number is asked.
+"""
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.objects import Annotations, Pod, Workload
+from kiro_operator.core.policy.rollouts import taken
+from kiro_operator.core.policy.types import Intent, Ledger, Situation
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
+
+_OVER = frozenset({"Succeeded", "Failed"})
+
+
+class Census(Struct, frozen=True):
+    """Pods of a namespace that count for the blast radius; None where they cannot be observed."""
+
+    pods: int | None
+    unhealthy: int | None
+
+
+def census(snapshot: Snapshot) -> Census:
+    """Count the namespace's pods, looking only at the unsettled ones.
+
+    Not counted are, among those, bare pods, which nobody relies on to come back, and pods whose
+    phase is final: whoever owns those replaces them, and it is the replacement that counts.
+    """
+    if isinstance(snapshot.pods, Unobserved):
+        return Census(None, None)
+    total = len(snapshot.pods)
+    unhealthy = 0
+    for pod in snapshot.pods.unsettled:
+        if pod.status.phase in _OVER or controller_of(pod, snapshot) is None:
+            total -= 1
+        elif not is_ready(pod):
+            unhealthy += 1
+    return Census(max(total, unhealthy), unhealthy)
+
+
+def is_ready(pod: Pod) -> bool:
+    """The pod's condition Ready is True."""
+    ready = pod.condition("Ready")
+    return ready is not None and ready.status == "True"
+
+
+def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census) -> Situation:
+    """What is to be seen of an intent's target and its surroundings."""
+    target = workload(intent.target, snapshot)
+    pod = _pod(intent.pod, snapshot)
+    autoscaler, observed = autoscaler_of(intent.target, snapshot)
+    return Situation(
+        pods=counted.pods,
+        unhealthy_pods=counted.unhealthy,
+        unhealthy_expected=_expected(intent.target, snapshot, ledger),
+        workload=target,
+        labels=target.metadata.labels if target is not None else {},
+        pod_labels=pod.metadata.labels if pod is not None else {},
+        pod_observed=intent.pod is None or pod is not None,
+        protected=_protected(intent, target, pod, snapshot),
+        autoscaler=autoscaler if intent.action is ActionName.SCALE else None,
+        autoscalers_observed=observed,
+    )
+
+
+def autoscaler_of(target: Ref, snapshot: Snapshot) -> tuple[str | None, bool]:
+    """Name of the autoscaler that scales a workload, and whether that could be observed."""
+    if isinstance(snapshot.autoscalers, Unobserved):
+        return None, False
+    names = [
+        autoscaler.metadata.name
+        for autoscaler in snapshot.autoscalers
+        if (autoscaler.spec.scale_target_ref.kind, autoscaler.spec.scale_target_ref.name)
+        == (target.kind, target.name)
+    ]
+    return min(names, default=None), True
+
+
+def _pod(ref: Ref | None, snapshot: Snapshot) -> Pod | None:
+    if ref is None or isinstance(snapshot.pods, Unobserved):
+        return None
+    pod = snapshot.pods.get(ref.name)
+    return pod if pod is not None and pod.metadata.uid == ref.uid else None
+
+
+def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
+    """Healthy pods of other targets that the rollouts under way may yet take down."""
+    rolling = (
+        workload(entry.target, snapshot)
+        for entry in ledger.entries
+        if entry.running and entry.method is Method.ROLLOUT_RESTART and entry.target.uid != target.uid
+    )
+    return sum(taken(found, Method.ROLLOUT_RESTART) for found in rolling if found is not None)
+
+
+def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapshot: Snapshot) -> bool:
+    """Whether an annotation protects what the action would reach.
+
+    A rollout reaches each pod of the workload; of those the unsettled ones are looked at, so one
+    that is healthy is protected by its template's annotation, not by its own.
+    """
+    carriers: list[Annotations] = []
+    if target is not None:
+        carriers += [target.metadata.annotations, target.spec.template.metadata.annotations]
+    if pod is not None:
+        carriers.append(pod.metadata.annotations)
+    if intent.method is Method.ROLLOUT_RESTART and not isinstance(snapshot.pods, Unobserved):
+        carriers += [
+            other.metadata.annotations
+            for other in snapshot.pods.unsettled
+            if other.metadata.annotations.protected and controller_of(other, snapshot) == intent.target
+        ]
+    # Whoever writes "yes" or "True" means it: only an explicit false does not protect.
+    return any(carrier.protected.strip().lower() not in {"", "false"} for carrier in carriers)

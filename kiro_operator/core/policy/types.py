@@ -1,0 +1,159 @@
+"""The data that gates work on."""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.core.objects import Workload
+from kiro_operator.core.snapshot import Ref
+
+NEVER_ACTED = frozenset({RemediationState.DENIED, RemediationState.EXPIRED})
+REVERTED = "Reverted"
+"""Reason of a Failed action whose change somebody else took back."""
+
+
+class Fence(Struct, frozen=True):
+    """The object to be changed, as it was when the action was decided."""
+
+    uid: str
+    resource_version: str
+    generation: int = 0
+    intent: str = ""
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """One action that a failing check asks for."""
+
+    action: ActionName
+    method: Method
+    target: Ref
+    api_version: str
+    fence: Fence
+    check: str
+    reason: str
+    message: str
+    episode: int
+    step: int
+    timeout: timedelta
+    stabilization: timedelta
+    pod: Ref | None = None
+    replicas: tuple[int, int] | None = None
+    """Replicas before and after, for the Scale methods."""
+
+    @property
+    def name(self) -> str:
+        """Name of the KiroRemediation: the same for whoever decides the same, which makes it the lock."""
+        return remediation_name(self.target, self.episode, self.step)
+
+
+def remediation_name(target: Ref, episode: int, step: int) -> str:
+    """``<kind>-<name>-<start of the UID>-e<episode>s<step>``, within 253 characters."""
+    return f"{target.kind.lower()}-{target.name[:180]}-{target.uid[:13]}-e{episode}s{step}"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One past or running action of the namespace, as its KiroRemediation tells."""
+
+    name: str
+    action: ActionName
+    method: Method
+    target: Ref
+    episode: int
+    step: int
+    state: RemediationState
+    reserved_at: datetime
+    reason: str = ""
+    acted_at: datetime | None = None
+    completed_at: datetime | None = None
+    replicas: tuple[int, int] | None = None
+    check: str = ""
+    """Id of the check that asked; empty when it is not known."""
+
+    @property
+    def running(self) -> bool:
+        """Not yet in a final state."""
+        return self.state not in FINAL_STATES
+
+    @property
+    def counts(self) -> bool:
+        """Counts against budgets: all but those that are known never to have acted.
+
+        An action whose target went away afterwards ends as Expired, and was an action all the same.
+        """
+        return self.state not in NEVER_ACTED or self.acted_at is not None
+
+    @property
+    def started_at(self) -> datetime:
+        """When it acted; until that is known, when it was reserved."""
+        return self.reserved_at if self.acted_at is None else max(self.acted_at, self.reserved_at)
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it reached its final state, as far as its record tells."""
+        return self.started_at if self.completed_at is None else max(self.completed_at, self.started_at)
+
+
+class Ledger(Struct, frozen=True):
+    """All actions of the namespace that are still remembered, in any order."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def of(self, target: Ref) -> tuple[Entry, ...]:
+        """The actions on one target, by episode and step."""
+        mine = (entry for entry in self.entries if entry.target.uid == target.uid)
+        return tuple(sorted(mine, key=lambda entry: (entry.episode, entry.step)))
+
+    def plus(self, entry: Entry) -> "Ledger":
+        """The ledger with one more entry."""
+        return Ledger((*self.entries, entry))
+
+    def without(self, name: str) -> "Ledger":
+        """The ledger without one action, for asking the gates about that very action once more."""
+        return Ledger(tuple(entry for entry in self.entries if entry.name != name))
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """Facts about the target of one intent, as observed; None where there are none."""
+
+    pods: int | None
+    """Pods of the namespace that count for the blast radius; None when they cannot be observed."""
+    unhealthy_pods: int | None
+    """Those of them that are not ready."""
+    unhealthy_expected: int = 0
+    """Healthy pods that rollouts already allowed, on other targets, may yet take down."""
+    pod_observed: bool = True
+    """False when the pod to evict is not to be seen."""
+    workload: Workload | None
+    """The target, for a Deployment, StatefulSet or DaemonSet."""
+    labels: dict[str, str]
+    """Labels of the target."""
+    pod_labels: dict[str, str]
+    """Labels of the pod to evict; empty without one."""
+    protected: bool
+    """The target, its template or the pod carries the annotation kiro.dev/protected: \"true\"."""
+    autoscaler: str | None
+    """Name of the HorizontalPodAutoscaler that owns the target's replicas."""
+    autoscalers_observed: bool
+    """False when it is not known whether there is one."""
+
+
+class Allow(Struct, frozen=True):
+    """The gate lets the action through; the message says what it saw."""
+
+    message: str
+
+
+class Deny(Struct, frozen=True):
+    """The gate holds the action back."""
+
+    reason: str
+    message: str
+    until: datetime | None = None
+    """When the answer may change by itself; None: when something else changes."""
+    needs_person: bool = False
+    """Waiting will not change it: a person has to."""
+
+
+Answer = Allow | Deny

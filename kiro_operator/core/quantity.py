@@ -1,0 +1,39 @@
+"""Kubernetes quantities, such as 500m, 1.5Gi or 2e3, as numbers."""
+
+import re
+from functools import lru_cache
+
+_QUANTITY = re.compile(
+    r"^([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([eE][+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i))?$"
+)
+_FACTORS = {
+    "n": 1e-9,
+    "u": 1e-6,
+    "m": 1e-3,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "P": 1e15,
+    "E": 1e18,
+    "Ki": 2.0**10,
+    "Mi": 2.0**20,
+    "Gi": 2.0**30,
+    "Ti": 2.0**40,
+    "Pi": 2.0**50,
+    "Ei": 2.0**60,
+}
+
+
+@lru_cache(maxsize=1024)
+def parse_quantity(text: str) -> float:
+    """The number that a quantity stands for.
+
+    Raises:
+        ValueError: the text is not a quantity.
+    """
+    match = _QUANTITY.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a quantity: write one such as 500m, 1.5 or 128Mi")
+    number, exponent, suffix = match.groups()
+    return float(number + (exponent or "")) * (_FACTORS[suffix] if suffix else 1.0)

@@ -1,0 +1,103 @@
+"""Restart: evict the pod that fails, or roll the workload when most of it does."""
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.objects import Pod, StatefulSet, Workload
+from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.policy.rollouts import is_on_delete
+from kiro_operator.core.policy.situation import is_ready
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.remedies.types import API_VERSION, Refusal, Request, Wanted, fence_of
+from kiro_operator.core.snapshot import Ref, Unobserved
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "",
+        ("pods/eviction",),
+        ("create",),
+        "evict a failing pod, within the PodDisruptionBudgets",
+        grant=Grant.RESTART,
+    ),
+    Rule(
+        "apps",
+        ("deployments", "statefulsets", "daemonsets"),
+        ("patch",),
+        "restart a workload by an annotation of its pod template",
+        grant=Grant.RESTART,
+    ),
+)
+
+
+def propose(request: Request) -> Intent | Refusal:
+    """Restart as little as helps.
+
+    At most half of the pods fail: the one that fails longest is evicted. More, or the fault is in
+    the workload: a rollout. A StatefulSet rolls no further than its first pod that is not ready,
+    and with OnDelete nothing rolls at all: there a failing pod is evicted however many there are.
+    """
+    if isinstance(request.snapshot.pods, Unobserved):
+        return Refusal("EvidenceMissing", f"pods: {request.snapshot.pods.message}", lasting=False)
+    failing = _failing(request)
+    wide = [want for want in request.wanted if _is_wide(want, request.target)]
+    if failing and _evict(request.workload, [pod for pod, _ in failing], wide=bool(wide)):
+        pod, want = failing[0]
+        return _intent(
+            request,
+            want,
+            Method.EVICT,
+            Fence(pod.metadata.uid, pod.metadata.resource_version, pod.metadata.generation),
+            Ref("Pod", pod.metadata.name, pod.metadata.uid),
+        )
+    if not failing and not wide:
+        return Refusal(
+            "PodsReplaced",
+            f"the failing pods of {named(request.target)} are being replaced already",
+            lasting=False,
+        )
+    want = wide[0] if wide else failing[0][1]
+    return _intent(request, want, Method.ROLLOUT_RESTART, fence_of(request.workload), None)
+
+
+def _is_wide(want: Wanted, target: Ref) -> bool:
+    return want.finding.workload_wide or want.finding.object == target
+
+
+def _failing(request: Request) -> list[tuple[Pod, Wanted]]:
+    """Pods found failing that are there and not on their way out, the longest failing first."""
+    found: dict[str, tuple[Pod, Wanted]] = {}
+    for want in request.wanted:
+        ref = want.finding.object
+        if ref.kind != "Pod" or ref.name in found or isinstance(request.snapshot.pods, Unobserved):
+            continue
+        pod = request.snapshot.pods.get(ref.name)
+        if pod is None or pod.metadata.uid != ref.uid or pod.metadata.deletion_timestamp is not None:
+            continue
+        found[ref.name] = pod, want
+    return sorted(found.values(), key=lambda pair: (pair[1].finding.since, pair[0].metadata.name))
+
+
+def _evict(workload: Workload, failing: list[Pod], *, wide: bool) -> bool:
+    if is_on_delete(workload):
+        return True
+    if isinstance(workload, StatefulSet) and not all(is_ready(pod) for pod in failing):
+        return True
+    return not wide and 2 * len(failing) <= workload.desired
+
+
+def _intent(request: Request, want: Wanted, method: Method, fence: Fence, pod: Ref | None) -> Intent:
+    return Intent(
+        action=ActionName.RESTART,
+        method=method,
+        target=request.target,
+        api_version=API_VERSION,
+        fence=fence,
+        check=want.check,
+        reason=want.finding.reason,
+        message=want.finding.message,
+        episode=request.episode,
+        step=request.step,
+        timeout=request.timeout,
+        stabilization=request.stabilization,
+        pod=pod,
+    )

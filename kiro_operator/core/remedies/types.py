@@ -1,0 +1,57 @@
+"""What a remedy is asked, and what it answers besides an intent."""
+
+from datetime import timedelta
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
+from kiro_operator.core.objects import Workload
+from kiro_operator.core.policy.types import Fence
+from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.verdict import Finding
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds that remedies act on."""
+API_VERSION = "apps/v1"
+
+
+class Wanted(Struct, frozen=True):
+    """A finding that asks for an action, and the check that found it."""
+
+    check: str
+    finding: Finding
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A workload in need, with what a remedy may want to know."""
+
+    target: Ref
+    workload: Workload
+    wanted: tuple[Wanted, ...]
+    """Findings that this remedy can help against, oldest first; at least one."""
+    snapshot: Snapshot
+    episode: int
+    step: int
+    timeout: timedelta
+    stabilization: timedelta
+    limits: ScaleLimits | None
+    """Bounds of scaling, where a policy gives them."""
+
+
+class Refusal(Struct, frozen=True):
+    """The remedy knows nothing to do."""
+
+    reason: str
+    message: str
+    lasting: bool
+    """Nothing that passes by itself: the next rung of the ladder is tried at once."""
+
+
+def fence_of(workload: Workload) -> Fence:
+    """The fence of an action on the workload itself."""
+    return Fence(
+        workload.metadata.uid,
+        workload.metadata.resource_version,
+        workload.metadata.generation,
+        workload.spec.template.metadata.annotations.restarted_by,
+    )

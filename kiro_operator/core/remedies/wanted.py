@@ -1,0 +1,106 @@
+"""From verdicts to the targets that want something done."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from kiro_operator.core.remedies.types import Wanted
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
+from kiro_operator.core.verdict import Status, Verdict
+
+Verdicts = Mapping[str, tuple[Verdict, bool]]
+
+
+class Patient(Struct, frozen=True):
+    """A target that remedies may help, and what asks for them, oldest first."""
+
+    target: Ref
+    wanted: tuple[Wanted, ...]
+
+
+class Hopeless(Struct, frozen=True):
+    """An object with faults of one kind that no remedy helps against, oldest first."""
+
+    object: Ref
+    wanted: tuple[Wanted, ...]
+
+
+def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], list[Hopeless]]:
+    """Who wants what, by the age of the oldest fault.
+
+    Only a verdict of Fail that may lead to actions is heard. What several checks find of one
+    target is one want of that target; what no remedy helps against is gathered by workload, so
+    that a hundred pods with one fault are one matter.
+    """
+    patients: dict[Ref, list[Wanted]] = {}
+    hopeless: dict[tuple[Ref, str, str], list[Wanted]] = {}
+    for check, (verdict, actionable) in verdicts.items():
+        if not actionable or verdict.status is not Status.FAIL:
+            continue
+        for finding in verdict.findings:
+            want = Wanted(check, finding)
+            if finding.target is not None and finding.remedies:
+                patients.setdefault(finding.target, []).append(want)
+            else:
+                whom = finding.target or _owner(finding.object, snapshot)
+                hopeless.setdefault((whom, check, finding.reason), []).append(want)
+    return (
+        sorted((Patient(ref, _oldest_first(wanted)) for ref, wanted in patients.items()), key=_patience),
+        sorted((Hopeless(key[0], _oldest_first(wanted)) for key, wanted in hopeless.items()), key=_grief),
+    )
+
+
+def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
+    """UIDs of all against whom anything is found, settled or not, whoever may help."""
+    return frozenset(
+        uid
+        for verdict, _ in verdicts.values()
+        if verdict.status is Status.FAIL
+        for finding in verdict.findings
+        for uid in (
+            finding.object.uid,
+            finding.target.uid if finding.target else _owner(finding.object, snapshot).uid,
+        )
+    )
+
+
+def is_observed(check: str, verdicts: Verdicts) -> bool:
+    """Whether the check that asked for an action can see; where it is not run now, all others must."""
+    verdict, _ = verdicts.get(check, (None, False))
+    if verdict is None or verdict.status is Status.SKIPPED:
+        return all(other.status is not Status.UNKNOWN for other, _ in verdicts.values())
+    return verdict.status is not Status.UNKNOWN
+
+
+def _owner(ref: Ref, snapshot: Snapshot) -> Ref:
+    """The workload of a pod; the object itself where there is none to be seen."""
+    if ref.kind != "Pod" or isinstance(snapshot.pods, Unobserved):
+        return ref
+    pod = snapshot.pods.get(ref.name)
+    if pod is None or pod.metadata.uid != ref.uid:
+        return ref
+    return controller_of(pod, snapshot) or ref
+
+
+def _oldest_first(wanted: list[Wanted]) -> tuple[Wanted, ...]:
+    return tuple(
+        sorted(
+            wanted,
+            key=lambda want: (
+                want.finding.since,
+                want.check,
+                want.finding.object,
+                want.finding.reason,
+                want.finding.message,
+            ),
+        )
+    )
+
+
+def _patience(patient: Patient) -> tuple[object, ...]:
+    return patient.wanted[0].finding.since, patient.target.uid, patient.target
+
+
+def _grief(hopeless: Hopeless) -> tuple[object, ...]:
+    first = hopeless.wanted[0]
+    return first.finding.since, hopeless.object, first.check, first.finding.reason

@@ -1,0 +1,69 @@
+"""Verdicts: what a check says, as data."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.snapshot import Ref, Unobserved
+
+
+class Status(StrEnum):
+    """The verdict. Only Fail may lead to an action; Unknown never does."""
+
+    PASS = "Pass"
+    WARN = "Warn"
+    FAIL = "Fail"
+    UNKNOWN = "Unknown"
+    SKIPPED = "Skipped"
+
+
+class Finding(Struct, frozen=True):
+    """One object's fault."""
+
+    object: Ref
+    reason: str
+    """One CamelCase word, such as CrashLoopBackOff."""
+    message: str
+    """For a person, naming the object; never text that changes with every reading."""
+    since: datetime
+    """When the fault began, as far as the object tells."""
+    target: Ref | None = None
+    """The workload, or bare pod, that an action would be for; None where no action can help."""
+    remedies: tuple[ActionName, ...] = ()
+    """Actions that can help against this fault, in order; empty: a person is needed."""
+    workload_wide: bool = False
+    """The fault is in the workload itself, not in one of its pods."""
+    at_once: bool = False
+    """In a polled check: a watched fact, which does not wait for further samples."""
+
+
+class Verdict(Struct, frozen=True):
+    """What a check says of a snapshot."""
+
+    status: Status
+    reason: str
+    message: str
+    findings: tuple[Finding, ...] = ()
+    observed: str | None = None
+    threshold: str | None = None
+    replicas_needed: tuple[tuple[Ref, int], ...] = ()
+    """The fewest replicas that would carry the load seen, by workload, where the check can tell."""
+    next_check: datetime | None = None
+    """When the same facts could give another verdict by themselves; None: only new facts can."""
+
+
+def passed(message: str, *, observed: str | None = None, threshold: str | None = None) -> Verdict:
+    """All is well."""
+    return Verdict(Status.PASS, "AsExpected", message, observed=observed, threshold=threshold)
+
+
+def unknown(cause: Unobserved) -> Verdict:
+    """The observation could not be made."""
+    return Verdict(Status.UNKNOWN, cause.reason, cause.message)
+
+
+def skipped(reason: str, message: str) -> Verdict:
+    """There is nothing to judge."""
+    return Verdict(Status.SKIPPED, reason, message)

@@ -1,0 +1,227 @@
+"""Whether an action helped, and what to make of one that a crash left half done.
+
+Both judge from what is seen now and from the record of the action, never from what the process
+that began it remembers.
+"""
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    Method,
+    RemediationState,
+)
+from kiro_operator.core.objects import Pod, Workload
+from kiro_operator.core.policy.text import clip
+from kiro_operator.core.policy.types import REVERTED, remediation_name
+from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.verdict import Finding
+
+RESUME_WITHIN = timedelta(minutes=2)
+"""How long after its reservation an action may still be sent: after that, its reasons are history."""
+LOOK_AGAIN = timedelta(seconds=5)
+"""How soon to look again for what could not be seen."""
+
+
+class Verification(Struct, frozen=True):
+    """How an action stands: Verifying, or a final state."""
+
+    state: RemediationState
+    reason: str
+    message: str
+    healthy_since: datetime | None = None
+    next: datetime | None = None
+    """When to look again though nothing changes; None for a final state."""
+
+
+def verify(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    findings: tuple[Finding, ...] | Unobserved,
+    workload: Workload | Unobserved | None,
+    now: datetime,
+) -> Verification:
+    """Judge an action that was done, by the findings against its target now; None: the target is gone.
+
+    It succeeds when the target stays well for the stabilization time, from the first look at which
+    it is well. A relapse, and a look that sees nothing, start that time anew. It fails at the first
+    look after its timeout at which the target is not well: one that became well shortly before is
+    given its time.
+    """
+    deadline = min(status.acted_at or status.acting_at or now, now) + spec.timeout
+    ended = _ended(spec, workload)
+    if ended is not None:
+        return ended
+    seen = _look(spec, findings, workload)
+    if isinstance(seen, Unobserved):
+        return _blind(deadline, seen.message, now)
+    if seen:
+        return _unwell(status, deadline, seen, now)
+    since = min(status.healthy_since or now, now)
+    until = since + spec.stabilization
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, until)
+    message = f"{spec.target.kind} {spec.target.name} is well and stayed so"
+    return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
+
+
+def _ended(spec: KiroRemediationSpec, workload: Workload | Unobserved | None) -> Verification | None:
+    """What makes further looks pointless."""
+    if isinstance(workload, Unobserved):
+        return None
+    if workload is None or workload.metadata.uid != spec.target.uid:
+        message = f"{spec.target.kind} {spec.target.name} is gone"
+        return Verification(RemediationState.EXPIRED, "TargetGone", message)
+    if spec.replicas and _is_seen(spec, workload) and workload.desired != spec.replicas.after:
+        message = f"replicas were set to {spec.replicas.after}, and somebody set them to {workload.desired}"
+        return Verification(RemediationState.FAILED, REVERTED, message)
+    return None
+
+
+def _is_seen(spec: KiroRemediationSpec, workload: Workload) -> bool:
+    """Whether what is seen can hold the change: each change of a workload raises its generation."""
+    return spec.method is Method.EVICT or workload.metadata.generation > spec.fence.generation
+
+
+def _look(
+    spec: KiroRemediationSpec,
+    findings: tuple[Finding, ...] | Unobserved,
+    workload: Workload | Unobserved | None,
+) -> str | Unobserved:
+    """What is wrong with the target, empty for nothing.
+
+    Checks have their grace periods; the workload itself tells at once whether it is all there. After
+    an eviction that is a matter of numbers: an update that somebody holds back is none of its own.
+    """
+    if isinstance(findings, Unobserved):
+        return findings
+    if isinstance(workload, Unobserved):
+        return workload
+    if workload is None or not _is_seen(spec, workload):
+        return Unobserved("StaleWatch", "the change is not to be seen yet")
+    if findings:
+        return min(findings, key=lambda finding: (finding.since, finding.object, finding.reason)).message
+    whole = workload.available >= workload.desired if spec.method is Method.EVICT else workload.settled
+    facts = f"{workload.available} of {workload.desired} pods"
+    return "" if whole else f"{facts} of {spec.target.kind} {spec.target.name} are available and up to date"
+
+
+def _unwell(status: KiroRemediationStatus, deadline: datetime, trouble: str, now: datetime) -> Verification:
+    if now >= deadline:
+        reason = "Relapsed" if status.healthy_since else "StillFailing"
+        return Verification(RemediationState.FAILED, reason, clip(f"it did not help: {trouble}"))
+    return Verification(RemediationState.VERIFYING, "NotYetWell", clip(trouble), None, deadline)
+
+
+def _blind(deadline: datetime, why: str, now: datetime) -> Verification:
+    """What cannot be seen never counts as well, and as failed only when time is up."""
+    if now >= deadline:
+        return Verification(RemediationState.FAILED, "NotObserved", clip(f"whether it helped: {why}"))
+    return Verification(RemediationState.VERIFYING, "NotObserved", clip(why), None, deadline)
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """The live objects behind an action, read from the API server and not from a cache."""
+
+    workload: Workload | Unobserved | None
+    """None: there is none of that name."""
+    pod: Pod | Unobserved | None = None
+    """The pod to evict."""
+    failing: bool | None
+    """Whether anything is found against the target; None when that cannot be told."""
+
+
+class Act(Struct, frozen=True):
+    """Send it: it has not been done, and its reasons still hold. The gates are to be asked again."""
+
+
+class AlreadyDone(Struct, frozen=True):
+    """It has been done, or nobody can rule it out: go on with verification."""
+
+    message: str
+
+
+class Expire(Struct, frozen=True):
+    """It has not been done, and is not to be."""
+
+    reason: str
+    message: str
+
+
+class Wait(Struct, frozen=True):
+    """It cannot be told: look again."""
+
+    until: datetime
+
+
+Resumption = Act | AlreadyDone | Expire | Wait
+
+
+def resume(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    live: Live,
+    *,
+    reserved_at: datetime,
+    now: datetime,
+) -> Resumption:
+    """What to do about an action found Reserved or Acting that nobody is carrying out.
+
+    What may have been sent, and could be behind what is seen, counts as done: that errs towards
+    one action too few.
+    """
+    sent = status.state is RemediationState.ACTING
+    answer = (
+        _evicted(spec, live, sent=sent) if spec.method is Method.EVICT else _changed(spec, live, sent=sent)
+    )
+    if isinstance(answer, AlreadyDone | Expire):
+        return answer
+    late = abs(now - reserved_at) > RESUME_WITHIN
+    if answer is None or live.failing is None:
+        # What was sent may yet turn out to be done, however long that takes to see.
+        if late and not (sent and answer is None):
+            return _TOO_OLD
+        return Wait(now + LOOK_AGAIN)
+    if live.failing is (spec.method is Method.SCALE_BACK):
+        return _NEEDLESS[live.failing]
+    return _TOO_OLD if late else answer
+
+
+_TOO_OLD = Expire("TooOld", "it was reserved too long ago for its reasons to hold")
+_NEEDLESS = {
+    True: Expire("Relapsed", "the target fails again: nothing is taken back"),
+    False: Expire("Healed", "the target is well by itself"),
+}
+
+
+def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    pod = live.pod
+    if isinstance(pod, Unobserved):
+        return None
+    if pod is not None and pod.metadata.uid == spec.fence.uid and pod.metadata.deletion_timestamp is None:
+        return Act()
+    if sent:
+        return AlreadyDone("the pod is gone or on its way out")
+    return Expire("PodGone", "the pod went away by itself")
+
+
+def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    workload, what = live.workload, f"{spec.target.kind} {spec.target.name}"
+    if isinstance(workload, Unobserved):
+        return None
+    if workload is None or workload.metadata.uid != spec.fence.uid:
+        return Expire("TargetGone", f"{what} is gone")
+    changes = workload.metadata.generation - spec.fence.generation
+    if not changes:
+        return Act()
+    target = Ref(spec.target.kind, spec.target.name, spec.target.uid)
+    mark = workload.spec.template.metadata.annotations.restarted_by
+    if mark == remediation_name(target, spec.episode, spec.step):
+        return AlreadyDone(f"{what} carries the mark of this restart")
+    scaled = spec.replicas is not None and workload.desired == spec.replicas.after
+    if sent and (scaled or changes > 1):
+        return AlreadyDone(f"{what} was changed since, and this may have been the change")
+    return Expire("Changed", f"{what} was changed by somebody else meanwhile")

@@ -1,0 +1,82 @@
+"""The front door: kopf watches the custom resources that users write, and hands on their keys.
+
+kopf's own engine is not used: no timers, no daemons, no create/update handlers, no finalizers and
+no annotations of its own. See docs/adr/0002-kopf-is-the-front-door.md.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import kopf
+
+from kiro_operator.adapters.kubernetes.credentials import Credentials
+from kiro_operator.api.v1alpha1.types import GROUP, VERSION
+from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.settings import Settings
+
+RULES = (
+    Rule(
+        GROUP,
+        ("kirohealthchecks", "kirosafetypolicies"),
+        ("list", "watch"),
+        "kopf watches what users ask for",
+        Scope.CLUSTER,
+    ),
+)
+
+
+class Intake(Protocol):
+    """Whoever works on what comes in."""
+
+    def health_check(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroHealthCheck came, changed or went."""
+
+    def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroSafetyPolicy came, changed or went."""
+
+
+def registry(intake: Intake, credentials: Credentials) -> kopf.OperatorRegistry:
+    """The handlers: each decodes nothing and decides nothing."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        certificate = credentials.certificate or (None, None)
+        return kopf.ConnectionInfo(
+            server=credentials.server,
+            ca_path=credentials.ca_file,
+            token=credentials.token(),
+            certificate_path=certificate[0],
+            private_key_path=certificate[1],
+        )
+
+    @kopf.on.event(GROUP, VERSION, "kirohealthchecks", registry=handlers)
+    async def health_check(event: Mapping[str, Any], **_: Any) -> None:
+        intake.health_check(event["object"], deleted=event["type"] == "DELETED")
+
+    @kopf.on.event(GROUP, VERSION, "kirosafetypolicies", registry=handlers)
+    async def policy(event: Mapping[str, Any], **_: Any) -> None:
+        intake.policy(event["object"], deleted=event["type"] == "DELETED")
+
+    return handlers
+
+
+def operator_settings(settings: Settings) -> kopf.OperatorSettings:
+    """kopf, with everything off that this operator does itself."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330
+    chosen.watching.connect_timeout = 10
+    chosen.watching.inactivity_timeout = 90
+    chosen.networking.request_timeout = 30
+    chosen.networking.error_backoffs = (0.1, 0.5, 1, 2, 5, 10)
+    chosen.persistence.finalizer = f"{GROUP}/never-set"
+    chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"progress.{GROUP}")
+    chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"diffbase.{GROUP}")
+    chosen.queueing.idle_timeout = 1.0
+    if settings.watch_label_selector:
+        chosen.watching.label_selectors[f"{GROUP}/kirohealthchecks"] = settings.watch_label_selector
+    return chosen

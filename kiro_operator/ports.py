@@ -1,0 +1,112 @@
+"""What the reconcile loop asks of the outside, and the errors it can get back.
+
+ApiError                 the API server answered, and not with what was asked
+├── Forbidden            a permission is missing
+├── NotFound             the object, or the API, is not there
+├── AlreadyExists        a create met an object of that name
+├── Conflict             a compare-and-swap lost: read again
+├── Gone                 the watch window has passed: list again
+├── TooManyRequests      asked too often, or a disruption budget refuses; has retry_after
+└── Invalid              the server refuses the content
+Unreachable              no answer could be had: connection, timeout, 5xx
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from kiro_operator.core.objects import Selector
+from kiro_operator.core.permissions import Rule
+from kiro_operator.core.snapshot import Snapshot, Source, Unobserved
+
+
+class ApiError(Exception):
+    """The API server answered, and not with what was asked."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds the server asks to wait."""
+
+
+class Forbidden(ApiError):
+    """A permission is missing."""
+
+
+class NotFound(ApiError):
+    """The object, or the API, is not there."""
+
+
+class AlreadyExists(ApiError):
+    """A create met an object of that name."""
+
+
+class Conflict(ApiError):
+    """A compare-and-swap lost: read again."""
+
+
+class Gone(ApiError):
+    """The watch window has passed: list again."""
+
+
+class TooManyRequests(ApiError):
+    """Asked too often, or a disruption budget refuses an eviction."""
+
+
+class Invalid(ApiError):
+    """The server refuses the content."""
+
+
+class Unreachable(Exception):
+    """No answer could be had: connection refused or cut, timeout, server error."""
+
+
+class PollRequest(Struct, frozen=True, kw_only=True):
+    """What a polled source is to observe."""
+
+    namespace: str
+    selector: Selector
+    parameters: Any
+    """Parameters of the check that asks."""
+    snapshot: Snapshot
+    """The watched facts now: which pods, containers and Services there are."""
+    now: datetime
+    since: datetime | None
+    """Time of the last sample; None for the first."""
+    interval: timedelta
+
+
+class Observer(Protocol):
+    """A polled source."""
+
+    @property
+    def source(self) -> Source:
+        """The source it observes."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The permissions it needs."""
+
+    async def observe(self, request: PollRequest) -> Any | Unobserved:
+        """One sample, of the type that Snapshot declares for the source.
+
+        Never raises for what the outside does: what cannot be observed is Unobserved.
+        """
+
+
+class Clock(Protocol):
+    """Time, so that tests can set it."""
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC. It may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+
+Body = Mapping[str, Any]

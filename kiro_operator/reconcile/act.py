@@ -1,0 +1,422 @@
+"""Act: carry out what the plan allows, once.
+
+(1) the gates have been asked; (2) a KiroRemediation is created, whose name is the lock on its
+target; (3) the budget is reserved by compare-and-swap; (4) the own Lease is looked at; (5) the
+change is sent under its fence; (6) the outcome is recorded; (7) verification follows with the next
+observations. A crash anywhere leaves a KiroRemediation behind that says how far it came, and
+``resume`` goes on from what the live objects tell.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.actuator import Actuator
+from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client
+from kiro_operator.adapters.kubernetes.elector import Elector
+from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.store import Store
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, Method, RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import Reservation
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
+from kiro_operator.core.conditions import shorten
+from kiro_operator.core.decide import Decision
+from kiro_operator.core.objects import Record
+from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.policy.types import Entry, Intent
+from kiro_operator.core.remedies import restart, scale
+from kiro_operator.core.report import EventReason, Occurrence
+from kiro_operator.core.snapshot import Ref
+from kiro_operator.reconcile.policies import Policies, Policy
+from kiro_operator.reconcile.records import Remediation
+from kiro_operator.reconcile.target import Target
+
+RULES = (
+    Rule(
+        GROUP,
+        ("kiroremediations",),
+        ("create", "delete"),
+        "an action is recorded before it is done; records are kept for a bounded time",
+    ),
+    Rule(GROUP, ("kiroremediations/status",), ("patch",), "how far an action went is recorded"),
+    Rule(GROUP, ("kiroremediations",), ("get", "list"), "records are swept and read again", Scope.CLUSTER),
+)
+ATTEMPTS = 5
+"""How often a fence that was lost to unrelated changes is tried again."""
+MANAGED_BY = {"app.kubernetes.io/managed-by": "kiro-operator"}
+
+logger = logging.getLogger(__name__)
+
+
+class NotLeading(Exception):
+    """The Lease is lost, or too short to finish in: nothing may be sent any more."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of sending an action."""
+
+    state: RemediationState
+    reason: str
+    message: str
+
+
+BEGUN = Outcome(RemediationState.ACTING, "Sending", "the change is being sent")
+
+
+class Act:
+    """The step act."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        actuator: Actuator,
+        elector: Elector,
+        policies: Policies,
+        store: Store[Record],
+        events: EventRecorder,
+        metrics: Metrics,
+        clock: ports.Clock,
+    ) -> None:
+        self._client = client
+        self._actuator = actuator
+        self._elector = elector
+        self._policies = policies
+        self._store = store
+        self._events = events
+        self._metrics = metrics
+        self._clock = clock
+        self._pending: dict[tuple[str, str], Entry] = {}
+        """Actions begun here that the API server has not confirmed yet, by namespace and name."""
+        self.in_flight: set[tuple[str, str]] = set()
+        """Actions that this process is carrying out now, by namespace and name."""
+
+    def pending(self, namespace: str) -> list[Entry]:
+        """Actions begun here that the watch has not shown yet; the ledger is not complete without them."""
+        return [entry for (where, _), entry in self._pending.items() if where == namespace]
+
+    def begin(self, target: Target, decisions: Sequence[Decision]) -> None:
+        """Take the allowed actions into the ledger. To be called without a wait after deciding them."""
+        for decision in decisions:
+            intent = decision.intent
+            self._pending[target.namespace, intent.name] = Entry(
+                name=intent.name,
+                action=intent.action,
+                method=intent.method,
+                target=intent.target,
+                episode=intent.episode,
+                step=intent.step,
+                state=RemediationState.RESERVED,
+                reserved_at=self._clock.now(),
+                replicas=intent.replicas,
+                check=intent.check,
+            )
+            self.in_flight.add((target.namespace, intent.name))
+
+    async def carry_out(self, target: Target, decisions: Sequence[Decision], named: Policy) -> None:
+        """Do what was begun. Ends when each action is done, refused or left for ``resume``."""
+        names = [(target.namespace, decision.intent.name) for decision in decisions]
+        try:
+            created = await asyncio.gather(*(self._create(target, d, named) for d in decisions))
+            ready = [remediation for remediation in created if remediation is not None]
+            await self._reserve_and_perform(target.namespace, ready)
+        finally:
+            for name in names:
+                self._pending.pop(name, None)
+                self.in_flight.discard(name)
+
+    async def take_up(self, namespace: str, remediation: Remediation) -> Remediation:
+        """Go on with an action that was reserved, and is known not to have been done."""
+        self.in_flight.add((namespace, remediation.name))
+        try:
+            done = await self._reserve_and_perform(namespace, [remediation])
+        finally:
+            self.in_flight.discard((namespace, remediation.name))
+        return done[0]
+
+    async def _reserve_and_perform(self, namespace: str, ready: list[Remediation]) -> list[Remediation]:
+        if not ready:
+            return []
+        # Acting says that it may have been sent. Said too early it does no harm, so that the two
+        # writes need not wait for each other; said too late it could be sent twice.
+        problem, acting = await asyncio.gather(
+            self._reserve(namespace, ready),
+            asyncio.gather(*(self.record(namespace, item, BEGUN) for item in ready)),
+        )
+        if problem:
+            denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem)
+            return await asyncio.gather(*(self.record(namespace, item, denied) for item in acting))
+        return await asyncio.gather(*(self._perform(namespace, item) for item in acting))
+
+    async def _perform(self, namespace: str, remediation: Remediation) -> Remediation:
+        """Send one reserved action and record what came of it.
+
+        No answer is no outcome: it stays Acting, and the live object will tell.
+
+        Raises:
+            NotLeading: another process may be acting by now.
+            ports.Unreachable, TimeoutError: it may have been done, or not.
+        """
+        return await self.record(namespace, remediation, await self._send_fenced(namespace, remediation))
+
+    async def record(self, namespace: str, remediation: Remediation, outcome: Outcome) -> Remediation:
+        """Write a state of a KiroRemediation, by compare-and-swap, and tell of it."""
+        now = self._clock.now()
+        status = remediation.status
+        changes: dict[str, Any] = {
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "message": shorten(outcome.message, 1024),
+        }
+        if outcome.state is RemediationState.ACTING and status.acting_at is None:
+            changes["acting_at"] = now
+        if outcome.state is RemediationState.VERIFYING and status.acted_at is None:
+            changes["acted_at"] = now
+        if outcome.state not in {
+            RemediationState.RESERVED,
+            RemediationState.ACTING,
+            RemediationState.VERIFYING,
+        }:
+            changes["completed_at"] = now
+        return await self.write(namespace, remediation, status.model_copy(update=changes))
+
+    async def write(
+        self, namespace: str, remediation: Remediation, status: KiroRemediationStatus
+    ) -> Remediation:
+        """Write the status of a KiroRemediation if it is new, by compare-and-swap."""
+        if status == remediation.status:
+            return remediation
+        metadata = remediation.record.metadata
+        content = status.model_dump(mode="json", by_alias=True, exclude_none=False)
+        answer = await self._client.merge_patch(
+            f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations/{metadata.name}/status",
+            {"metadata": {"resourceVersion": metadata.resource_version}, "status": content},
+        )
+        self._metrics.status_writes.labels("KiroRemediation").inc()
+        written = Remediation(msgspec.json.decode(answer, type=Record))
+        self._store.apply(written.record)
+        if status.state != remediation.status.state:
+            self._tell(namespace, written)
+        return written
+
+    async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:
+        self._check_lease()
+        path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kiroremediations"
+        body = body_of(target, decision, named)
+        try:
+            answer = await self._client.create(path, body)
+        except ports.AlreadyExists:
+            logger.info("%s is taken: another process decided the same", decision.intent.name)
+            return None
+        remediation = Remediation(msgspec.json.decode(answer, type=Record))
+        self._store.apply(remediation.record)
+        self._pending.pop((target.namespace, decision.intent.name), None)
+        return remediation
+
+    async def _reserve(self, namespace: str, ready: list[Remediation]) -> str:
+        """Reserve budget at every policy of the namespace; returns why not, or nothing when it is done."""
+        entries = [Remediation(record).entry for record in self._store.all(namespace)]
+        wanted = [
+            Reservation(remediation=item.name, action=item.spec.action, time=item.entry.reserved_at)
+            for item in ready
+        ]
+        for policy in self._policies.of(namespace):
+            if problem := await self._policies.reserve(policy, wanted, entries):
+                return f"KiroSafetyPolicy {policy.key[1]}: {problem}"
+        return ""
+
+    async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
+        spec = remediation.spec
+        version = spec.fence.resource_version
+        for _ in range(ATTEMPTS):
+            self._check_lease()
+            try:
+                async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
+                    await self._send(namespace, remediation, version)
+            except ports.Conflict as conflict:
+                again = await self._after_conflict(namespace, remediation, conflict)
+                if isinstance(again, Outcome):
+                    return again
+                version = again
+                continue
+            except ports.NotFound:
+                return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
+            except ports.TooManyRequests as refused:
+                return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
+            except ports.Forbidden as forbidden:
+                return Outcome(
+                    RemediationState.DENIED, "Forbidden", advice(spec.method, namespace, forbidden)
+                )
+            except ports.ApiError as error:
+                return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
+            return done(spec.method, spec.timeout)
+        return Outcome(
+            RemediationState.EXPIRED, "Contended", "the object changes too fast to act on it safely"
+        )
+
+    async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
+        spec = remediation.spec
+        match spec.method:
+            case Method.EVICT:
+                pod = spec.pod
+                if pod is None:
+                    raise ValueError(f"{remediation.name} evicts no pod")
+                await self._actuator.evict(namespace, pod.name, uid=pod.uid, resource_version=version)
+            case Method.ROLLOUT_RESTART:
+                await self._actuator.restart(
+                    namespace,
+                    spec.target.kind,
+                    spec.target.name,
+                    uid=spec.fence.uid,
+                    resource_version=version,
+                    intent=remediation.name,
+                )
+            case Method.SCALE_UP | Method.SCALE_BACK:
+                if spec.replicas is None:
+                    raise ValueError(f"{remediation.name} scales to nothing")
+                await self._actuator.scale(
+                    namespace,
+                    spec.target.kind,
+                    spec.target.name,
+                    uid=spec.fence.uid,
+                    resource_version=version,
+                    replicas=spec.replicas.after,
+                )
+
+    async def _after_conflict(
+        self, namespace: str, remediation: Remediation, conflict: ports.Conflict
+    ) -> Outcome | str:
+        """Read again: an outcome, or the version at which the very same action may be tried again."""
+        spec = remediation.spec
+        if spec.method is Method.EVICT:
+            pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
+            if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
+                return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+            if pod.settled:
+                return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
+            return pod.metadata.resource_version
+        found = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
+        if found is None or found.metadata.uid != spec.fence.uid:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the workload went away first")
+        if found.spec.template.metadata.annotations.restarted_by == remediation.name:
+            return done(spec.method, spec.timeout)
+        if found.metadata.generation != spec.fence.generation:
+            return Outcome(
+                RemediationState.EXPIRED,
+                "Changed",
+                f"the workload was changed meanwhile ({conflict.message})",
+            )
+        return found.metadata.resource_version
+
+    def _check_lease(self) -> None:
+        if not self._elector.leading:
+            raise NotLeading("the lease ran out")
+
+    def _tell(self, namespace: str, remediation: Remediation) -> None:
+        spec, status = remediation.spec, remediation.status
+        self._metrics.remediations.labels(namespace, spec.action, spec.method, status.state).inc()
+        reason = _REASONS.get(status.state)
+        if reason is None:
+            return
+        note = f"{spec.method} {spec.target.kind} {spec.target.name} for {spec.check}: {status.message}"
+        for regarding, version in (
+            (Ref("KiroHealthCheck", spec.health_check.name, spec.health_check.uid), API_VERSION),
+            (Ref(spec.target.kind, spec.target.name, spec.target.uid), spec.target.api_version),
+        ):
+            self._events.record(
+                Occurrence(
+                    namespace=namespace,
+                    regarding=regarding,
+                    api_version=version,
+                    reason=reason,
+                    action=spec.action.value,
+                    note=note,
+                    warning=reason in {EventReason.REMEDIATION_FAILED, EventReason.REMEDIATION_DENIED},
+                )
+            )
+
+
+_REASONS = {
+    RemediationState.VERIFYING: EventReason.REMEDIATION_STARTED,
+    RemediationState.SUCCEEDED: EventReason.REMEDIATION_SUCCEEDED,
+    RemediationState.FAILED: EventReason.REMEDIATION_FAILED,
+    RemediationState.DENIED: EventReason.REMEDIATION_DENIED,
+}
+
+
+def done(method: Method, timeout: timedelta) -> Outcome:
+    """The action is confirmed; whether it helps is to be seen."""
+    what = {
+        Method.EVICT: "the pod was evicted",
+        Method.ROLLOUT_RESTART: "the rollout restart was accepted",
+        Method.SCALE_UP: "the workload was scaled up",
+        Method.SCALE_BACK: "the workload was scaled back",
+    }[method]
+    return Outcome(
+        RemediationState.VERIFYING,
+        "Acted",
+        f"{what}; watching for up to {format_duration(timeout)} whether it helps",
+    )
+
+
+def advice(method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
+    """Which rule is missing, in words that fit a condition."""
+    rules = scale.RULES if method in {Method.SCALE_UP, Method.SCALE_BACK} else restart.RULES
+    missing = "; ".join(rule.advice(namespace) for rule in rules)
+    return f"{forbidden.message}; {missing}"
+
+
+def body_of(target: Target, decision: Decision, named: Policy) -> dict[str, Any]:
+    """The KiroRemediation to create."""
+    intent: Intent = decision.intent
+    pod = (
+        {"apiVersion": "v1", "kind": "Pod", "name": intent.pod.name, "uid": intent.pod.uid}
+        if intent.pod
+        else None
+    )
+    spec: dict[str, Any] = {
+        "action": intent.action,
+        "method": intent.method,
+        "target": {
+            "apiVersion": intent.api_version,
+            "kind": intent.target.kind,
+            "name": intent.target.name,
+            "uid": intent.target.uid,
+        },
+        "fence": {
+            "uid": intent.fence.uid,
+            "resourceVersion": intent.fence.resource_version,
+            "generation": intent.fence.generation,
+            "intent": intent.fence.intent[:128],
+        },
+        "healthCheck": {"name": target.name, "uid": target.uid},
+        "policy": {"name": named.key[1], "uid": named.uid},
+        "check": intent.check,
+        "reason": intent.reason,
+        "message": shorten(intent.message, 1024),
+        "episode": intent.episode,
+        "step": intent.step,
+        "timeout": format_duration(intent.timeout),
+        "stabilization": format_duration(intent.stabilization),
+        "gates": [{"gate": p.gate, "message": shorten(p.message, 1024)} for p in decision.passed],
+    }
+    if pod:
+        spec["pod"] = pod
+    if intent.replicas:
+        spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "KiroRemediation",
+        "metadata": {
+            "name": intent.name,
+            "namespace": target.namespace,
+            "labels": MANAGED_BY | {"kiro.dev/healthcheck": target.name},
+        },
+        "spec": spec,
+    }

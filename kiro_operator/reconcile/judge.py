@@ -1,0 +1,108 @@
+"""Judge: run the checks whose facts have changed, and settle each verdict."""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from kiro_operator.core.conditions import Judged
+from kiro_operator.core.findings import earliest
+from kiro_operator.core.flap import Settled, settle
+from kiro_operator.core.snapshot import WATCHED, Snapshot, Source, Unobserved
+from kiro_operator.core.verdict import Status, Verdict, unknown
+from kiro_operator.reconcile.observe import began_failing, with_sample
+from kiro_operator.reconcile.target import Enabled, Target
+
+FRESH = 1.5
+"""Intervals for which a sample counts as fresh enough to act on."""
+
+_FIELDS: Mapping[Source, str] = {
+    Source.PODS: "pods",
+    Source.DEPLOYMENTS: "deployments",
+    Source.STATEFUL_SETS: "stateful_sets",
+    Source.DAEMON_SETS: "daemon_sets",
+    Source.REPLICA_SETS: "replica_sets",
+    Source.SERVICES: "services",
+    Source.ENDPOINT_SLICES: "endpoint_slices",
+    Source.AUTOSCALERS: "autoscalers",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Judgement(Struct, frozen=True):
+    """All verdicts on one target at one instant."""
+
+    judged: tuple[Judged, ...]
+    actionable: frozenset[str]
+    """Ids of the checks whose Fail rests on fresh facts."""
+    next_check: datetime | None
+    """When the same facts could be judged differently."""
+
+
+def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
+    """Judge a target; what it remembers of each check moves on."""
+    judged: list[Judged] = []
+    actionable: set[str] = set()
+    next_check: datetime | None = None
+    blind = frozenset(
+        source for source in WATCHED if isinstance(getattr(snapshot, _FIELDS[source]), Unobserved)
+    )
+    for check_id, enabled in target.checks.items():
+        raw = target.raw.get(check_id)
+        if raw is None or _to_be_judged(raw, enabled, target, blind, now):
+            raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
+        sample = target.samples.get(check_id)
+        number = (sample.number if sample else 0) if enabled.check.polled else None
+        target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
+        judged.append(Judged(enabled.registered, settled.verdict, settled.since))
+        if _may_act(check_id, settled, target, enabled, now):
+            actionable.add(check_id)
+        next_check = earliest(next_check, settled.next_check)
+    target.dirty.clear()
+    return Judgement(tuple(judged), frozenset(actionable), next_check)
+
+
+def _to_be_judged(
+    raw: Verdict, enabled: Enabled, target: Target, blind: frozenset[Source], now: datetime
+) -> bool:
+    """Whether the facts behind a verdict have changed, or time has come to look again."""
+    sources = enabled.check.sources
+    return (
+        not target.dirty.isdisjoint(sources)
+        or raw.status is Status.UNKNOWN
+        or not blind.isdisjoint(sources)
+        or (raw.next_check is not None and raw.next_check <= now)
+        or enabled.check.only_while_failing
+    )
+
+
+def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
+    facts = with_sample(snapshot, target, check_id)
+    if enabled.check.only_while_failing:
+        fields = {name: getattr(facts, name) for name in facts.__struct_fields__}
+        facts = Snapshot(**(fields | {"began_failing": began_failing(target, but=check_id)}))
+    try:
+        return enabled.check.judge(facts, enabled.parameters, now)
+    except Exception:
+        # A fault of one check is that check's Unknown, told in the log; the others go on.
+        logger.exception(
+            "check %s broke", check_id, extra={"namespace": target.namespace, "healthCheck": target.name}
+        )
+        return unknown(Unobserved("InternalError", "the check broke; the operator's log has the details"))
+
+
+def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, now: datetime) -> bool:
+    """Whether a Fail may be acted on: by what was seen just now, or by a sample that is still fresh."""
+    if settled.verdict.status is not Status.FAIL:
+        target.confirmed.pop(check_id, None)
+        return False
+    sample = target.samples.get(check_id)
+    if settled.actionable:
+        if sample is not None:
+            target.confirmed[check_id] = sample.number
+        return True
+    if sample is None or target.confirmed.get(check_id) != sample.number:
+        return False
+    return abs(now - sample.time) <= FRESH * enabled.interval

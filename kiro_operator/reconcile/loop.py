@@ -1,0 +1,408 @@
+"""The loop: what comes in wakes a key, and a key is worked from the world as it is.
+
+Level-triggered throughout: a reconciliation reads everything it needs anew, so that killing the
+process at any moment loses nothing but time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.elector import Elector
+from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
+from kiro_operator.core.conditions import Outcome, next_transition, summarize
+from kiro_operator.core.decide import Inputs, Plan, Policy, decide
+from kiro_operator.core.findings import earliest
+from kiro_operator.core.policy.reservations import next_release
+from kiro_operator.core.snapshot import WATCHED, Source
+from kiro_operator.reconcile import plans
+from kiro_operator.reconcile.act import Act, NotLeading
+from kiro_operator.reconcile.judge import Judgement, judge
+from kiro_operator.reconcile.observe import Observation
+from kiro_operator.reconcile.policies import Policies
+from kiro_operator.reconcile.queue import Urgency, WorkQueue
+from kiro_operator.reconcile.records import Records, Remediation, ledger_of
+from kiro_operator.reconcile.report import Reporter
+from kiro_operator.reconcile.scheduler import Alarms
+from kiro_operator.reconcile.target import Key, Target
+from kiro_operator.reconcile.verify import Look, Verify
+
+GATHER = 0.15
+"""Seconds without a new namespace after which the watches follow; a start brings many at once."""
+GATHER_AT_MOST = 1.5
+LONGEST = 300.0
+"""Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
+PATIENCE = 2.0
+"""Seconds a first listing may take before the status says what is being waited for."""
+
+Work = tuple[str, Key]
+"""What kind of object, and which."""
+HEALTH_CHECK, POLICY = "KiroHealthCheck", "KiroSafetyPolicy"
+
+logger = logging.getLogger(__name__)
+
+
+class Loop:
+    """Everything the engine knows and does. Implements handlers.Intake."""
+
+    def __init__(
+        self,
+        *,
+        watches: Watches,
+        observation: Observation,
+        policies: Policies,
+        act: Act,
+        verify: Verify,
+        reporter: Reporter,
+        elector: Elector,
+        metrics: Metrics,
+        clock: ports.Clock,
+    ) -> None:
+        self._watches = watches
+        self._observation = observation
+        self._policies = policies
+        self._act = act
+        self._verify = verify
+        self._reporter = reporter
+        self._elector = elector
+        self._metrics = metrics
+        self._clock = clock
+        self._records = Records()
+        self._targets: dict[Key, Target] = {}
+        self._by_namespace: dict[str, set[Key]] = {}
+        self.queue: WorkQueue[Work] = WorkQueue()
+        self._alarms: Alarms[Work] = Alarms(lambda work: self.queue.add(work, Urgency.RESYNC))
+        self._gathering: tuple[asyncio.TimerHandle, float] | None = None
+        self._waiting_since: dict[Key, float] = {}
+        self._working = False
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def health_check(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroHealthCheck came, changed or went."""
+        key = (str(body["metadata"]["namespace"]), str(body["metadata"]["name"]))
+        if deleted:
+            known = self._targets.get(key)
+            if known is not None and known.uid == body["metadata"]["uid"]:
+                self._remove(key)
+            return
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = Target(key)
+            self._by_namespace.setdefault(key[0], set()).add(key)
+            self._metrics.health_checks.set(len(self._targets))
+            self._follow_soon()
+        if target.take(body):
+            self.queue.add((HEALTH_CHECK, key))
+
+    def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroSafetyPolicy came, changed or went."""
+        namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
+        if deleted:
+            self._policies.remove((namespace, name))
+            self._alarms.cancel((POLICY, (namespace, name)))
+            self.queue.forget((POLICY, (namespace, name)))
+            self._wake(namespace)
+            return
+        _, changed = self._policies.take(body)
+        if changed:
+            self.queue.add((POLICY, (namespace, name)))
+            self._wake(namespace)
+
+    def changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
+        """A watched object came, changed or went."""
+        keys = self._by_namespace.get(namespace)
+        if not keys:
+            return
+        if kind == REMEDIATIONS:
+            if new is None:
+                self._records.forget(old.metadata.uid)
+            self._wake(namespace)
+            return
+        source = Source(kind)
+        if source is Source.PODS and _uninteresting(old, new):
+            return
+        fails = new is not None and not new.settled and (old is None or old.settled)
+        for key in keys:
+            self._targets[key].dirty.add(source)
+            self.queue.add((HEALTH_CHECK, key), Urgency.FAILURE if fails else Urgency.CHANGE)
+
+    def synced(self, kind: str, namespaces: frozenset[str]) -> None:
+        """A kind has been listed, or it is known that it cannot be."""
+        for namespace in namespaces:
+            for key in self._by_namespace.get(namespace, ()):
+                if kind != REMEDIATIONS:
+                    self._targets[key].dirty.add(Source(kind))
+            self._wake(namespace)
+
+    def sampled(self, target: Target) -> None:
+        """A polled check has a new sample."""
+        self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
+
+    def targets(self) -> list[Target]:
+        """All KiroHealthChecks known."""
+        return list(self._targets.values())
+
+    # --- working ------------------------------------------------------------------------------
+
+    async def work(self, workers: int) -> None:
+        """Work the queue, until cancelled."""
+        self._working = True
+        for target in self._targets.values():
+            self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
+        for policy in self._policies:
+            self.queue.add((POLICY, policy.key), Urgency.RESYNC)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._worker())
+        finally:
+            self._working = False
+            await self._observation.stop()
+
+    async def _worker(self) -> None:
+        while True:
+            work = await self.queue.get()
+            self._metrics.queue_depth.set(len(self.queue))
+            started = self._clock.monotonic()
+            try:
+                await self._work(work)
+            except NotLeading:
+                logger.info("not leading any more: %s is left to another process", work[1])
+            except (ports.ApiError, ports.Unreachable) as error:
+                asked = error.retry_after if isinstance(error, ports.ApiError) else None
+                wait = self.queue.retry(work, asked or 0.0)
+                level = logging.DEBUG if isinstance(error, ports.Conflict) else logging.WARNING
+                logger.log(level, "%s %s: %s; again in %.1f s", work[0], "/".join(work[1]), error, wait)
+                self._metrics.reconciliations.labels("retried").inc()
+            except Exception:
+                # A fault in one object's reconciliation must not end the work on all others.
+                wait = self.queue.retry(work)
+                logger.exception("%s %s broke; again in %.1f s", work[0], "/".join(work[1]), wait)
+                self._metrics.reconciliations.labels("broke").inc()
+            else:
+                self.queue.succeeded(work)
+                self._metrics.reconciliations.labels("done").inc()
+            finally:
+                self.queue.done(work)
+                self._metrics.duration.observe(self._clock.monotonic() - started)
+
+    async def _work(self, work: Work) -> None:
+        if not self._elector.leading:
+            raise NotLeading("standing by")
+        kind, key = work
+        if kind == POLICY:
+            await self._refresh_policy(key)
+        elif target := self._targets.get(key):
+            await self._reconcile(target)
+
+    async def _refresh_policy(self, key: Key) -> None:
+        policy = self._policies.get(*key)
+        if policy is None:
+            return
+        remediations = self._remediations(key[0])
+        await self._policies.refresh(policy, [item.entry for item in remediations])
+        if policy.spec and (due := next_release(policy.status.reservations, policy.spec, self._clock.now())):
+            self._alarms.set((POLICY, key), (due - self._clock.now()).total_seconds() + 1.0)
+
+    async def _reconcile(self, target: Target) -> None:
+        now = self._clock.now()
+        if target.spec.suspend and target.problem is None:
+            self._observation.forget(target.key)
+            permission = plans.permission(None, suspended=True)
+            outcome = Outcome(
+                generation=target.generation, now=now, suspended=True, permission=permission,
+                remediations=plans.summaries(target, self._remediations(target.namespace)),
+                requested_at=target.requested_at,
+            )  # fmt: skip
+            await self._reporter.write(target, summarize(outcome, target.status))
+            return
+        waiting_for = self._waiting_for(target)
+        if waiting_for is not None:
+            await self._wait(target, waiting_for, now)
+            return
+        self._waiting_since.pop(target.key, None)
+        if target.requested_at != (target.status.last_handled_reconcile_at or ""):
+            self._observation.sample_now(target)
+        else:
+            self._observation.schedule(target)
+        started = self._clock.monotonic()
+        judgement = judge(target, self._observation.snapshot(target, {}), now)
+        self._metrics.judge_duration.observe(self._clock.monotonic() - started)
+        self._metrics.last_judgement.set(now.timestamp())
+        look = Look(
+            target=target,
+            judgement=judgement,
+            policies=self._in_force(target),
+            facts=self._observation.whole(target),
+            now=now,
+        )
+        remediations = await self._verify.attend(look, self._remediations(target.namespace))
+        plan = self._plan(target, judgement, remediations, now)
+        allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
+        self._act.begin(target, allowed)
+        status = self._status(target, judgement, plan, remediations, now)
+        named = self._named_policy(target)
+        if allowed and named is not None:
+            # The condition and the action do not wait for each other.
+            results = await asyncio.gather(
+                self._reporter.write(target, status),
+                self._act.carry_out(target, allowed, named),
+                return_exceptions=True,
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        else:
+            await self._reporter.write(target, status)
+        self._reporter.measure(target, judgement.judged, status)
+        self._set_alarm(target, judgement, plan, remediations, now)
+
+    def _plan(
+        self, target: Target, judgement: Judgement, remediations: list[Remediation], now: datetime
+    ) -> Plan:
+        verdicts = {
+            item.registered.id: (item.verdict, item.registered.id in judgement.actionable)
+            for item in judgement.judged
+        }
+        ledger = ledger_of(remediations)
+        for entry in self._act.pending(target.namespace):
+            if all(known.name != entry.name for known in ledger.entries):
+                ledger = ledger.plus(entry)
+        plan = decide(
+            Inputs(
+                verdicts=verdicts,
+                spec=target.spec,
+                policies=self._in_force(target),
+                ledger=ledger,
+                snapshot=self._observation.whole(target),
+                now=now,
+                memory=target.memory,
+            )
+        )
+        target.memory = plan.memory
+        return plan
+
+    def _status(
+        self,
+        target: Target,
+        judgement: Judgement,
+        plan: Plan,
+        remediations: list[Remediation],
+        now: datetime,
+    ) -> KiroHealthCheckStatus:
+        outcome = Outcome(
+            generation=target.generation,
+            now=now,
+            stalled=target.problem or plans.policy_problem(target, self._policies),
+            judged=judgement.judged,
+            permission=plans.permission(self._in_force(target)),
+            decisions=plans.decisions(plan),
+            escalations=plans.escalations(plan),
+            remediations=plans.summaries(target, remediations),
+            requested_at=target.requested_at,
+        )
+        return summarize(outcome, target.status)
+
+    def _set_alarm(
+        self,
+        target: Target,
+        judgement: Judgement,
+        plan: Plan,
+        remediations: list[Remediation],
+        now: datetime,
+    ) -> None:
+        due = earliest(
+            judgement.next_check,
+            plan.next,
+            next_transition(judgement.judged, now),
+            self._verify.next_look(remediations),
+        )
+        wait = LONGEST if due is None else min(LONGEST, max(0.0, (due - now).total_seconds()) + 0.001)
+        self._alarms.set((HEALTH_CHECK, target.key), wait)
+
+    # --- details ------------------------------------------------------------------------------
+
+    def _named_policy(self, target: Target) -> Any:
+        reference = target.spec.safety_policy_ref
+        return self._policies.get(target.namespace, reference.name) if reference else None
+
+    def _remediations(self, namespace: str) -> list[Remediation]:
+        return self._records.read(self._watches.records(namespace))[0]
+
+    def _in_force(self, target: Target) -> tuple[Policy, ...]:
+        unreadable = self._records.read(self._watches.records(target.namespace))[1]
+        return plans.in_force(target, self._policies, unreadable)
+
+    def _waiting_for(self, target: Target) -> str | None:
+        """Which kinds have not been listed yet; None when all were, or cannot be."""
+        names = [
+            name
+            for name in (*WATCHED, REMEDIATIONS)
+            if (missing := self._watches.unobserved(name, target.namespace)) and missing.reason == "NotSynced"
+        ]
+        return ", ".join(names) if names else None
+
+    async def _wait(self, target: Target, waiting_for: str, now: datetime) -> None:
+        """Say what is waited for, once it has taken long enough to be worth saying."""
+        since = self._waiting_since.setdefault(target.key, self._clock.monotonic())
+        left = since + PATIENCE - self._clock.monotonic()
+        if left > 0:
+            self._alarms.set((HEALTH_CHECK, target.key), left)
+            return
+        if target.status.observed_generation != target.generation:
+            outcome = Outcome(
+                generation=target.generation,
+                now=now,
+                waiting_for=waiting_for,
+                permission=plans.permission(None),
+            )
+            await self._reporter.write(target, summarize(outcome, target.status))
+
+    def _wake(self, namespace: str) -> None:
+        for key in self._by_namespace.get(namespace, ()):
+            self.queue.add((HEALTH_CHECK, key))
+
+    def _remove(self, key: Key) -> None:
+        target = self._targets.pop(key)
+        self._by_namespace[key[0]].discard(key)
+        if not self._by_namespace[key[0]]:
+            del self._by_namespace[key[0]]
+        self._observation.forget(key)
+        self._alarms.cancel((HEALTH_CHECK, key))
+        self.queue.forget((HEALTH_CHECK, key))
+        self._waiting_since.pop(key, None)
+        self._metrics.forget(*key)
+        self._metrics.health_checks.set(len(self._targets))
+        mine = [item for item in self._remediations(key[0]) if item.spec.health_check.uid == target.uid]
+        self._verify.abandon(key[0], mine)
+        self._follow_soon()
+
+    def _follow_soon(self) -> None:
+        """Let the watches follow the namespaces once no more come in."""
+        now = self._clock.monotonic()
+        first = self._gathering[1] if self._gathering else now
+        if self._gathering:
+            self._gathering[0].cancel()
+        wait = max(0.0, min(GATHER, first + GATHER_AT_MOST - now))
+        self._gathering = (asyncio.get_running_loop().call_later(wait, self._follow), first)
+
+    def _follow(self) -> None:
+        self._gathering = None
+        self._watches.follow(frozenset(self._by_namespace))
+
+
+def _uninteresting(old: Any, new: Any) -> bool:
+    """A ready pod that stays ready, with the labels it had, changes no verdict."""
+    return (
+        old is not None
+        and new is not None
+        and old.settled
+        and new.settled
+        and old.metadata.labels == new.metadata.labels
+    )

@@ -1,0 +1,104 @@
+"""Between the plan and the API: what is in force, and how decisions and past actions are shown."""
+
+from collections.abc import Iterable, Sequence
+
+from kiro_operator.api.v1alpha1.healthcheck import Decision, ObjectName, RemediationSummary
+from kiro_operator.api.v1alpha1.safetypolicy import Mode
+from kiro_operator.core import decide
+from kiro_operator.core.conditions import REMEDIATIONS, Escalation, Permission, shorten
+from kiro_operator.reconcile.policies import Policies
+from kiro_operator.reconcile.records import Remediation
+from kiro_operator.reconcile.target import Target
+
+
+def in_force(target: Target, policies: Policies, unreadable: Sequence[str] = ()) -> tuple[decide.Policy, ...]:
+    """The policies that have to allow what this KiroHealthCheck wants.
+
+    The one that it names, and every other of the namespace: of each gate the narrowest answer
+    counts, so that a second policy can never widen what a first one allows. None when it names
+    none, or one that is not there.
+    """
+    reference = target.spec.safety_policy_ref
+    if target.problem or reference is None or policies.get(target.namespace, reference.name) is None:
+        return ()
+    found = [
+        decide.Policy(policy.key[1], policy.spec, policy.problem) for policy in policies.of(target.namespace)
+    ]
+    if unreadable:
+        problem = f"KiroRemediation {unreadable[0]} cannot be read, so what was done is not known"
+        found.append(decide.Policy("(records)", None, problem))
+    return tuple(found)
+
+
+def policy_problem(target: Target, policies: Policies) -> Permission | None:
+    """Why the KiroHealthCheck is stalled over its policy; None when it is not."""
+    reference = target.spec.safety_policy_ref
+    if reference is None or policies.get(target.namespace, reference.name) is not None:
+        return None
+    there = ", ".join(policy.key[1] for policy in policies.of(target.namespace)) or "none"
+    return Permission(
+        allowed=False,
+        reason="PolicyNotFound",
+        message=(
+            f"spec.safetyPolicyRef: there is no KiroSafetyPolicy {reference.name} in namespace "
+            f"{target.namespace} (there: {there}); until there is, nothing is done"
+        ),
+    )
+
+
+def permission(policies: Sequence[decide.Policy] | None, *, suspended: bool = False) -> Permission:
+    """Whether anything may be done at all."""
+    if suspended:
+        return Permission(allowed=False, reason="Suspended", message="spec.suspend is true")
+    if not policies:
+        return Permission(
+            allowed=False, reason="NoPolicy", message="no KiroSafetyPolicy is named: observation only"
+        )
+    for policy in policies:
+        spec = policy.spec
+        if spec is None:
+            message = f"KiroSafetyPolicy {policy.name} cannot be used: {policy.problem}"
+            return Permission(allowed=False, reason="PolicyUnusable", message=message)
+        if spec.mode is not Mode.ENFORCE:
+            message = f"KiroSafetyPolicy {policy.name} is in mode {spec.mode.value}: nothing is done"
+            return Permission(allowed=False, reason=f"Mode{spec.mode.value}", message=message)
+        if spec.pause_requests:
+            message = f"KiroSafetyPolicy {policy.name} is paused: {'; '.join(spec.pause_requests)}"
+            return Permission(allowed=False, reason="Paused", message=message)
+        if not spec.actions:
+            message = f"KiroSafetyPolicy {policy.name} lists no action"
+            return Permission(allowed=False, reason="NothingAllowed", message=message)
+    names = ", ".join(policy.name for policy in policies)
+    return Permission(allowed=True, reason="PolicyAllows", message=f"within the limits of {names}")
+
+
+def decisions(plan: decide.Plan) -> list[Decision]:
+    """The plan's decisions as a status shows them."""
+    return [
+        Decision(
+            action=item.intent.action,
+            target=ObjectName(kind=item.intent.target.kind, name=item.intent.target.name),
+            check=item.intent.check,
+            decision=item.decision,
+            gate=item.gate,
+            reason=item.reason,
+            message=shorten(item.message, 1024),
+            until=item.until.replace(microsecond=0) if item.until else None,
+        )
+        for item in plan.decisions
+    ]
+
+
+def escalations(plan: decide.Plan) -> list[Escalation]:
+    """What waits for a person, as a status shows it."""
+    return [
+        Escalation(item.reason, f"{item.target.kind} {item.target.name}: {item.message}")
+        for item in plan.escalations
+    ]
+
+
+def summaries(target: Target, remediations: Iterable[Remediation]) -> list[RemediationSummary]:
+    """The last actions that this KiroHealthCheck asked for, newest first."""
+    mine = [item for item in remediations if item.spec.health_check.uid == target.uid]
+    mine.sort(key=lambda item: (item.entry.reserved_at, item.name), reverse=True)
+    return [item.summary() for item in mine[:REMEDIATIONS]]

@@ -1,0 +1,226 @@
+"""KiroSafetyPolicies as the engine holds them: what they allow, and what is reserved of their budgets."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
+from kiro_operator.api.v1alpha1.safetypolicy import (
+    KiroSafetyPolicySpec,
+    KiroSafetyPolicyStatus,
+    Mode,
+    Reservation,
+)
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
+from kiro_operator.core.conditions import shorten
+from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.policy.reservations import exceeds, kept, used
+from kiro_operator.core.policy.types import Entry
+from kiro_operator.core.policy.windows import open_until
+from kiro_operator.reconcile.target import Key
+
+RULES = (
+    Rule(
+        GROUP,
+        ("kirosafetypolicies/status",),
+        ("patch",),
+        "budgets are reserved in the policy's status by compare-and-swap",
+        Scope.CLUSTER,
+    ),
+    Rule(
+        GROUP,
+        ("kirosafetypolicies",),
+        ("get",),
+        "after a lost compare-and-swap it is read again",
+        Scope.CLUSTER,
+    ),
+)
+ATTEMPTS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class Policy:
+    """A KiroSafetyPolicy."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.uid = ""
+        self.generation = 0
+        self.resource_version = ""
+        self.spec: KiroSafetyPolicySpec | None = None
+        """None when it cannot be read: then it allows nothing."""
+        self.problem = ""
+        self.status = KiroSafetyPolicyStatus()
+        self.lock = asyncio.Lock()
+        """Held while its status is written, so that this process never races against itself."""
+
+    @property
+    def path(self) -> str:
+        """Its path at the API server."""
+        return f"/apis/{API_VERSION}/namespaces/{self.key[0]}/kirosafetypolicies/{self.key[1]}"
+
+    def take(self, body: Mapping[str, Any], now: datetime) -> bool:
+        """Take in a version of the object; returns whether its spec is new."""
+        metadata = body["metadata"]
+        version = str(metadata["resourceVersion"])
+        if version == self.resource_version:
+            return False
+        changed = metadata["uid"] != self.uid or int(metadata["generation"]) != self.generation
+        self.uid, self.generation = metadata["uid"], int(metadata["generation"])
+        self.resource_version = version
+        try:
+            self.status = KiroSafetyPolicyStatus.model_validate(body.get("status") or {})
+        except ValidationError:
+            self.status = KiroSafetyPolicyStatus()
+        if changed:
+            self.spec, self.problem = _read(body.get("spec") or {}, now)
+        return changed
+
+
+def _read(spec: Mapping[str, Any], now: datetime) -> tuple[KiroSafetyPolicySpec | None, str]:
+    try:
+        read = KiroSafetyPolicySpec.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return None, shorten(f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", 500)
+    for window in read.forbidden_windows or ():
+        try:
+            open_until(window, now)
+        except ValueError as error:
+            return None, f"spec.forbiddenWindows[{window.name}]: {error}"
+    return read, ""
+
+
+def status_of(policy: Policy, reservations: list[Reservation], now: datetime) -> KiroSafetyPolicyStatus:
+    """The status to show; what has not changed keeps its times."""
+    spec = policy.spec
+    told = [
+        (ConditionType.READY, "False", "InvalidSpec", policy.problem),
+        (ConditionType.STALLED, "True", "InvalidSpec", policy.problem),
+    ]
+    if spec is not None:
+        told = [(ConditionType.READY, "True", "Reconciled", "the policy is in force")]
+    known = {condition.type: condition for condition in policy.status.conditions}
+    conditions = [
+        Condition.model_validate(
+            {
+                "type": kind,
+                "status": status,
+                "observedGeneration": policy.generation,
+                "lastTransitionTime": known[kind].last_transition_time
+                if kind in known and known[kind].status == status
+                else now.replace(microsecond=0),
+                "reason": reason,
+                "message": message,
+            }
+        )
+        for kind, status, reason, message in told
+    ]
+    return KiroSafetyPolicyStatus(
+        observed_generation=policy.generation,
+        conditions=conditions,
+        reservations=reservations if spec else policy.status.reservations,
+        used=used(reservations, spec, now) if spec else "-",
+        message=_summary(spec),
+    )
+
+
+def _summary(spec: KiroSafetyPolicySpec | None) -> str:
+    if spec is None:
+        return "nothing is allowed: the policy cannot be read"
+    names = ", ".join(action.name for action in spec.actions) or "no action"
+    match spec.mode:
+        case Mode.OBSERVE:
+            return "observation only"
+        case Mode.DRY_RUN:
+            return f"dry run of {names}: nothing is done"
+        case Mode.ENFORCE:
+            return f"{names} allowed within its limits"
+
+
+class Policies:
+    """All KiroSafetyPolicies, and the writer of their status."""
+
+    def __init__(self, client: Client, clock: ports.Clock, metrics: Metrics) -> None:
+        self._client = client
+        self._clock = clock
+        self._metrics = metrics
+        self._policies: dict[Key, Policy] = {}
+
+    def get(self, namespace: str, name: str) -> Policy | None:
+        """The policy of that name."""
+        return self._policies.get((namespace, name))
+
+    def of(self, namespace: str) -> list[Policy]:
+        """All policies of a namespace, by name."""
+        found = [policy for key, policy in self._policies.items() if key[0] == namespace]
+        return sorted(found, key=lambda policy: policy.key)
+
+    def __iter__(self) -> Iterator[Policy]:
+        return iter(self._policies.values())
+
+    def take(self, body: Mapping[str, Any]) -> tuple[Policy, bool]:
+        """Take in a policy; returns it and whether its spec is new."""
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        policy = self._policies.setdefault(key, Policy(key))
+        return policy, policy.take(body, self._clock.now())
+
+    def remove(self, key: Key) -> None:
+        """Forget a policy that is gone."""
+        self._policies.pop(key, None)
+
+    async def refresh(self, policy: Policy, ledger: Iterable[Entry]) -> None:
+        """Write what has changed of a policy's status, if anything has."""
+        async with policy.lock:
+            now = self._clock.now()
+            reservations = kept(policy.status.reservations, policy.spec, ledger, now) if policy.spec else []
+            status = status_of(policy, reservations, now)
+            if status != policy.status:
+                await self._write(policy, status)
+
+    async def reserve(self, policy: Policy, wanted: list[Reservation], ledger: list[Entry]) -> str:
+        """Reserve budget for actions, all or none; returns why not, or nothing when it is done.
+
+        Raises:
+            ports.ApiError, ports.Unreachable: it is not known to be done, so it counts as not done.
+        """
+        generation = policy.generation
+        async with policy.lock:
+            for _ in range(ATTEMPTS):
+                if policy.spec is None or policy.generation != generation:
+                    return "the policy changed meanwhile"
+                now = self._clock.now()
+                names = {item.remediation for item in wanted}
+                others = [
+                    item
+                    for item in kept(policy.status.reservations, policy.spec, ledger, now)
+                    if item.remediation not in names
+                ]
+                together = [*others, *wanted]
+                if problem := exceeds(together, policy.spec, now):
+                    return problem
+                try:
+                    await self._write(policy, status_of(policy, together, now))
+                except ports.Conflict:
+                    body = msgspec.json.decode(await self._client.get(policy.path))
+                    policy.take(body, now)
+                    continue
+                return ""
+        return "the policy's status is contended; trying again later"
+
+    async def _write(self, policy: Policy, status: KiroSafetyPolicyStatus) -> None:
+        content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = {"metadata": {"resourceVersion": policy.resource_version}, "status": content}
+        answer = await self._client.merge_patch(f"{policy.path}/status", body)
+        policy.resource_version = str(msgspec.json.decode(answer)["metadata"]["resourceVersion"])
+        policy.status = status
+        self._metrics.status_writes.labels("KiroSafetyPolicy").inc()

@@ -1,0 +1,97 @@
+"""KiroRemediations as read back from the API server: the ledger, and what a status shows of them."""
+
+import logging
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from kiro_operator.api.v1alpha1.healthcheck import ObjectName, RemediationSummary
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus
+from kiro_operator.core.conditions import shorten
+from kiro_operator.core.objects import Record
+from kiro_operator.core.policy.types import Entry, Ledger
+from kiro_operator.core.snapshot import Ref
+
+logger = logging.getLogger(__name__)
+
+
+class Remediation:
+    """One KiroRemediation, decoded."""
+
+    __slots__ = ("entry", "record", "spec", "status")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.spec = KiroRemediationSpec.model_validate(record.spec)
+        self.status = KiroRemediationStatus.model_validate(record.status)
+        created = record.metadata.creation_timestamp
+        if created is None:
+            raise ValueError(f"KiroRemediation {record.metadata.name} has no creationTimestamp")
+        spec, status = self.spec, self.status
+        self.entry = Entry(
+            name=record.metadata.name,
+            action=spec.action,
+            method=spec.method,
+            target=Ref(spec.target.kind, spec.target.name, spec.target.uid),
+            episode=spec.episode,
+            step=spec.step,
+            state=status.state,
+            reserved_at=created,
+            reason=status.reason,
+            acted_at=status.acted_at,
+            completed_at=status.completed_at,
+            replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+            check=spec.check,
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the KiroRemediation."""
+        return self.record.metadata.name
+
+    def summary(self) -> RemediationSummary:
+        """What a KiroHealthCheck's status shows of it."""
+        status = self.status
+        time = status.completed_at or status.acted_at or status.acting_at or self.entry.reserved_at
+        return RemediationSummary(
+            name=self.name,
+            action=self.spec.action,
+            method=self.spec.method.value,
+            target=ObjectName(kind=self.spec.target.kind, name=self.spec.target.name),
+            state=status.state.value,
+            message=shorten(status.message or self.spec.message, 300),
+            time=time.replace(microsecond=0),
+        )
+
+
+class Records:
+    """Decodes records once per version."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[str, tuple[str, Remediation]] = {}
+
+    def read(self, records: Iterable[Record]) -> tuple[list[Remediation], list[str]]:
+        """The remediations that can be read, and the names of those that cannot."""
+        found: list[Remediation] = []
+        unreadable: list[str] = []
+        for record in records:
+            uid, version = record.metadata.uid, record.metadata.resource_version
+            known = self._decoded.get(uid)
+            if known is None or known[0] != version:
+                try:
+                    known = self._decoded[uid] = (version, Remediation(record))
+                except (ValidationError, ValueError) as error:
+                    logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
+                    unreadable.append(record.metadata.name)
+                    continue
+            found.append(known[1])
+        return found, unreadable
+
+    def forget(self, uid: str) -> None:
+        """Drop a record that is gone."""
+        self._decoded.pop(uid, None)
+
+
+def ledger_of(remediations: Iterable[Remediation]) -> Ledger:
+    """The ledger that gates read."""
+    return Ledger(tuple(remediation.entry for remediation in remediations))

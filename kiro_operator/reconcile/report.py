@@ -1,0 +1,141 @@
+"""Report: the only place that writes conditions.
+
+A status is written when it differs from the one that is there, under a compare-and-swap, and never
+otherwise: at rest nothing is written.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.conditions import ConditionType
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, ApiModel
+from kiro_operator.core.conditions import Judged, invariants
+from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.report import EventReason, Occurrence
+from kiro_operator.core.snapshot import Ref
+from kiro_operator.reconcile.target import Target
+
+RULES = (
+    Rule(
+        GROUP,
+        ("kirohealthchecks/status",),
+        ("patch",),
+        "verdicts and conditions are written into status",
+        Scope.CLUSTER,
+    ),
+    Rule(
+        GROUP,
+        ("kirohealthchecks",),
+        ("get",),
+        "after a lost compare-and-swap it is read again",
+        Scope.CLUSTER,
+    ),
+)
+OPTIONAL = ("lastHandledReconcileAt",)
+TRUTH = {"True": 1, "False": 0, "Unknown": -1}
+
+logger = logging.getLogger(__name__)
+
+
+class BrokenInvariant(Exception):
+    """A status that must never be written was about to be."""
+
+
+def body_of(status: ApiModel, resource_version: str) -> dict[str, Any]:
+    """A merge patch that makes the status what it is to be; lists are replaced whole."""
+    content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for name in OPTIONAL:
+        content.setdefault(name, None)
+    return {"metadata": {"resourceVersion": resource_version}, "status": content}
+
+
+class Reporter:
+    """Writes the status of KiroHealthChecks, and tells of transitions."""
+
+    def __init__(self, client: Client, events: EventRecorder, metrics: Metrics) -> None:
+        self._client = client
+        self._events = events
+        self._metrics = metrics
+
+    async def write(self, target: Target, status: KiroHealthCheckStatus) -> bool:
+        """Write the status if it says anything new; returns whether it did.
+
+        Raises:
+            BrokenInvariant: the status contradicts itself.
+            ports.Conflict: somebody else wrote; the target has been read again.
+            ports.ApiError, ports.Unreachable: it could not be written.
+        """
+        if status == target.status:
+            return False
+        broken = [name for name, holds in invariants(status).items() if not holds]
+        if broken:
+            raise BrokenInvariant("; ".join(broken))
+        path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kirohealthchecks/{target.name}"
+        try:
+            answer = await self._client.merge_patch(
+                f"{path}/status", body_of(status, target.resource_version)
+            )
+        except ports.Conflict:
+            target.take(msgspec.json.decode(await self._client.get(path)))
+            raise
+        before, target.status = target.status, status
+        target.resource_version = str(msgspec.json.decode(answer)["metadata"]["resourceVersion"])
+        self._metrics.status_writes.labels("KiroHealthCheck").inc()
+        self._tell(target, before, status)
+        return True
+
+    def measure(self, target: Target, judged: Iterable[Judged], status: KiroHealthCheckStatus) -> None:
+        """Bring the metrics of a KiroHealthCheck up to date."""
+        for item in judged:
+            for value in ("Pass", "Warn", "Fail", "Unknown", "Skipped"):
+                self._metrics.check_status.labels(
+                    target.namespace, target.name, item.registered.id, value
+                ).set(item.verdict.status == value)
+        for condition in status.conditions:
+            self._metrics.condition.labels(target.namespace, target.name, condition.type).set(
+                TRUTH[condition.status]
+            )
+
+    def _tell(self, target: Target, before: KiroHealthCheckStatus, after: KiroHealthCheckStatus) -> None:
+        old = {check.id: check.status for check in before.checks}
+        for check in after.checks:
+            if check.status == "Fail" and old.get(check.id) != "Fail":
+                self._event(target, EventReason.CHECK_FAILED, f"{check.id}: {check.message}", warning=True)
+            elif check.status in {"Pass", "Warn"} and old.get(check.id) == "Fail":
+                self._event(target, EventReason.CHECK_RECOVERED, f"{check.id}: {check.message}")
+        were = {condition.type: condition for condition in before.conditions}
+        for kind, reason in (
+            (ConditionType.ESCALATED, EventReason.ESCALATED),
+            (ConditionType.STALLED, EventReason.STALLED),
+        ):
+            condition = next((item for item in after.conditions if item.type == kind), None)
+            if condition is None or condition.status != "True":
+                continue
+            was = were.get(kind)
+            if was is None or (was.status, was.reason, was.message) != (
+                condition.status,
+                condition.reason,
+                condition.message,
+            ):
+                self._event(target, reason, f"{condition.reason}: {condition.message}", warning=True)
+
+    def _event(self, target: Target, reason: EventReason, note: str, *, warning: bool = False) -> None:
+        self._events.record(
+            Occurrence(
+                namespace=target.namespace,
+                regarding=Ref("KiroHealthCheck", target.name, target.uid),
+                api_version=API_VERSION,
+                reason=reason,
+                action="Judge",
+                note=note,
+                warning=warning,
+            )
+        )

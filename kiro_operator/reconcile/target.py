@@ -1,0 +1,210 @@
+"""One KiroHealthCheck as the engine holds it: what was asked, and what is remembered of it."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from kiro_operator.api.v1alpha1.healthcheck import (
+    CheckSettings,
+    KiroHealthCheckSpec,
+    KiroHealthCheckStatus,
+)
+from kiro_operator.core.checks import Check, Parameters, Registered, registry
+from kiro_operator.core.conditions import Permission, shorten
+from kiro_operator.core.flap import FlapRule, Track, seeded
+from kiro_operator.core.objects import Selector
+from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.snapshot import Sample, Source
+from kiro_operator.core.verdict import Status, Verdict
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+class Enabled(msgspec.Struct, frozen=True):
+    """A check that is to run, with all that was set for it."""
+
+    registered: Registered
+    parameters: Parameters
+    rule: FlapRule
+    interval: timedelta
+
+    @property
+    def check(self) -> Check:
+        """The check itself."""
+        return self.registered.check
+
+
+class Target:
+    """A KiroHealthCheck. The engine works one at a time on each, so that nothing here needs a lock."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.uid = ""
+        self.generation = 0
+        self.resource_version = ""
+        self.requested_at = ""
+        self.created = datetime.fromtimestamp(0, UTC)
+        self.spec = KiroHealthCheckSpec()
+        self.status = KiroHealthCheckStatus()
+        """As last seen or written."""
+        self.problem: Permission | None = None
+        self.selector = Selector()
+        self.checks: dict[str, Enabled] = {}
+        self.tracks: dict[str, Track] = {}
+        self.raw: dict[str, Verdict] = {}
+        self.samples: dict[str, Sample[Any]] = {}
+        self.confirmed: dict[str, int] = {}
+        """Number of the sample on which each polled check last failed so that it may be acted on."""
+        self.memory: Memory = {}
+        """What the last plan remembered."""
+        self.dirty: set[Source] = set()
+        """Sources that changed since the last judgement."""
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the KiroHealthCheck and of all it judges."""
+        return self.key[0]
+
+    @property
+    def name(self) -> str:
+        """Name of the KiroHealthCheck."""
+        return self.key[1]
+
+    def take(self, body: Mapping[str, Any]) -> bool:
+        """Take in a version of the object; returns whether it asks for anything new."""
+        metadata = body["metadata"]
+        version = str(metadata["resourceVersion"])
+        if version == self.resource_version:
+            return False
+        requested = (metadata.get("annotations") or {}).get("kiro.dev/requestedAt", "")
+        anew = metadata["uid"] != self.uid
+        changed = anew or int(metadata["generation"]) != self.generation or requested != self.requested_at
+        self.uid, self.generation = metadata["uid"], int(metadata["generation"])
+        self.resource_version, self.requested_at = version, requested
+        self.created = datetime.fromisoformat(metadata["creationTimestamp"])
+        status = _read_status(body.get("status"))
+        if anew:
+            self._start_over(status)
+        elif status != self.status:
+            # Somebody else wrote the status: what is true is to be said again.
+            self.status, changed = status, True
+        if changed:
+            self._read_spec(body.get("spec") or {})
+        return changed
+
+    def _start_over(self, status: KiroHealthCheckStatus) -> None:
+        self.status = status
+        self.raw.clear()
+        self.samples.clear()
+        self.confirmed.clear()
+        self.tracks = {
+            item.id: seeded(
+                Status(item.status),
+                item.reason,
+                item.since,
+                item.message,
+                polled=bool(registry()[item.id].check.polled),
+            )
+            for item in status.checks
+            if item.id in registry()
+        }
+
+    def _read_spec(self, spec: Mapping[str, Any]) -> None:
+        self.problem = None
+        try:
+            self.spec = KiroHealthCheckSpec.model_validate(spec)
+            self.selector = _selector(self.spec)
+        except (ValidationError, ValueError) as error:
+            self.problem = Permission(
+                allowed=False, reason="InvalidSpec", message=f"spec: {_first_line(error)}"
+            )
+            return
+        settings = {check.id: check for check in self.spec.checks}
+        if unknown := [name for name in settings if name not in registry()]:
+            self.problem = Permission(
+                allowed=False, reason="UnknownCheck", message=_no_such_check(unknown[0])
+            )
+        self.checks = {}
+        for check_id, registered in registry().items():
+            chosen = settings.get(check_id) or CheckSettings(id=check_id)
+            if not chosen.enabled:
+                continue
+            try:
+                self.checks[check_id] = _enable(registered, chosen, self.spec.interval)
+            except ValidationError as error:
+                self.problem = Permission(
+                    allowed=False,
+                    reason="InvalidParameters",
+                    message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
+                )
+        for forgotten in [name for name in self.tracks if name not in self.checks]:
+            self.tracks.pop(forgotten, None)
+            self.samples.pop(forgotten, None)
+        self.raw.clear()
+
+
+def _enable(registered: Registered, settings: CheckSettings, interval: timedelta) -> Enabled:
+    check = registered.check
+    return Enabled(
+        registered,
+        check.parameters.model_validate(settings.parameters),
+        FlapRule(
+            fail_after=_or(settings.fail_after, check.fail_after),
+            recover_after=_or(settings.recover_after, check.recover_after),
+            failure_threshold=settings.failure_threshold or check.failure_threshold,
+            success_threshold=settings.success_threshold or check.success_threshold,
+        ),
+        settings.interval or interval,
+    )
+
+
+def _or(value: timedelta | None, default: timedelta) -> timedelta:
+    return default if value is None else value
+
+
+def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
+    """The status as stored; one that cannot be read is written anew."""
+    try:
+        return KiroHealthCheckStatus.model_validate(status or {})
+    except ValidationError:
+        return KiroHealthCheckStatus()
+
+
+def _selector(spec: KiroHealthCheckSpec) -> Selector:
+    selector = msgspec.convert(spec.selector.model_dump(mode="json", by_alias=True), Selector)
+    selector.matches({})
+    return selector
+
+
+def _no_such_check(name: str) -> str:
+    near = difflib.get_close_matches(name, registry(), n=1)
+    advice = f"did you mean {near[0]}?" if near else f"write one of {', '.join(registry())}"
+    return f"spec.checks: there is no check {name!r}; {advice}"
+
+
+def _parameter_error(error: ValidationError, registered: Registered) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        fields: Iterable[str] = (
+            field.alias or name for name, field in registered.check.parameters.model_fields.items()
+        )
+        known = sorted(fields)
+        near = difflib.get_close_matches(where, known, n=1)
+        return f"there is no {where!r}; " + (
+            f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
+        )
+    return shorten(f"{where}: {first['msg']}", 500)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return shorten(f"{where}: {first['msg']}", 500)
+    return shorten(str(error), 500)

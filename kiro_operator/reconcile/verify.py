@@ -1,0 +1,206 @@
+"""Verify: follow each action to its end, and take up what a crash has left half done."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.core import decide
+from kiro_operator.core import verify as judgement_of
+from kiro_operator.core.objects import Workload
+from kiro_operator.core.policy.situation import census, situate
+from kiro_operator.core.policy.types import Fence, Intent, Ledger
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Status
+from kiro_operator.reconcile.act import Act, Outcome
+from kiro_operator.reconcile.judge import Judgement
+from kiro_operator.reconcile.records import Remediation, ledger_of
+from kiro_operator.reconcile.target import Target
+
+logger = logging.getLogger(__name__)
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """What one reconciliation sees of a target."""
+
+    target: Target
+    judgement: Judgement
+    policies: Sequence[decide.Policy]
+    facts: Snapshot
+    """Of the whole namespace."""
+    now: datetime
+
+
+class Verify:
+    """The step verify."""
+
+    def __init__(self, actuator: Actuator, act: Act) -> None:
+        self._actuator = actuator
+        self._act = act
+        self._looks: dict[str, datetime] = {}
+        """When to look at each running action again, by its UID."""
+        self._abandoning: set[asyncio.Task[None]] = set()
+
+    async def attend(self, look: Look, remediations: list[Remediation]) -> list[Remediation]:
+        """Move on every running action that this KiroHealthCheck asked for; returns all as they are then."""
+        target = look.target
+        moved: list[Remediation] = []
+        for item in remediations:
+            mine = item.spec.health_check.uid == target.uid
+            busy = (target.namespace, item.name) in self._act.in_flight
+            if not mine or busy or item.status.state in FINAL_STATES:
+                moved.append(item)
+            elif item.status.state is RemediationState.VERIFYING:
+                moved.append(await self._watch(look, item))
+            else:
+                moved.append(await self._resume(look, item, ledger_of(remediations)))
+        return moved
+
+    def next_look(self, remediations: Sequence[Remediation]) -> datetime | None:
+        """When to look again at what is running."""
+        times = [
+            self._looks[item.record.metadata.uid]
+            for item in remediations
+            if item.record.metadata.uid in self._looks
+        ]
+        return min(times, default=None)
+
+    def abandon(self, namespace: str, remediations: Sequence[Remediation]) -> None:
+        """End the running actions of a KiroHealthCheck that was deleted: nobody will judge them."""
+        for item in remediations:
+            if item.status.state not in FINAL_STATES:
+                task = asyncio.create_task(self.end_orphan(namespace, item))
+                self._abandoning.add(task)
+                task.add_done_callback(self._abandoning.discard)
+
+    async def end_orphan(self, namespace: str, item: Remediation) -> None:
+        """Record that nobody follows this action any more; what may have been done still counts."""
+        status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
+        try:
+            written = await self._act.write(namespace, item, status)
+            await self._act.record(
+                namespace,
+                written,
+                Outcome(
+                    RemediationState.EXPIRED,
+                    "HealthCheckDeleted",
+                    f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more",
+                ),
+            )
+        except (ports.ApiError, ports.Unreachable) as error:
+            logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
+
+    async def _watch(self, look: Look, item: Remediation) -> Remediation:
+        namespace = look.target.namespace
+        findings = _findings(look.judgement, item)
+        result = judgement_of.verify(item.spec, item.status, findings, _workload(item, look.facts), look.now)
+        uid = item.record.metadata.uid
+        if result.state in FINAL_STATES:
+            self._looks.pop(uid, None)
+            return await self._act.record(
+                namespace, item, Outcome(result.state, result.reason, result.message)
+            )
+        if result.next is not None:
+            self._looks[uid] = result.next
+        if (result.healthy_since is None) != (item.status.healthy_since is None):
+            status = item.status.model_copy(
+                update={
+                    "healthy_since": result.healthy_since,
+                    "reason": result.reason,
+                    "message": result.message,
+                }
+            )
+            return await self._act.write(namespace, item, status)
+        return item
+
+    async def _resume(self, look: Look, item: Remediation, ledger: Ledger) -> Remediation:
+        """Go on with an action that another process, or this one before an error, left half done."""
+        namespace, uid = look.target.namespace, item.record.metadata.uid
+        findings = _findings(look.judgement, item)
+        live = await self._live(namespace, item, None if isinstance(findings, Unobserved) else bool(findings))
+        self._looks.pop(uid, None)
+        match judgement_of.resume(
+            item.spec, item.status, live, reserved_at=item.entry.reserved_at, now=look.now
+        ):
+            case judgement_of.AlreadyDone(message):
+                return await self._act.record(
+                    namespace, item, Outcome(RemediationState.VERIFYING, "TakenUp", message)
+                )
+            case judgement_of.Expire(reason, message):
+                return await self._act.record(
+                    namespace, item, Outcome(RemediationState.EXPIRED, reason, message)
+                )
+            case judgement_of.Wait(until):
+                self._looks[uid] = until
+                return item
+        intent = intent_of(item)
+        others = ledger.without(item.name)
+        situation = situate(intent, look.facts, others, census(look.facts))
+        ruling = decide.rule(intent, look.policies, situation, others, look.now)
+        if ruling.decision != "Allowed":
+            denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
+            return await self._act.record(namespace, item, denied)
+        return await self._act.take_up(namespace, item)
+
+    async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
+        spec = item.spec
+        if spec.target.kind not in PLURALS:
+            return judgement_of.Live(workload=None, failing=failing)
+        workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
+        pod = None
+        if spec.method is Method.EVICT and spec.pod is not None:
+            pod = await self._actuator.pod(namespace, spec.pod.name)
+        return judgement_of.Live(workload=workload, pod=pod, failing=failing)
+
+
+def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:
+    """What is found against the target of an action now."""
+    found: list[Finding] = []
+    asked = False
+    for judged in judgement.judged:
+        verdict = judged.verdict
+        if judged.registered.id == item.spec.check:
+            asked = True
+            if verdict.status is Status.UNKNOWN:
+                return Unobserved(verdict.reason, verdict.message)
+        if verdict.status is Status.FAIL:
+            found.extend(f for f in verdict.findings if f.target and f.target.uid == item.spec.target.uid)
+    if not asked:
+        return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
+    return tuple(found)
+
+
+def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | None:
+    sources = {
+        "Deployment": facts.deployments,
+        "StatefulSet": facts.stateful_sets,
+        "DaemonSet": facts.daemon_sets,
+    }
+    source = sources.get(item.spec.target.kind)
+    return source.get(item.spec.target.name) if isinstance(source, Collection) else source
+
+
+def intent_of(item: Remediation) -> Intent:
+    """The intent that a KiroRemediation records."""
+    spec = item.spec
+    return Intent(
+        action=spec.action,
+        method=spec.method,
+        target=Ref(spec.target.kind, spec.target.name, spec.target.uid),
+        api_version=spec.target.api_version,
+        fence=Fence(spec.fence.uid, spec.fence.resource_version, spec.fence.generation, spec.fence.intent),
+        check=spec.check,
+        reason=spec.reason,
+        message=spec.message,
+        episode=spec.episode,
+        step=spec.step,
+        timeout=spec.timeout,
+        stabilization=spec.stabilization,
+        pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
+        replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+    )

@@ -1,0 +1,129 @@
+"""Settings of the process, frozen, built once from flags and environment."""
+
+import argparse
+import os
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What an admin decides when the operator is started. Times are in seconds."""
+
+    identity: str
+    """Name of this process in the Lease: the pod's name, made unique."""
+    own_namespace: str
+    """Where the Lease lives."""
+    kubeconfig: str | None = None
+    """A kubeconfig file; None: the ServiceAccount of the pod."""
+    context: str | None = None
+    service_account: Path = SERVICE_ACCOUNT
+    """Folder with token, ca.crt and namespace."""
+    bind_address: str = "127.0.0.1"
+    port: int = 8080
+    """For /metrics, /healthz and /readyz; 0 takes a free one."""
+    workers: int = 8
+    """Reconciliations under way at once."""
+    namespace_watches: int = 8
+    """Up to so many namespaces are watched one by one, more by one cluster-wide watch a kind."""
+    lease_name: str = "kiro-operator"
+    lease_duration: float = 15.0
+    lease_renew_deadline: float = 10.0
+    lease_retry_period: float = 2.0
+    watch_label_selector: str = ""
+    """KiroHealthChecks of this shard, as a label selector; empty: all."""
+    resolve: Mapping[str, str] = {}
+    """Addresses instead of DNS, ``service.namespace:port`` → ``address:port``."""
+    stale_after: float = 150.0
+    """A watch without any sign of life for so long has nothing to say any more."""
+    list_diff_interval: float = 600.0
+    """How often deletes that a watch could have missed are looked for."""
+    json_logs: bool = True
+    verbose: bool = False
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Settings:
+    """Read flags and environment.
+
+    Raises:
+        SystemExit: a flag is unknown or its value unusable; argparse has said what to write.
+    """
+    env = os.environ if environment is None else environment
+    parser = argparse.ArgumentParser(prog="kiro-operator", description="Keeps a Kiro platform healthy.")
+    parser.add_argument("--kubeconfig", help="kubeconfig file; default: the pod's ServiceAccount")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--service-account-dir", type=Path, default=SERVICE_ACCOUNT, metavar="DIR")
+    parser.add_argument("--namespace", help="namespace of the Lease; default: the ServiceAccount's")
+    parser.add_argument("--bind-address", default="127.0.0.1")
+    parser.add_argument("--port", type=_port, default=8080, help="metrics and probes; 0: any free one")
+    parser.add_argument("--workers", type=_positive, default=8)
+    parser.add_argument("--namespace-watches", type=_positive, default=8)
+    parser.add_argument("--lease-name", default="kiro-operator")
+    parser.add_argument("--lease-duration", type=float, default=15.0, metavar="SECONDS")
+    parser.add_argument("--lease-renew-deadline", type=float, default=10.0, metavar="SECONDS")
+    parser.add_argument("--lease-retry-period", type=float, default=2.0, metavar="SECONDS")
+    parser.add_argument("--watch-label-selector", default="", help="label selector of this shard")
+    parser.add_argument(
+        "--resolve",
+        action="append",
+        default=[],
+        type=_resolve,
+        metavar="SERVICE.NAMESPACE:PORT=ADDRESS:PORT",
+        help="connect there instead of asking DNS; may be repeated",
+    )
+    parser.add_argument("--log-format", choices=("json", "text"), default="json")
+    parser.add_argument("--verbose", action="store_true", help="log at level DEBUG")
+    flags = parser.parse_args(arguments)
+    if not flags.lease_retry_period < flags.lease_renew_deadline < flags.lease_duration:
+        parser.error("the lease needs retry period < renew deadline < duration")
+    hostname = env.get("POD_NAME") or socket.gethostname()
+    return Settings(
+        identity=f"{hostname}_{uuid.uuid4().hex[:8]}",
+        own_namespace=flags.namespace or _own_namespace(flags.service_account_dir),
+        kubeconfig=flags.kubeconfig,
+        context=flags.context,
+        service_account=flags.service_account_dir,
+        bind_address=flags.bind_address,
+        port=flags.port,
+        workers=flags.workers,
+        namespace_watches=flags.namespace_watches,
+        lease_name=flags.lease_name,
+        lease_duration=flags.lease_duration,
+        lease_renew_deadline=flags.lease_renew_deadline,
+        lease_retry_period=flags.lease_retry_period,
+        watch_label_selector=flags.watch_label_selector,
+        resolve=dict(flags.resolve),
+        json_logs=flags.log_format == "json",
+        verbose=flags.verbose,
+    )
+
+
+def _own_namespace(folder: Path) -> str:
+    file = folder / "namespace"
+    return file.read_text().strip() if file.exists() else "kiro-operator"
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("write a port from 0 to 65535")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("write a number of 1 or more")
+    return value
+
+
+def _resolve(text: str) -> tuple[str, str]:
+    name, separator, address = text.partition("=")
+    if not separator or ":" not in name or ":" not in address:
+        raise argparse.ArgumentTypeError("write SERVICE.NAMESPACE:PORT=ADDRESS:PORT")
+    return name, address

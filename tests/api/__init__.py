@@ -1,0 +1,1 @@
+"""The contract of the custom resources with a real API server."""

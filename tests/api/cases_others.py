@@ -1,0 +1,101 @@
+"""Slips in a KiroHealthCheck and in a KiroRemediation."""
+
+from tests.api.cases import table
+
+_POD = """\
+  pod:
+    apiVersion: v1
+    kind: Pod
+    name: orchestrator-7c9d-x2x4p
+    uid: 8a1f9d3e-12c4-4c59-9d2b-5f3c6a7b8c90
+"""
+
+HEALTH_CHECK = table(
+    "KiroHealthCheck",
+    (
+        ("misspelt suspend", "  suspend: false", "  suspended: true", 'unknown field "spec.suspended"'),
+        ("misspelt selector", "  selector:", "  selectors:", 'unknown field "spec.selectors"'),
+        ("misspelt ladder", "ladder:", "steps:", 'unknown field "spec.remediation.steps"'),
+        (
+            "misspelt threshold",
+            "failureThreshold",
+            "failThreshold",
+            'unknown field "spec.checks[1].failThreshold"',
+        ),
+        ("misspelt policy", "safetyPolicyRef", "safetyPolicy", 'unknown field "spec.safetyPolicy"'),
+        (
+            "policy of another namespace",
+            "name: cautious",
+            "name: cautious\n    namespace: x",
+            "unknown field",
+        ),
+        ("policy's name is no name", "name: cautious", "name: Very Cautious", "write an object's name"),
+        ("policy's name is empty", "name: cautious", 'name: ""', "at least 1 chars long"),
+        ("the same check twice", "- id: agent-latency", "- id: pods-ready", "Duplicate value"),
+        ("check without an id", "- id: agent-latency\n    failure", "- failure", "id: Required value"),
+        ("oversized id", "id: agent-latency", f"id: {'a' * 64}", "may not be more than 63"),
+        (
+            "too many checks",
+            "  - id: agent-latency",
+            "\n".join(f"  - id: c{n}" for n in range(128)),
+            "at most 128",
+        ),
+        (
+            "too many parameters",
+            "      minReady: 2",
+            "\n".join(f"      p{n}: 1" for n in range(33)),
+            "at most 32",
+        ),
+        (
+            "parameters are a list",
+            "parameters:\n      minReady: 2",
+            "parameters: [2]",
+            "must be of type object",
+        ),
+        ("unknown action", "- action: Scale", "- action: Reboot", 'supported values: "Restart", "Scale"'),
+        ("endless ladder", "    - action: Scale", "\n".join(["    - action: Scale"] * 8), "at most 8 items"),
+        ("interval too short", "  interval: 1m", "  interval: 1s", "write a duration from 5s to 24h"),
+        ("interval is a number", "  interval: 1m", "  interval: 60", "must be of type string"),
+        (
+            "stabilization too long",
+            "stabilization: 1m",
+            "stabilization: 2h",
+            "write a duration from 0s to 1h, such as 30s or 5m",
+        ),
+        ("threshold of nothing", "failureThreshold: 3", "failureThreshold: 0", "greater than or equal to 1"),
+        ("enabled is text", "enabled: true", 'enabled: "true"', "must be of type boolean"),
+        ("NotIn without values", "values: [batch]", "values: []", "operators In and NotIn need values"),
+        ("name too long", "name: kiro\n", f"name: {'k' * 64}\n", "metadata.name: use 63 characters or fewer"),
+        ("other version", "kiro.dev/v1alpha1", "kiro.dev/v1", "no matches for kind"),
+    ),
+)
+
+REMEDIATION = table(
+    "KiroRemediation",
+    (
+        ("unknown action", "action: Restart", "action: Delete", 'supported values: "Restart", "Scale"'),
+        ("unknown method", "method: Evict", "method: Delete", 'supported values: "Evict"'),
+        ("method of another action", "action: Restart", "action: Scale", "Scale by ScaleUp or ScaleBack"),
+        ("eviction of no pod", _POD, "", "name the pod to evict with method Evict"),
+        ("a pod with another method", "method: Evict", "method: RolloutRestart", "and no pod with any other"),
+        (
+            "replicas of a restart",
+            "  fence:",
+            "  replicas: {before: 1, after: 2}\n  fence:",
+            "and none with Restart",
+        ),
+        ("no fence", "fence:", "fences:", 'unknown field "spec.fences"'),
+        (
+            "fence without a uid",
+            "  fence:\n    uid: 8a1f9d3e-12c4-4c59-9d2b-5f3c6a7b8c90\n",
+            "  fence:\n",
+            "uid: Required value",
+        ),
+        ("number for a resource version", '"4711"', "4711", "must be of type string"),
+        ("episode of nothing", "episode: 1", "episode: 0", "greater than or equal to 1"),
+        ("episode beyond int64", "episode: 1", "episode: 1e30", "must be of type integer"),
+        ("oversized message", "1 of 3 pods restarts", "x" * 1025, "may not be more than 1024"),
+    ),
+)
+
+CASES = HEALTH_CHECK + REMEDIATION

@@ -1,0 +1,99 @@
+"""Fixtures for the whole suite: one real control plane a run, and a namespace of its own for each test.
+
+All xdist workers share the control plane: the first that needs it boots it under a file lock, and its life
+is bound to pytest's controlling process, so it ends with the run however that ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import devcluster
+from devcluster import ControlPlane, DevclusterError
+from devcluster.errors import ApiError
+from devcluster.wait import until
+
+CRDS = Path(__file__).resolve().parent.parent / "crds"
+BOOT_LOCK_SECONDS = 240
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.apiserver)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The run's control plane, or the user's own cluster that KIRO_TEST_CONTEXT names."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if workers else base
+    with FileLock(shared / "control-plane.lock", timeout=BOOT_LOCK_SECONDS):
+        plane = _shared_plane(shared, os.getppid() if workers else os.getpid())
+    yield plane
+    if workers:
+        plane.close()
+    else:
+        plane.stop()
+
+
+def _shared_plane(shared: Path, owner: int) -> ControlPlane:
+    """Attach to the control plane that a worker booted already, or boot it."""
+    folder = shared / "control-plane"
+    failure = shared / "control-plane.failed"
+    if failure.exists():
+        _give_up(failure.read_text(encoding="utf-8"))
+    if (folder / "ready").exists():
+        return devcluster.attach(folder)
+    context = os.environ.get("KIRO_TEST_CONTEXT")
+    try:
+        if context:
+            plane = devcluster.use_context(folder, context)
+        else:
+            plane = devcluster.boot(folder, name="tests", parent_pid=owner)
+        if any(CRDS.glob("*.yaml")):
+            plane.apply(CRDS)
+            plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    except DevclusterError as error:
+        failure.write_text(str(error), encoding="utf-8")
+        _give_up(str(error))
+    (folder / "ready").touch()
+    return plane
+
+
+def _give_up(why: str) -> None:
+    """A run in CI must not pass for want of a control plane; elsewhere the other tests are worth running."""
+    text = f"NO CONTROL PLANE, so everything that needs an API server is not tested: {why}"
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A fresh namespace in which pods can be created at once; its deletion is not waited for."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    rest = control_plane.rest
+    rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def has_account() -> bool:
+        try:
+            rest.get(f"/api/v1/namespaces/{name}/serviceaccounts/default")
+        except ApiError as error:
+            if error.status == http.client.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    until(has_account, f"the default service account of {name}")
+    yield name
+    rest.delete(f"/api/v1/namespaces/{name}")

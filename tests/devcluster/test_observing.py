@@ -1,0 +1,79 @@
+"""What an operator reads beside objects: logs, metrics and, for tests, the audit log."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.request
+
+from devcluster import ControlPlane, faults
+from devcluster.wait import until
+
+from .helpers import make_pod, ready, wait_pod
+
+
+def test_logs(control_plane: ControlPlane, namespace: str) -> None:
+    make_pod(control_plane, namespace, containers=("main", "side"))
+    wait_pod(control_plane, namespace, ready, "a healthy pod")
+    file = faults.logs(control_plane, namespace, "web", ["one", "two"], container="main", previous=["gone"])
+    faults.logs(control_plane, namespace, "web", ["aside"], container="side")
+
+    def shown(*arguments: str) -> str:
+        return control_plane.kubectl("logs", "web", "-n", namespace, *arguments, check=False).stdout
+
+    until(lambda: shown("-c", "main") == "one\ntwo\n", "the log")
+    faults.append_log(file, ["three"])
+    assert shown("-c", "main", "--tail=1") == "three\n"
+    assert shown("-c", "main", "--previous") == "gone\n"
+    until(lambda: shown("-c", "side") == "aside\n", "the other container's log")
+
+
+def test_usage(control_plane: ControlPlane, namespace: str) -> None:
+    make_pod(control_plane, namespace)
+    wait_pod(control_plane, namespace, ready, "a healthy pod")
+    assert faults.usage(control_plane, namespace, "app=web", cpu="900m", memory="1Gi") == 1
+    control_plane.wait_for_metrics()
+
+    def top() -> list[str]:
+        return control_plane.kubectl(
+            "top", "pods", "-n", namespace, "--no-headers", check=False
+        ).stdout.split()
+
+    # CPU is a rate: it is right once two scrapes, 15 s apart, saw the usage.
+    until(lambda: top() == ["web", "900m", "1024Mi"], "kubectl top pods", 60.0)
+
+
+def test_a_service_account_and_the_audit_log(control_plane: ControlPlane, namespace: str) -> None:
+    control_plane.kubectl("create", "serviceaccount", "robot", "-n", namespace)
+    control_plane.kubectl(
+        *("create", "rolebinding", "robot", "--clusterrole=edit", "-n", namespace),
+        f"--serviceaccount={namespace}:robot",
+    )
+    make_pod(control_plane, namespace)
+    folder = control_plane.service_account_dir(namespace, "robot", "10m")
+    assert (folder / "namespace").read_text() == namespace
+    since = control_plane.audit_offset()
+
+    request = urllib.request.Request(  # noqa: S310 - the URL is ours
+        f"{control_plane.server}/api/v1/namespaces/{namespace}/pods/web",
+        data=json.dumps({"metadata": {"labels": {"touched": "yes"}}}).encode(),
+        headers={
+            "Authorization": f"Bearer {(folder / 'token').read_text()}",
+            "Content-Type": "application/merge-patch+json",
+        },
+        method="PATCH",
+    )
+    tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    with urllib.request.urlopen(request, context=tls) as response:  # noqa: S310
+        assert response.status == 200
+
+    user = f"system:serviceaccount:{namespace}:robot"
+    (event,) = until(
+        lambda: [each for each in control_plane.audit_events(since) if each["user"]["username"] == user],
+        "the audit event",
+    )
+    assert event["verb"] == "patch"
+    assert event["objectRef"]["resource"] == "pods"
+    assert event["objectRef"]["name"] == "web"
+    assert event["responseStatus"]["code"] == 200
+    assert event["requestObject"] == {"metadata": {"labels": {"touched": "yes"}}}

@@ -1,0 +1,1 @@
+"""Tools that generate what is committed from what is written."""
