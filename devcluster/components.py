@@ -219,6 +219,8 @@ def _kwok(ports: dict[str, int], config: Path, serving: pki.Pair) -> Component:
     arguments = (
         f"--kubeconfig={config}",
         "--manage-all-nodes",
+        # Without a lease the node controller gives a node up after 50 s, and its pods for NotReady.
+        "--node-lease-duration-seconds=40",
         f"--enable-crds={kinds}",
         f"--node-ip={LOOPBACK}",
         f"--node-port={ports['kwok']}",

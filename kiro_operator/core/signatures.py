@@ -132,7 +132,7 @@ BUILT_IN = (
         "Panic",
         ("panic:", "fatal error:", "segmentation fault", "sigsegv", "all goroutines are asleep"),
         "the process broke: its trace in the log says where",
-        pattern=r"(?:^|\s)(?:panic:|fatal error:)|segmentation fault|sigsegv|all goroutines are asleep",
+        pattern=r"(?-i:(?:^|\s)(?:panic:|fatal error:))|segmentation fault|sigsegv|all goroutines are asleep",
         remedies=_RESTART,
         matches=1,
     ),

@@ -41,10 +41,11 @@ def owner_kind(pod: Pod) -> str:
 def fault_of(pod: Pod, limits: PodFaultParameters, now: datetime) -> Judged:
     """What is wrong with a pod now."""
     phase = pod.status.phase
-    if pod.metadata.deletion_timestamp is not None:
-        return _past(
-            KINDS["TerminatingTooLong"], pod.metadata.deletion_timestamp, limits.terminating_grace, now
-        )
+    deadline = pod.metadata.deletion_timestamp
+    if deadline is not None:
+        # Its deadline lies ahead for as long as it may take its time.
+        due = deadline + limits.terminating_grace
+        return (Fault(KINDS["TerminatingTooLong"], min(deadline, now)), None) if now >= due else (None, due)
     if phase == "Succeeded":
         return _WELL
     if phase == "Failed":
@@ -54,7 +55,7 @@ def fault_of(pod: Pod, limits: PodFaultParameters, now: datetime) -> Judged:
     initialized = _holds(conditions.get("Initialized"))
     worst, again = of_containers(pod, limits, now, initialized=initialized)
     if worst is not None:
-        since = _began(pod, ready)
+        since = min(_began(pod, ready), now)
         return Fault(worst[1], since, worst[0].name), again
     if _holds(ready):
         return None, again

@@ -1,6 +1,7 @@
 """Windows open and close by the wall clock of their place, whatever the clocks do."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,18 @@ def test_what_cannot_be_read_is_an_error(schedule: str, zone: str, names: str) -
         open_until(window(schedule, "1h", zone), at("2026-06-10T12:00:00Z"))
 
 
+CHANGES = [
+    at(text)
+    for text in (
+        "2026-03-29T01:00:00Z",
+        "2026-10-25T01:00:00Z",
+        "2026-03-08T07:00:00Z",
+        "2026-11-01T06:00:00Z",
+        "2026-04-04T15:00:00Z",
+        "2026-10-03T15:30:00Z",
+    )
+]
+"""When clocks of these zones change."""
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
 
 
@@ -87,13 +100,15 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
     minute=st.integers(0, 59),
     hours=st.integers(1, 30),
     zone=st.sampled_from(ZONES),
-    now=st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001
+    now=st.builds(
+        lambda change, minutes: change + timedelta(minutes=minutes),
+        st.sampled_from(CHANGES),
+        st.integers(-2 * 24 * 60, 2 * 24 * 60),
+    ),
 )
 def test_a_daily_window_is_open_just_when_the_wall_clock_says(
     hour: int, minute: int, hours: int, zone: str, now: datetime
 ) -> None:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
     span = timedelta(hours=hours)
     found = open_until(window(f"{minute} {hour} * * *", f"{hours}h", zone), now)
     # An opening is the first minute at which a clock that ticks in that zone shows the time.

@@ -1,0 +1,598 @@
+"""Truth tables: what each gate answers, for which reason and until when."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.safetypolicy import Protected
+from kiro_operator.api.v1alpha1.types import LabelSelector, LabelSelectorRequirement
+from kiro_operator.core.objects import (
+    Annotations,
+    DaemonSet,
+    ObjectCondition,
+    RollingUpdate,
+    StatefulSet,
+    Workload,
+    WorkloadStatus,
+)
+from kiro_operator.core.policy.gates import GATES, run_gates
+from kiro_operator.core.policy.types import Allow, Answer, Deny, Entry, Intent, Ledger, Situation
+from tests.core.policy.make import (
+    BLIND,
+    NOW,
+    SPEC,
+    ago,
+    autoscaler,
+    entry,
+    intent,
+    platform,
+    pod,
+    policy,
+    ref,
+    situation,
+    snapshot,
+    workload,
+)
+
+EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
+BY_NAME = dict(GATES)
+
+
+def ask(
+    gate: str,
+    wanted: Intent | None = None,
+    facts: Situation | None = None,
+    entries: tuple[Entry, ...] = (),
+    now: datetime = NOW,
+    **changes: Any,
+) -> Answer:
+    wanted = wanted or intent()
+    return BY_NAME[gate](wanted, policy(**changes), facts or situation(wanted), Ledger(entries), now)
+
+
+def told(answer: Answer) -> tuple[str, datetime | None, bool]:
+    """Reason, until and whether a person is needed; empty for Allow."""
+    if isinstance(answer, Allow):
+        assert answer.message
+        return "", None, False
+    assert answer.message
+    return answer.reason, answer.until, answer.needs_person
+
+
+OPEN = ("", None, False)
+
+
+def person(reason: str) -> tuple[str, None, bool]:
+    return reason, None, True
+
+
+def until(reason: str, when: datetime) -> tuple[str, datetime, bool]:
+    return reason, when, False
+
+
+def waits(reason: str) -> tuple[str, None, bool]:
+    return reason, None, False
+
+
+def test_the_order_is_the_documented_one() -> None:
+    assert [name for name, _ in GATES] == [
+        "mode",
+        "allowed-actions",
+        "approval",
+        "pause-requests",
+        "protected",
+        "forbidden-windows",
+        "disruption",
+        "autoscaler",
+        "gitops",
+        "scale-limits",
+        "in-progress",
+        "cooldown",
+        "backoff",
+        "consecutive-failures",
+        "blast-radius",
+        "budget",
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in GATES])
+@pytest.mark.parametrize("method", [EVICT, ROLL, UP])
+def test_each_gate_is_open_where_nothing_is_wrong(name: str, method: Method) -> None:
+    assert told(ask(name, intent(method))) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("gate", "field"),
+    [
+        ("pause-requests", "pauseRequests"),
+        ("protected", "protected"),
+        ("forbidden-windows", "forbiddenWindows"),
+        ("cooldown", "cooldown"),
+        ("backoff", "backoff"),
+        ("consecutive-failures", "maxConsecutiveFailures"),
+        ("blast-radius", "maxUnhealthy"),
+        ("budget", "budget"),
+        ("scale-limits", "scale"),
+    ],
+)
+def test_a_missing_field_denies(gate: str, field: str) -> None:
+    missing: dict[str, Any] = {field: None}
+    answer = ask(gate, intent(UP), **missing)
+    assert told(answer) == person("PolicyIncomplete")
+    assert field in answer.message
+    whole = run_gates(intent(UP), policy(**missing), situation(intent(UP)), Ledger(), NOW)
+    assert whole.gate == gate
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("Observe", waits("ModeObserve")), ("DryRun", OPEN), ("Enforce", OPEN)]
+)
+def test_mode(mode: str, expected: Any) -> None:
+    assert told(ask("mode", mode=mode)) == expected
+
+
+@pytest.mark.parametrize(
+    ("actions", "method", "expected"),
+    [
+        ([], EVICT, person("ActionNotAllowed")),
+        (SPEC["actions"][:1], EVICT, OPEN),
+        (SPEC["actions"][:1], UP, person("ActionNotAllowed")),
+        (SPEC["actions"][1:], ROLL, person("ActionNotAllowed")),
+    ],
+)
+def test_allowed_actions(actions: Any, method: Method, expected: Any) -> None:
+    assert told(ask("allowed-actions", intent(method), actions=actions)) == expected
+
+
+def test_approval() -> None:
+    manual = [{"name": "Restart", "budget": {"limit": 1, "window": "1h"}}]
+    assert told(ask("approval", actions=manual)) == person("ApprovalRequired")
+    assert told(ask("approval", actions=[])) == person("ApprovalRequired")
+
+
+def test_pause_requests_tell_their_reasons() -> None:
+    answer = ask("pause-requests", pauseRequests=["migration", "audit"])
+    assert told(answer) == waits("Paused")
+    assert "migration; audit" in answer.message
+
+
+def selecting(**fields: Any) -> dict[str, Any]:
+    return {"selectors": [fields]}
+
+
+@pytest.mark.parametrize(
+    ("protected", "expected"),
+    [
+        ({"selectors": []}, OPEN),
+        ({"selectors": [{}]}, person("Protected")),
+        (selecting(matchLabels={"tier": "gold"}), person("Protected")),
+        (selecting(matchLabels={"app": "api"}), person("Protected")),
+        (selecting(matchLabels={"pod": "yes"}), person("Protected")),
+        (selecting(matchLabels={"tier": "tin"}), OPEN),
+        (selecting(matchExpressions=[{"key": "x", "operator": "DoesNotExist"}]), person("Protected")),
+        (
+            selecting(matchExpressions=[{"key": "tier", "operator": "In", "values": ["gold"]}]),
+            person("Protected"),
+        ),
+    ],
+)
+def test_protected_by_selector(protected: Any, expected: Any) -> None:
+    made = workload(labels={"tier": "gold"}, template_labels={"app": "api"})
+    facts = snapshot([made], [pod("api-0", ready=False, labels={"pod": "yes"})])
+    assert told(ask("protected", facts=situation(facts=facts), protected=protected)) == expected
+
+
+def test_a_selector_that_is_not_understood_may_select_anything() -> None:
+    odd = LabelSelector.model_construct(
+        match_labels={},
+        match_expressions=[LabelSelectorRequirement.model_construct(key="a", operator="Like", values=[])],  # type: ignore[arg-type]
+    )
+    known = policy().model_copy(update={"protected": Protected.model_construct(selectors=[odd])})
+    assert told(BY_NAME["protected"](intent(), known, situation(), Ledger(), NOW)) == person("PolicyInvalid")
+
+
+def test_a_selector_on_absence_needs_an_object_to_hold_against() -> None:
+    without_pod = selecting(matchExpressions=[{"key": "app", "operator": "DoesNotExist"}])
+    made, pods = platform(labels={"app": "api"})
+    facts = situation(intent(ROLL), snapshot([made], pods))
+    assert told(ask("protected", intent(ROLL), facts, protected=without_pod)) == OPEN
+
+
+@pytest.mark.parametrize("value", ["true", "True", "yes", "1"])
+@pytest.mark.parametrize("carrier", ["workload", "template", "pod"])
+def test_protected_by_annotation(carrier: str, value: str) -> None:
+    made = workload(
+        protected=value if carrier == "workload" else "",
+        template=Annotations(protected=value if carrier == "template" else ""),
+    )
+    bad = pod("api-0", ready=False, protected=value if carrier == "pod" else "false")
+    for method in (EVICT, ROLL):
+        facts = situation(intent(method), snapshot([made], [bad, pod("api-1")]))
+        assert told(ask("protected", intent(method), facts)) == person("Protected")
+
+
+def test_what_cannot_be_seen_may_be_protected() -> None:
+    gone = situation(facts=snapshot([], []))
+    assert told(ask("protected", facts=gone)) == waits("EvidenceMissing")
+    no_pod = situation(facts=snapshot([workload()], []))
+    assert told(ask("protected", facts=no_pod)) == waits("EvidenceMissing")
+
+
+WEEKEND = {"name": "noon", "schedule": "0 11 * * *", "duration": "2h", "timeZone": "UTC"}
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ([], OPEN),
+        ([WEEKEND], until("ForbiddenWindow", NOW + timedelta(hours=1))),
+        ([WEEKEND | {"timeZone": "Asia/Tokyo"}], OPEN),
+        (
+            [WEEKEND, WEEKEND | {"name": "long", "duration": "5h"}],
+            until("ForbiddenWindow", NOW + timedelta(hours=4)),
+        ),
+        ([WEEKEND | {"schedule": "0 99 * * *"}], person("InvalidWindow")),
+        ([WEEKEND | {"timeZone": "Moon/Base"}], person("InvalidWindow")),
+    ],
+)
+def test_forbidden_windows(windows: Any, expected: Any) -> None:
+    assert told(ask("forbidden-windows", forbiddenWindows=windows)) == expected
+
+
+def rolling(missing: int | str | None, surge: int | str | None = None) -> RollingUpdate:
+    return RollingUpdate(missing, surge)
+
+
+STUCK = WorkloadStatus(
+    observed_generation=3,
+    replicas=5,
+    updated_replicas=1,
+    available_replicas=3,
+    conditions=(ObjectCondition("Progressing", "False", "ProgressDeadlineExceeded"),),
+)
+MID_ROLLOUT = WorkloadStatus(observed_generation=3, replicas=5, updated_replicas=1, available_replicas=4)
+UNSEEN = WorkloadStatus(observed_generation=2, replicas=4, updated_replicas=4, available_replicas=4)
+PENDING = WorkloadStatus(
+    observed_generation=3, replicas=4, available_replicas=4, current_revision="a", update_revision="b"
+)
+NODES = WorkloadStatus(
+    observed_generation=3, desired_number_scheduled=4, number_available=4, updated_number_scheduled=3
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "made", "consent", "expected"),
+    [
+        (ROLL, workload(), [], OPEN),
+        (ROLL, workload(paused=True), ["SingleReplica", "Recreate"], person("WorkloadPaused")),
+        (EVICT, workload(paused=True), [], OPEN),
+        (ROLL, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
+        (ROLL, workload(status=UNSEEN), [], waits("RolloutInProgress")),
+        (ROLL, workload(status=STUCK), [], person("RolloutStuck")),
+        (ROLL, workload(replicas=1), [], person("SingleReplica")),
+        (ROLL, workload(replicas=1), ["SingleReplica"], OPEN),
+        (EVICT, workload(replicas=1), [], person("SingleReplica")),
+        (EVICT, workload(replicas=1), ["SingleReplica"], OPEN),
+        (ROLL, workload(strategy="Recreate"), [], person("TakesAllDown")),
+        (ROLL, workload(strategy="Recreate"), ["SingleReplica"], person("TakesAllDown")),
+        (ROLL, workload(strategy="Recreate"), ["Recreate"], OPEN),
+        (ROLL, workload(strategy="Recreate", replicas=1), ["SingleReplica"], person("TakesAllDown")),
+        (EVICT, workload(strategy="Recreate"), [], OPEN),
+        (ROLL, workload(bounds=rolling("100%")), [], person("TakesAllDown")),
+        (ROLL, workload(bounds=rolling(4)), [], person("TakesAllDown")),
+        (ROLL, workload(bounds=rolling(3)), [], OPEN),
+        (ROLL, workload(bounds=rolling("odd")), [], person("TakesAllDown")),
+        (ROLL, workload(kind=StatefulSet, strategy="OnDelete"), [], person("UpdatesOnDelete")),
+        (ROLL, workload(kind=DaemonSet, strategy="OnDelete"), [], person("UpdatesOnDelete")),
+        (EVICT, workload(kind=StatefulSet, strategy="OnDelete"), [], OPEN),
+        (EVICT, workload(kind=StatefulSet, strategy="OnDelete", status=PENDING), [], person("UpdatePending")),
+        (EVICT, workload(kind=DaemonSet, strategy="OnDelete", status=NODES), [], person("UpdatePending")),
+        (ROLL, workload(kind=StatefulSet, status=PENDING), [], waits("RolloutInProgress")),
+        (ROLL, workload(kind=DaemonSet, status=NODES), [], waits("RolloutInProgress")),
+        (ROLL, workload(kind=DaemonSet), [], OPEN),
+        (UP, workload(replicas=1, paused=True), [], OPEN),
+        (BACK, workload(strategy="Recreate"), [], OPEN),
+    ],
+)
+def test_disruption(method: Method, made: Workload, consent: list[str], expected: Any) -> None:
+    wanted = intent(method, target=ref(kind=made.kind))
+    facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
+    assert told(ask("disruption", wanted, facts, consent=consent)) == expected
+
+
+def test_disruption_of_what_is_not_seen() -> None:
+    facts = situation(facts=snapshot([], []))
+    assert told(ask("disruption", facts=facts)) == waits("EvidenceMissing")
+
+
+@pytest.mark.parametrize(
+    ("scalers", "method", "expected"),
+    [
+        ([autoscaler("api")], UP, person("ScaledByAutoscaler")),
+        ([autoscaler("api")], BACK, person("ScaledByAutoscaler")),
+        ([autoscaler("api")], ROLL, OPEN),
+        ([autoscaler("web"), autoscaler("api", "StatefulSet")], UP, OPEN),
+        (BLIND, UP, waits("EvidenceMissing")),
+        (BLIND, EVICT, OPEN),
+    ],
+)
+def test_autoscaler(scalers: Any, method: Method, expected: Any) -> None:
+    made, pods = platform()
+    facts = situation(intent(method), snapshot([made], pods, scalers))
+    answer = ask("autoscaler", intent(method), facts)
+    assert told(answer) == expected
+    if expected == person("ScaledByAutoscaler"):
+        assert "minReplicas" in answer.message
+        assert "hpa" in answer.message
+
+
+def reverted(step: int, **changes: Any) -> Entry:
+    return entry(step, "Failed", UP, replicas=(4, 5), reason="Reverted", **changes)
+
+
+@pytest.mark.parametrize(
+    ("entries", "method", "expected"),
+    [
+        ((reverted(1),), UP, OPEN),
+        ((reverted(1), reverted(2)), UP, person("RevertedByOther")),
+        ((reverted(1), reverted(1, episode=2)), UP, person("RevertedByOther")),
+        ((reverted(1), reverted(2)), EVICT, OPEN),
+        ((reverted(1), reverted(2, target=ref("web"))), UP, OPEN),
+        ((entry(1, "Failed", UP), entry(2, "Failed", UP)), UP, OPEN),
+    ],
+)
+def test_gitops(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
+    assert told(ask("gitops", intent(method), entries=entries)) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "replicas", "expected"),
+    [
+        (UP, (4, 5), OPEN),
+        (UP, (4, 6), OPEN),
+        (UP, (4, 7), person("CeilingReached")),
+        (UP, (3, 6), waits("StepTooLarge")),
+        (UP, (5, 5), waits("StepTooLarge")),
+        (UP, (6, 6), person("CeilingReached")),
+        (UP, (9, 9), person("CeilingReached")),
+        (UP, (9, 6), person("CeilingReached")),
+        (UP, (0, 1), person("ScaledToZero")),
+        (UP, (1, 2), OPEN),
+        (BACK, (5, 4), OPEN),
+        (BACK, (4, 2), OPEN),
+        (BACK, (3, 1), person("FloorReached")),
+        (BACK, (5, 2), waits("StepTooLarge")),
+        (BACK, (4, 4), waits("StepTooLarge")),
+    ],
+)
+def test_scale_limits(method: Method, replicas: tuple[int, int], expected: Any) -> None:
+    limits = {"floor": 2, "ceiling": 6, "step": 2}
+    assert told(ask("scale-limits", intent(method, replicas=replicas), scale=limits)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), OPEN),
+        *(((entry(7, state),), waits("InProgress")) for state in ("Reserved", "Acting", "Verifying")),
+        *(((entry(7, state),), OPEN) for state in ("Succeeded", "Failed", "Denied", "Expired")),
+        ((entry(7, "Acting", target=ref("web")),), OPEN),
+        ((entry(1, "Denied"),), waits("Duplicate")),
+    ],
+)
+def test_in_progress(entries: tuple[Entry, ...], expected: Any) -> None:
+    assert told(ask("in-progress", entries=entries)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), OPEN),
+        ((entry(at=ago(minutes=5)),), OPEN),
+        ((entry(at=ago(minutes=4)),), until("Cooldown", NOW + timedelta(minutes=1))),
+        ((entry(state="Succeeded", at=ago(minutes=4)),), until("Cooldown", NOW + timedelta(minutes=1))),
+        (
+            (entry(method=BACK, replicas=(5, 4), at=ago(minutes=4)),),
+            until("Cooldown", NOW + timedelta(minutes=1)),
+        ),
+        ((entry(state="Denied", at=ago(minutes=1)),), OPEN),
+        ((entry(state="Expired", at=ago(minutes=1)),), OPEN),
+        ((entry(target=ref("web"), at=ago(minutes=1)),), OPEN),
+        ((entry(at=ago(minutes=-30)),), until("Cooldown", NOW + timedelta(minutes=5))),
+        (
+            (entry(1, at=ago(minutes=1)), entry(2, at=ago(minutes=50))),
+            until("Cooldown", NOW + timedelta(minutes=4)),
+        ),
+    ],
+)
+def test_cooldown(entries: tuple[Entry, ...], expected: Any) -> None:
+    assert told(ask("cooldown", entries=entries)) == expected
+
+
+def tried(*minutes_ago: float, state: str = "Failed") -> tuple[Entry, ...]:
+    return tuple(
+        entry(step, state, at=ago(minutes=minutes + 5), ended=ago(minutes=minutes))
+        for step, minutes in enumerate(minutes_ago, 1)
+    )
+
+
+def refused(seconds_ago: float, step: int = 1, state: str = "Denied") -> Entry:
+    return entry(step, state, at=ago(minutes=9), ended=ago(seconds=seconds_ago))
+
+
+@pytest.mark.parametrize(
+    ("entries", "method", "expected"),
+    [
+        ((), EVICT, OPEN),
+        (tried(4), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
+        (tried(5), EVICT, OPEN),
+        (tried(60, 9), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
+        (tried(60, 10), EVICT, OPEN),
+        (tried(60, 50, 19), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
+        (tried(90, 80, 70, 60, 50, 29), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
+        (tried(4, state="Succeeded"), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
+        (tried(4), BACK, OPEN),
+        (tried(-60), EVICT, until("Backoff", NOW + timedelta(minutes=5))),
+        ((refused(20),), EVICT, until("RetryLater", NOW + timedelta(seconds=10))),
+        ((refused(30),), EVICT, OPEN),
+        (
+            (refused(50, 1, "Expired"), refused(50, 2, "Expired")),
+            BACK,
+            until("RetryLater", NOW + timedelta(seconds=10)),
+        ),
+        (
+            tuple(refused(300, step) for step in range(1, 30)),
+            EVICT,
+            until("RetryLater", NOW + timedelta(minutes=10)),
+        ),
+        ((entry(1, "Denied", ended=NOW), entry(2, "Failed", ended=ago(minutes=9))), EVICT, OPEN),
+    ],
+)
+def test_backoff(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
+    wanted = intent(method, step=99)
+    assert (
+        told(ask("backoff", wanted, entries=entries, backoff={"initial": "5m", "maximum": "30m"})) == expected
+    )
+
+
+def test_an_initial_wait_beyond_the_longest_is_the_longest() -> None:
+    answer = ask("backoff", intent(step=9), entries=tried(4), backoff={"initial": "2h", "maximum": "10m"})
+    assert told(answer) == until("Backoff", NOW + timedelta(minutes=6))
+
+
+@pytest.mark.parametrize(
+    ("entries", "method", "expected"),
+    [
+        (tried(60, 50), EVICT, OPEN),
+        (tried(60, 50, 40), EVICT, person("ConsecutiveFailures")),
+        (tried(60, 50, 40), UP, person("ConsecutiveFailures")),
+        (tried(60, 50, 40), BACK, OPEN),
+        ((*tried(60, 50), entry(3, "Denied")), EVICT, OPEN),
+        ((*tried(60, 50), entry(3, "Succeeded")), EVICT, person("ConsecutiveFailures")),
+        (tuple(entry(step, "Failed", episode=2) for step in (1, 2, 3)), EVICT, OPEN),
+    ],
+)
+def test_consecutive_failures(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
+    assert told(ask("consecutive-failures", intent(method, step=9), entries=entries)) == expected
+
+
+@pytest.mark.parametrize(
+    ("bounds", "pods", "unhealthy", "expected"),
+    [
+        ({"maxUnhealthy": 2}, 10, 2, ""),
+        ({"maxUnhealthy": 2}, 10, 3, "TooManyUnhealthy"),
+        ({"maxUnhealthy": 0}, 10, 1, "TooManyUnhealthy"),
+        ({"maxUnhealthy": "40%"}, 4, 1, ""),  # 1.6 is 1
+        ({"maxUnhealthy": "40%"}, 4, 2, "TooManyUnhealthy"),
+        ({"maxUnhealthy": "100%"}, 4, 4, ""),
+        ({"maxUnhealthy": "0%"}, 4, 1, "TooManyUnhealthy"),
+        ({"minHealthy": 8}, 10, 2, ""),
+        ({"minHealthy": 8}, 10, 3, "TooManyUnhealthy"),
+        ({"minHealthy": "60%"}, 4, 1, ""),  # 2.4 is 3
+        ({"minHealthy": "60%"}, 4, 2, "TooManyUnhealthy"),
+        ({"minHealthy": "100%"}, 4, 1, "TooManyUnhealthy"),
+        ({"minHealthy": 0}, 4, 4, ""),
+        ({"maxUnhealthy": "40"}, 4, 0, "PolicyInvalid"),
+        ({"maxUnhealthy": "140%"}, 4, 0, "PolicyInvalid"),
+        ({"minHealthy": -1}, 4, 0, "PolicyInvalid"),
+        ({"minHealthy": 1, "maxUnhealthy": 1}, 4, 0, "PolicyIncomplete"),
+        ({}, 4, 0, "PolicyIncomplete"),
+        ({"maxUnhealthy": 2}, None, None, "EvidenceMissing"),
+        ({"maxUnhealthy": 2}, 4, None, "EvidenceMissing"),
+        ({"maxUnhealthy": 2}, None, 1, "EvidenceMissing"),
+    ],
+)
+def test_blast_radius(bounds: Any, pods: int | None, unhealthy: int | None, expected: str) -> None:
+    facts = situation(pods=pods, unhealthy_pods=unhealthy)
+    answer = ask("blast-radius", facts=facts, **({"maxUnhealthy": None} | bounds))
+    assert told(answer)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("missing", "unavailable", "elsewhere", "limit", "expected"),
+    [
+        (1, 1, 0, 1, ""),
+        (2, 1, 0, 1, "TooManyUnhealthy"),
+        (2, 1, 0, 2, ""),
+        (2, 1, 1, 2, "TooManyUnhealthy"),
+        (2, 1, 1, 3, ""),
+        (3, 3, 0, 3, ""),
+    ],
+)
+def test_a_rollout_counts_what_it_may_take_down(
+    missing: int, unavailable: int, elsewhere: int, limit: int, expected: str
+) -> None:
+    made, pods = platform(4, unavailable, bounds=rolling(missing))
+    facts = situation(intent(ROLL), snapshot([made], pods), unhealthy_expected=elsewhere)
+    assert told(ask("blast-radius", intent(ROLL), facts, maxUnhealthy=limit))[0] == expected
+
+
+def test_blast_radius_of_what_is_not_seen() -> None:
+    facts = situation(facts=snapshot([], [pod("api-0", ready=False)]))
+    assert told(ask("blast-radius", facts=facts)) == waits("EvidenceMissing")
+
+
+def at(
+    minutes: float, step: int = 1, state: str = "Failed", method: Method = EVICT, name: str = "web"
+) -> Entry:
+    return entry(step, state, method, target=ref(name), at=ago(minutes=minutes), replicas=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ((), OPEN),
+        ((at(10), at(20)), until("BudgetExhausted", NOW + timedelta(minutes=40))),
+        ((at(10), at(20), at(30)), until("BudgetExhausted", NOW + timedelta(minutes=40))),
+        ((at(10), at(60)), OPEN),
+        ((at(10), at(59)), until("BudgetExhausted", NOW + timedelta(minutes=1))),
+        ((at(10), at(20, state="Denied")), OPEN),
+        ((at(10), at(20, state="Expired")), OPEN),
+        ((at(10), at(20, method=UP)), OPEN),
+        (
+            (at(10, method=UP), at(20, method=UP), at(30)),
+            until("BudgetExhausted", NOW + timedelta(minutes=30)),
+        ),
+        (
+            (at(300, state="Reserved"), at(300, state="Acting")),
+            until("BudgetExhausted", NOW + timedelta(hours=1)),
+        ),
+        ((at(-300), at(-20)), until("BudgetExhausted", NOW + timedelta(hours=1))),
+    ],
+)
+def test_budget(entries: tuple[Entry, ...], expected: Any) -> None:
+    actions = [{"name": "Restart", "approval": "Automatic", "budget": {"limit": 2, "window": "1h"}}]
+    answer = ask("budget", entries=entries, actions=actions, budget={"limit": 3, "window": "1h"})
+    assert told(answer) == expected
+
+
+def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
+    gone = entry(state="Expired", target=ref("web"), at=ago(minutes=1))
+    acted = [Entry(**({f: getattr(gone, f) for f in gone.__struct_fields__} | {"acted_at": ago(minutes=1)}))]
+    answer = ask("budget", entries=tuple(acted), budget={"limit": 1, "window": "1h"})
+    assert told(answer)[0] == "BudgetExhausted"
+
+
+def test_a_budget_of_zero_needs_a_person() -> None:
+    assert told(ask("budget", budget={"limit": 0, "window": "1h"})) == person("BudgetZero")
+
+
+def test_the_chain_keeps_what_passed_and_stops_at_the_first_denial() -> None:
+    paused = policy(pauseRequests=["audit"], budget={"limit": 0, "window": "1h"})
+    ruling = run_gates(intent(), paused, situation(), Ledger(), NOW)
+    assert [item.gate for item in ruling.passed] == ["mode", "allowed-actions", "approval"]
+    assert ruling.gate == "pause-requests"
+    assert isinstance(ruling.denial, Deny)
+    through = run_gates(intent(), policy(), situation(), Ledger(), NOW)
+    assert [item.gate for item in through.passed] == [name for name, _ in GATES]
+    assert all(item.message for item in through.passed)
+    assert through.denial is None
+
+
+def test_messages_fit_the_api() -> None:
+    paused = policy(pauseRequests=[f"{number:03}" + "x" * 250 for number in range(16)])
+    denial = run_gates(intent(), paused, situation(), Ledger(), NOW).denial
+    assert denial is not None
+    assert len(denial.message) == 1024
