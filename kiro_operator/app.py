@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from kiro_operator.reconcile.loop import Loop
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.report import Reporter
+from kiro_operator.reconcile.sweep import Sweep
 from kiro_operator.reconcile.target import Target
 from kiro_operator.reconcile.verify import Verify
 from kiro_operator.settings import Settings
@@ -84,6 +86,7 @@ class Operator:
             metrics=self.metrics,
             clock=self.clock,
         )
+        verify = Verify(Actuator(self.client), act)
         self.loop = Loop(
             watches=self.watches,
             observation=Observation(
@@ -95,7 +98,10 @@ class Operator:
             ),
             policies=policies,
             act=act,
-            verify=Verify(Actuator(self.client), act),
+            verify=verify,
+            sweep=Sweep(self.client, verify, self.clock, selector=settings.watch_label_selector),
+            sharded=bool(settings.watch_label_selector),
+            sweep_interval=settings.sweep_interval,
             reporter=Reporter(self.client, self.events, self.metrics),
             elector=self.elector,
             metrics=self.metrics,
@@ -105,13 +111,13 @@ class Operator:
         self.kopf_running = False
 
     def _changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
-        self.loop.changed(kind, namespace, old, new)
+        self.loop.intake.changed(kind, namespace, old, new)
 
     def _synced(self, kind: str, namespaces: frozenset[str]) -> None:
-        self.loop.synced(kind, namespaces)
+        self.loop.intake.synced(kind, namespaces)
 
     def _sampled(self, target: Target) -> None:
-        self.loop.sampled(target)
+        self.loop.intake.sampled(target)
 
     def unhealthy(self) -> str:
         """What a restart of this process could mend; empty when nothing."""
@@ -140,10 +146,12 @@ class Operator:
     async def run(self) -> int:
         """Run until told to stop, or until the Lease is lost; returns the exit status."""
         port = await self.probes.start(self.settings.bind_address, self.settings.port)
-        logger.info("listening", extra={"address": self.settings.bind_address, "port": port})
+        logger.info(
+            "listening", extra={"address": self.settings.bind_address, "port": port, "pid": os.getpid()}
+        )
         stop = asyncio.Event()
         front = await kopf.spawn_tasks(
-            registry=handlers.registry(self.loop, self.credentials),
+            registry=handlers.registry(self.loop.intake, self.credentials),
             settings=handlers.operator_settings(self.settings),
             clusterwide=True,
             standalone=True,

@@ -41,8 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Addresses instead of DNS, ``service.namespace:port`` → ``address:port``."""
     stale_after: float = 150.0
     """A watch without any sign of life for so long has nothing to say any more."""
-    list_diff_interval: float = 600.0
-    """How often deletes that a watch could have missed are looked for."""
+    sweep_interval: float = 600.0
+    """How often missed deletes and old records are looked for."""
     json_logs: bool = True
     verbose: bool = False
 

@@ -222,7 +222,7 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
     if not remediations:
         return ""
     last = remediations[0]
-    return f"{last.method} {shorten(last.target.name, 24)}: {last.state}"
+    return f"{last.method} {shorten(last.target.name, 16)}: {last.state}"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -6,6 +6,7 @@ refused has a bounded way to be written, and the error says so.
 """
 
 import re
+import warnings
 from functools import lru_cache
 
 PATTERN_LIMIT = 256
@@ -46,8 +47,10 @@ def compile_pattern(text: str) -> re.Pattern[str]:
         raise ValueError(f"pattern: write 1 to {PATTERN_LIMIT} characters")
     _refuse_slow(text)
     try:
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what a later Python would read otherwise is refused as well
+            return re.compile(text, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
         raise ValueError(f"pattern {text!r} cannot be read: {error}") from None
 
 

@@ -33,6 +33,8 @@ class Rule(Struct, frozen=True, order=True):
     why: str
     scope: Scope = Scope.NAMESPACE
     grant: Grant = Grant.BASE
+    names: tuple[str, ...] = ()
+    """Objects that it is limited to; empty: all. RBAC cannot limit list, watch and create so."""
 
     def advice(self, namespace: str) -> str:
         """What an admin is to add, in words that fit a condition."""
@@ -41,7 +43,8 @@ class Rule(Struct, frozen=True, order=True):
             Scope.NAMESPACE: f"the operator's Role in namespace {namespace}",
             Scope.OWN: "the operator's Role in its own namespace",
         }[self.scope]
+        names = f", resourceNames {list(self.names)}" if self.names else ""
         return (
-            f"add to {place}: apiGroups [{self.group!r}], resources {list(self.resources)}, "
+            f"add to {place}: apiGroups [{self.group!r}], resources {list(self.resources)}{names}, "
             f"verbs {list(self.verbs)}"
         )

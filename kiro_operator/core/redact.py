@@ -21,6 +21,9 @@ _VALUE = (
     r"|[^\s]+)"
 )
 
+_END = re.compile(r"^-----END [A-Z0-9 ]{0,40}PRIVATE KEY", re.MULTILINE)
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{1,76}\s*")
+
 _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
@@ -30,18 +33,19 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         REDACTED,
     ),
+    (re.compile(r"(?<=://)[^\s\"'<>]{1,1024}@"), f"{REDACTED}@"),
+    (re.compile(r"\b[\w.-]{1,64}:[^\s@]{1,256}@(?=(?:tcp|unix)\()"), f"{REDACTED}@"),
+    (re.compile(r"eyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*"), REDACTED),
     (
-        # The tail of a block whose beginning was cut off.
+        re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{12,}"),
+        REDACTED,
+    ),
+    (
         re.compile(
-            r"(?:^[A-Za-z0-9+/=]{1,76}[ \t\r]*\n)*(?=^-----END [A-Z0-9 ]{0,40}PRIVATE KEY)", re.MULTILINE
+            r"(?<![A-Za-z0-9])(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hvs\.|AIza)[\w.-]{10,}"
         ),
         REDACTED,
     ),
-    (re.compile(r"(?<=://)[^\s\"'<>]{1,1024}@"), f"{REDACTED}@"),
-    (re.compile(r"\b[\w.-]{1,64}:[^\s@]{1,256}@(?=(?:tcp|unix)\()"), f"{REDACTED}@"),
-    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*"), REDACTED),
-    (re.compile(r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{12,}"), REDACTED),
-    (re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk-|hvs\.|AIza)[\w.-]{10,}"), REDACTED),
     (
         re.compile(
             rf"(?P<key>(?:{_WORDS})[\w.-]{{0,40}}(?:\\*[\"'])?\s{{0,8}}(?::=|=>|[:=])\s{{0,8}}){_VALUE}",
@@ -50,10 +54,12 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\g<key>{REDACTED}",
     ),
     (
-        re.compile(rf"(?P<key>--?[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}\s{{1,8}}){_VALUE}", re.IGNORECASE),
+        re.compile(
+            rf"(?P<key>(?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}\s{{1,8}}){_VALUE}", re.IGNORECASE
+        ),
         rf"\g<key>{REDACTED}",
     ),
-    (re.compile(r"\b(?P<key>bearer|basic)\s{1,8}[\w.~+/=:-]{6,}", re.IGNORECASE), rf"\g<key> {REDACTED}"),
+    (re.compile(r"\b(?P<key>bearer|basic)\s{1,8}[^\s\"',;]{6,}", re.IGNORECASE), rf"\g<key> {REDACTED}"),
 )
 
 
@@ -62,6 +68,21 @@ def redact(text: str) -> str:
 
     Give it the whole tail of a log, not single lines: a private key spans many.
     """
+    text = _without_tails(text)
     for pattern, replacement in _REPLACED:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _without_tails(text: str) -> str:
+    """The text without the lines of private keys whose beginning may have been cut off."""
+    if _END.search(text) is None:
+        return text
+    kept: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if _END.match(line):
+            while kept and _KEY_LINE.fullmatch(kept[-1]):
+                kept.pop()
+            kept.append(f"{REDACTED}\n")
+        kept.append(line)
+    return "".join(kept)

@@ -78,5 +78,5 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"diffbase.{GROUP}")
     chosen.queueing.idle_timeout = 1.0
     if settings.watch_label_selector:
-        chosen.watching.label_selectors[f"{GROUP}/kirohealthchecks"] = settings.watch_label_selector
+        chosen.watching.label_selectors[GROUP, "kirohealthchecks"] = settings.watch_label_selector
     return chosen

@@ -45,7 +45,7 @@ RULES = (
         "an action is recorded before it is done; records are kept for a bounded time",
     ),
     Rule(GROUP, ("kiroremediations/status",), ("patch",), "how far an action went is recorded"),
-    Rule(GROUP, ("kiroremediations",), ("get", "list"), "records are swept and read again", Scope.CLUSTER),
+    Rule(GROUP, ("kiroremediations",), ("list",), "records are swept", Scope.CLUSTER),
 )
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""

@@ -6,7 +6,6 @@ process at any moment loses nothing but time.
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,36 +18,31 @@ from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.policy.reservations import next_release
-from kiro_operator.core.snapshot import WATCHED, Source
+from kiro_operator.core.snapshot import WATCHED
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
+from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
 from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
-from kiro_operator.reconcile.queue import Urgency, WorkQueue
+from kiro_operator.reconcile.queue import Urgency
 from kiro_operator.reconcile.records import Records, Remediation, ledger_of
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.scheduler import Alarms
+from kiro_operator.reconcile.sweep import Sweep
 from kiro_operator.reconcile.target import Key, Target
 from kiro_operator.reconcile.verify import Look, Verify
 
-GATHER = 0.15
-"""Seconds without a new namespace after which the watches follow; a start brings many at once."""
-GATHER_AT_MOST = 1.5
-LONGEST = 300.0
+LONGEST = 120.0
 """Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
 PATIENCE = 2.0
 """Seconds a first listing may take before the status says what is being waited for."""
-
-Work = tuple[str, Key]
-"""What kind of object, and which."""
-HEALTH_CHECK, POLICY = "KiroHealthCheck", "KiroSafetyPolicy"
 
 logger = logging.getLogger(__name__)
 
 
 class Loop:
-    """Everything the engine knows and does. Implements handlers.Intake."""
+    """Works the queue: one reconciliation after the other, each key by one worker at a time."""
 
     def __init__(
         self,
@@ -59,9 +53,12 @@ class Loop:
         act: Act,
         verify: Verify,
         reporter: Reporter,
+        sweep: Sweep,
         elector: Elector,
         metrics: Metrics,
         clock: ports.Clock,
+        sharded: bool,
+        sweep_interval: float,
     ) -> None:
         self._watches = watches
         self._observation = observation
@@ -69,101 +66,62 @@ class Loop:
         self._act = act
         self._verify = verify
         self._reporter = reporter
+        self._sweep = sweep
         self._elector = elector
         self._metrics = metrics
         self._clock = clock
+        self._sharded = sharded
+        self._sweep_interval = sweep_interval
         self._records = Records()
-        self._targets: dict[Key, Target] = {}
-        self._by_namespace: dict[str, set[Key]] = {}
-        self.queue: WorkQueue[Work] = WorkQueue()
+        self.intake = Intake(
+            watches=watches,
+            policies=policies,
+            records=self._records,
+            metrics=metrics,
+            clock=clock,
+            on_removed=self._removed,
+        )
+        self.queue = self.intake.queue
         self._alarms: Alarms[Work] = Alarms(lambda work: self.queue.add(work, Urgency.RESYNC))
-        self._gathering: tuple[asyncio.TimerHandle, float] | None = None
         self._waiting_since: dict[Key, float] = {}
-        self._working = False
-
-    # --- what comes in ------------------------------------------------------------------------
-
-    def health_check(self, body: Mapping[str, Any], *, deleted: bool) -> None:
-        """A KiroHealthCheck came, changed or went."""
-        key = (str(body["metadata"]["namespace"]), str(body["metadata"]["name"]))
-        if deleted:
-            known = self._targets.get(key)
-            if known is not None and known.uid == body["metadata"]["uid"]:
-                self._remove(key)
-            return
-        target = self._targets.get(key)
-        if target is None:
-            target = self._targets[key] = Target(key)
-            self._by_namespace.setdefault(key[0], set()).add(key)
-            self._metrics.health_checks.set(len(self._targets))
-            self._follow_soon()
-        if target.take(body):
-            self.queue.add((HEALTH_CHECK, key))
-
-    def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
-        """A KiroSafetyPolicy came, changed or went."""
-        namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
-        if deleted:
-            self._policies.remove((namespace, name))
-            self._alarms.cancel((POLICY, (namespace, name)))
-            self.queue.forget((POLICY, (namespace, name)))
-            self._wake(namespace)
-            return
-        _, changed = self._policies.take(body)
-        if changed:
-            self.queue.add((POLICY, (namespace, name)))
-            self._wake(namespace)
-
-    def changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
-        """A watched object came, changed or went."""
-        keys = self._by_namespace.get(namespace)
-        if not keys:
-            return
-        if kind == REMEDIATIONS:
-            if new is None:
-                self._records.forget(old.metadata.uid)
-            self._wake(namespace)
-            return
-        source = Source(kind)
-        if source is Source.PODS and _uninteresting(old, new):
-            return
-        fails = new is not None and not new.settled and (old is None or old.settled)
-        for key in keys:
-            self._targets[key].dirty.add(source)
-            self.queue.add((HEALTH_CHECK, key), Urgency.FAILURE if fails else Urgency.CHANGE)
-
-    def synced(self, kind: str, namespaces: frozenset[str]) -> None:
-        """A kind has been listed, or it is known that it cannot be."""
-        for namespace in namespaces:
-            for key in self._by_namespace.get(namespace, ()):
-                if kind != REMEDIATIONS:
-                    self._targets[key].dirty.add(Source(kind))
-            self._wake(namespace)
-
-    def sampled(self, target: Target) -> None:
-        """A polled check has a new sample."""
-        self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
-
-    def targets(self) -> list[Target]:
-        """All KiroHealthChecks known."""
-        return list(self._targets.values())
-
-    # --- working ------------------------------------------------------------------------------
 
     async def work(self, workers: int) -> None:
         """Work the queue, until cancelled."""
-        self._working = True
-        for target in self._targets.values():
+        for target in self.intake.targets():
             self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
         for policy in self._policies:
             self.queue.add((POLICY, policy.key), Urgency.RESYNC)
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._sweeping())
                 for _ in range(workers):
                     group.create_task(self._worker())
         finally:
-            self._working = False
             await self._observation.stop()
+
+    async def _sweeping(self) -> None:
+        while True:
+            try:
+                await self._sweep_once()
+            except (ports.ApiError, ports.Unreachable) as error:
+                logger.warning("sweep: %s; again in %.0f s", error, self._sweep_interval)
+            await asyncio.sleep(self._sweep_interval)
+
+    async def _sweep_once(self) -> None:
+        targets = await self._sweep.deleted(
+            "kirohealthchecks", lambda: {target.key: target.uid for target in self.intake.targets()}
+        )
+        for key in targets:
+            logger.info("KiroHealthCheck %s/%s was deleted unseen", *key)
+            self.intake.remove(key)
+        policies = await self._sweep.deleted(
+            "kirosafetypolicies", lambda: {policy.key: policy.uid for policy in self._policies}
+        )
+        for key in policies:
+            logger.info("KiroSafetyPolicy %s/%s was deleted unseen", *key)
+            self._policies.remove(key)
+            self.intake.wake(key[0])
+        await self._sweep.records()
 
     async def _worker(self) -> None:
         while True:
@@ -198,12 +156,12 @@ class Loop:
         kind, key = work
         if kind == POLICY:
             await self._refresh_policy(key)
-        elif target := self._targets.get(key):
+        elif target := self.intake.get(key):
             await self._reconcile(target)
 
     async def _refresh_policy(self, key: Key) -> None:
         policy = self._policies.get(*key)
-        if policy is None:
+        if policy is None or (self._sharded and not self.intake.follows(key[0])):
             return
         remediations = self._remediations(key[0])
         await self._policies.refresh(policy, [item.entry for item in remediations])
@@ -227,7 +185,7 @@ class Loop:
             await self._wait(target, waiting_for, now)
             return
         self._waiting_since.pop(target.key, None)
-        if target.requested_at != (target.status.last_handled_reconcile_at or ""):
+        if target.begin_request():
             self._observation.sample_now(target)
         else:
             self._observation.schedule(target)
@@ -305,7 +263,7 @@ class Loop:
             decisions=plans.decisions(plan),
             escalations=plans.escalations(plan),
             remediations=plans.summaries(target, remediations),
-            requested_at=target.requested_at,
+            requested_at=target.handled_request(),
         )
         return summarize(outcome, target.status)
 
@@ -326,7 +284,15 @@ class Loop:
         wait = LONGEST if due is None else min(LONGEST, max(0.0, (due - now).total_seconds()) + 0.001)
         self._alarms.set((HEALTH_CHECK, target.key), wait)
 
-    # --- details ------------------------------------------------------------------------------
+    def _removed(self, target: Target) -> None:
+        """Let go of a KiroHealthCheck, and end what it had asked for."""
+        self._observation.forget(target.key)
+        self._alarms.cancel((HEALTH_CHECK, target.key))
+        self._waiting_since.pop(target.key, None)
+        if self._elector.leading:
+            remediations = self._remediations(target.namespace)
+            mine = [item for item in remediations if item.spec.health_check.uid == target.uid]
+            self._verify.abandon(target.namespace, mine)
 
     def _named_policy(self, target: Target) -> Any:
         reference = target.spec.safety_policy_ref
@@ -363,46 +329,3 @@ class Loop:
                 permission=plans.permission(None),
             )
             await self._reporter.write(target, summarize(outcome, target.status))
-
-    def _wake(self, namespace: str) -> None:
-        for key in self._by_namespace.get(namespace, ()):
-            self.queue.add((HEALTH_CHECK, key))
-
-    def _remove(self, key: Key) -> None:
-        target = self._targets.pop(key)
-        self._by_namespace[key[0]].discard(key)
-        if not self._by_namespace[key[0]]:
-            del self._by_namespace[key[0]]
-        self._observation.forget(key)
-        self._alarms.cancel((HEALTH_CHECK, key))
-        self.queue.forget((HEALTH_CHECK, key))
-        self._waiting_since.pop(key, None)
-        self._metrics.forget(*key)
-        self._metrics.health_checks.set(len(self._targets))
-        mine = [item for item in self._remediations(key[0]) if item.spec.health_check.uid == target.uid]
-        self._verify.abandon(key[0], mine)
-        self._follow_soon()
-
-    def _follow_soon(self) -> None:
-        """Let the watches follow the namespaces once no more come in."""
-        now = self._clock.monotonic()
-        first = self._gathering[1] if self._gathering else now
-        if self._gathering:
-            self._gathering[0].cancel()
-        wait = max(0.0, min(GATHER, first + GATHER_AT_MOST - now))
-        self._gathering = (asyncio.get_running_loop().call_later(wait, self._follow), first)
-
-    def _follow(self) -> None:
-        self._gathering = None
-        self._watches.follow(frozenset(self._by_namespace))
-
-
-def _uninteresting(old: Any, new: Any) -> bool:
-    """A ready pod that stays ready, with the labels it had, changes no verdict."""
-    return (
-        old is not None
-        and new is not None
-        and old.settled
-        and new.settled
-        and old.metadata.labels == new.metadata.labels
-    )

@@ -91,10 +91,7 @@ def decisions(plan: decide.Plan) -> list[Decision]:
 
 def escalations(plan: decide.Plan) -> list[Escalation]:
     """What waits for a person, as a status shows it."""
-    return [
-        Escalation(item.reason, f"{item.target.kind} {item.target.name}: {item.message}")
-        for item in plan.escalations
-    ]
+    return [Escalation(item.reason, item.message) for item in plan.escalations]
 
 
 def summaries(target: Target, remediations: Iterable[Remediation]) -> list[RemediationSummary]:

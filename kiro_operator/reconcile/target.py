@@ -48,6 +48,9 @@ class Target:
         self.generation = 0
         self.resource_version = ""
         self.requested_at = ""
+        """Value of the annotation kiro.dev/requestedAt."""
+        self._request: tuple[str, dict[str, int]] = ("", {})
+        """The request that is being handled, and the number of each sample before it."""
         self.created = datetime.fromtimestamp(0, UTC)
         self.spec = KiroHealthCheckSpec()
         self.status = KiroHealthCheckStatus()
@@ -96,6 +99,31 @@ class Target:
         if changed:
             self._read_spec(body.get("spec") or {})
         return changed
+
+    def begin_request(self) -> bool:
+        """Whether a look now has been asked for that has not begun yet."""
+        if not self.requested_at or self.requested_at in (
+            self._request[0],
+            self.status.last_handled_reconcile_at,
+        ):
+            return False
+        numbers = {
+            check_id: self.samples[check_id].number if check_id in self.samples else 0
+            for check_id, enabled in self.checks.items()
+            if enabled.check.polled and not enabled.check.only_while_failing
+        }
+        self._request = (self.requested_at, numbers)
+        return True
+
+    def handled_request(self) -> str:
+        """The last request for which everything has been sampled anew."""
+        wanted, numbers = self._request
+        done = all(
+            check_id not in self.checks
+            or (check_id in self.samples and self.samples[check_id].number > number)
+            for check_id, number in numbers.items()
+        )
+        return wanted if wanted and done else self.status.last_handled_reconcile_at or ""
 
     def _start_over(self, status: KiroHealthCheckStatus) -> None:
         self.status = status

@@ -13,6 +13,7 @@ import msgspec
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.core import objects
+from kiro_operator.core.permissions import Grant, Rule
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "Deployment": ("deployments", objects.Deployment),
@@ -20,6 +21,13 @@ PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
 RESTARTED_BY = "kiro.dev/restarted-by"
+
+_READ_AGAIN = "after a refused or interrupted change it is read again, to know whether it was done"
+RULES = (
+    Rule("", ("pods",), ("get",), _READ_AGAIN, grant=Grant.RESTART),
+    Rule("apps", tuple(plural for plural, _ in PLURALS.values()), ("get",), _READ_AGAIN, grant=Grant.RESTART),
+    Rule("apps", ("deployments", "statefulsets"), ("get",), _READ_AGAIN, grant=Grant.SCALE),
+)
 
 
 class Actuator:

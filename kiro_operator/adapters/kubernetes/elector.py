@@ -20,8 +20,16 @@ RULES = (
     Rule(
         "coordination.k8s.io",
         ("leases",),
-        ("create", "get", "update"),
+        ("get", "update"),
         "the Lease says which replica acts",
+        Scope.OWN,
+        names=("kiro-operator",),
+    ),
+    Rule(
+        "coordination.k8s.io",
+        ("leases",),
+        ("create",),
+        "the first replica makes the Lease; a create cannot be limited to a name",
         Scope.OWN,
     ),
 )

@@ -157,7 +157,9 @@ class RemediationSummary(ApiModel):
 class KiroHealthCheckStatus(ApiModel):
     """Observed state of a KiroHealthCheck; written on transitions only."""
 
-    observed_generation: int = Field(default=0, ge=0, description="Generation that was judged.")
+    observed_generation: int = Field(
+        default=0, ge=-1, description="Generation that was judged; -1 before the first look."
+    )
     conditions: Annotated[list[Condition], Field(max_length=32)] = Field(
         default=[],
         description="Conditions, by type.",
@@ -209,4 +211,8 @@ class KiroHealthCheck(ApiModel):
     SELECTABLE_FIELDS: ClassVar[tuple[str, ...]] = ()
 
     spec: KiroHealthCheckSpec = Field(default=KiroHealthCheckSpec(), description="Desired state.")
-    status: KiroHealthCheckStatus | None = Field(default=None, description="Observed state.")
+    # Until the first look the status says so: otherwise whoever waits by kstatus' rules would take
+    # an object without any status for one that is done.
+    status: KiroHealthCheckStatus = Field(
+        default=KiroHealthCheckStatus(observed_generation=-1), description="Observed state."
+    )

@@ -233,7 +233,9 @@ class Reservation(ApiModel):
 class KiroSafetyPolicyStatus(ApiModel):
     """Observed state of a KiroSafetyPolicy. Reservations are rebuilt from KiroRemediations."""
 
-    observed_generation: int = Field(default=0, ge=0, description="Generation that was read.")
+    observed_generation: int = Field(
+        default=0, ge=-1, description="Generation that was read; -1 before the first look."
+    )
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
         default=[],
         description="Conditions, by type.",
@@ -269,4 +271,6 @@ class KiroSafetyPolicy(ApiModel):
     SELECTABLE_FIELDS: ClassVar[tuple[str, ...]] = (".spec.mode",)
 
     spec: KiroSafetyPolicySpec = Field(default=KiroSafetyPolicySpec(), description="Desired state.")
-    status: KiroSafetyPolicyStatus | None = Field(default=None, description="Observed state.")
+    status: KiroSafetyPolicyStatus = Field(
+        default=KiroSafetyPolicyStatus(observed_generation=-1), description="Observed state."
+    )

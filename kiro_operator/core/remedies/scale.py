@@ -18,7 +18,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "apps",
         ("deployments/scale", "statefulsets/scale"),
-        ("get", "patch"),
+        ("patch",),
         "set replicas under a test of what they were",
         grant=Grant.SCALE,
     ),

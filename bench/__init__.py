@@ -1,0 +1,1 @@
+"""Benchmarks: each against a peer or a physical limit of the same machine, in the same run."""

@@ -1,0 +1,86 @@
+"""The operator as a subprocess, started as in a pod."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench import procfs
+
+STOP_SECONDS = 15.0
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, started: float) -> None:
+        self._process = process
+        self.log = log
+        self.started = started
+        """perf_counter when it was started."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def cpu(self) -> float:
+        """CPU seconds so far."""
+        return procfs.cpu_seconds(self.pid)
+
+    def send(self, number: signal.Signals) -> float:
+        """Send it a signal; returns when."""
+        at = time.perf_counter()
+        self._process.send_signal(number)
+        return at
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it, and wait until it is gone."""
+        if self.alive():
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def running(
+    server: str, account: Path, *, name: str = "operator", module: str = "kiro_operator"
+) -> Iterator[Operator]:
+    """An operator that runs while the context lasts; ``name`` is its pod's."""
+    address = urlsplit(server)
+    log = account.parent / f"{name}-{time.time_ns()}.log"
+    with log.open("wb") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", module, "--service-account-dir", str(account)),
+                *("--namespace", "kiro-operator", "--port", "0"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={
+                **os.environ,
+                "KUBERNETES_SERVICE_HOST": address.hostname or "",
+                "KUBERNETES_SERVICE_PORT": str(address.port),
+                "POD_NAME": name,
+            },
+        )
+    operator = Operator(process, log, started)
+    try:
+        yield operator
+    finally:
+        operator.stop()

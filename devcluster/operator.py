@@ -1,0 +1,142 @@
+"""The operator as a process beside the control plane, known to it by a ServiceAccount as in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from devcluster.plane import ControlPlane
+from devcluster.wait import until
+
+READY_SECONDS = 30.0
+
+
+class OperatorProcess:
+    """One replica of the operator.
+
+    Attributes:
+        log: File with what it writes, a JSON object on each line.
+    """
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        *,
+        namespace: str,
+        service_account: str,
+        log: Path,
+        flags: tuple[str, ...] = (),
+        server: str = "",
+    ) -> None:
+        """Say how it is to run; `start` runs it.
+
+        Args:
+            plane: Where.
+            namespace: Namespace of its ServiceAccount and its Lease.
+            service_account: Name of the ServiceAccount.
+            log: File to write its log to.
+            flags: More command-line flags.
+            server: Address of the API server, where it is not the control plane's own.
+        """
+        self._plane = plane
+        self._namespace = namespace
+        self._service_account = service_account
+        self._flags = flags
+        self._server = server or plane.server
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        if self._process is None:
+            raise RuntimeError("the operator has not been started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, wait: bool = True) -> OperatorProcess:
+        """Start the process, and wait until it answers its probes."""
+        address = urlsplit(self._server)
+        folder = self._plane.service_account_dir(self._namespace, self._service_account)
+        command = [
+            sys.executable, "-m", "kiro_operator",
+            "--service-account-dir", str(folder), "--namespace", self._namespace, "--port", "0", *self._flags,
+        ]  # fmt: skip
+        environment = {
+            **os.environ,
+            "KUBERNETES_SERVICE_HOST": str(address.hostname),
+            "KUBERNETES_SERVICE_PORT": str(address.port),
+            "POD_NAME": f"{self._service_account}-{os.getpid()}",
+        }
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        if wait:
+            self._port = int(until(self._listening, "the operator to listen", READY_SECONDS)["port"])
+            until(lambda: self.probe("/readyz")[0] == 200, "the operator to be ready", READY_SECONDS)
+        return self
+
+    def stop(self, timeout: float = 10.0) -> int:
+        """End it as Kubernetes does, with SIGTERM; returns its exit status."""
+        return self._end(signal.SIGTERM, timeout)
+
+    def kill(self) -> int:
+        """End it as a crash does."""
+        return self._end(signal.SIGKILL, 10.0)
+
+    def pause(self) -> None:
+        """Stop the process in its tracks."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a stopped process go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait until it ends by itself; returns its exit status."""
+        if self._process is None:
+            raise RuntimeError("the operator has not been started")
+        return self._process.wait(timeout)
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Ask one of its own pages; returns HTTP status and text."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:  # noqa: S310 - its own loopback port
+                return int(answer.status), answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """What it has logged since it was started first."""
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                yield {"message": line}
+
+    def _listening(self) -> dict[str, Any] | None:
+        if not self.running:
+            raise RuntimeError(f"the operator ended at once:\n{self.log.read_text()[-3000:]}")
+        found = [record for record in self.records() if record.get("message") == "listening"]
+        fresh = [record for record in found if record.get("pid") == self.pid]
+        return fresh[-1] if fresh else None
+
+    def _end(self, number: int, timeout: float) -> int:
+        if self._process is None:
+            raise RuntimeError("the operator has not been started")
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self._process.wait(timeout)

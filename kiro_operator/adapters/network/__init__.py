@@ -1,0 +1,1 @@
+"""Connections to what runs in the cluster, beside the API server."""

@@ -1,0 +1,162 @@
+"""Intake: what comes in from kopf and from the watches, and whom it wakes."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.core.snapshot import Source
+from kiro_operator.reconcile.policies import Policies
+from kiro_operator.reconcile.queue import Urgency, WorkQueue
+from kiro_operator.reconcile.records import Records
+from kiro_operator.reconcile.target import Key, Target
+
+GATHER = 0.15
+"""Seconds without a new namespace after which the watches follow; a start brings many at once."""
+GATHER_AT_MOST = 1.5
+
+Work = tuple[str, Key]
+"""What kind of object, and which."""
+HEALTH_CHECK, POLICY = "KiroHealthCheck", "KiroSafetyPolicy"
+
+
+class Intake:
+    """Knows the KiroHealthChecks, and queues the keys that something concerns. Implements handlers.Intake."""
+
+    def __init__(
+        self,
+        *,
+        watches: Watches,
+        policies: Policies,
+        records: Records,
+        metrics: Metrics,
+        clock: ports.Clock,
+        on_removed: Callable[[Target], None],
+    ) -> None:
+        self._watches = watches
+        self._policies = policies
+        self._records = records
+        self._metrics = metrics
+        self._clock = clock
+        self._on_removed = on_removed
+        self._targets: dict[Key, Target] = {}
+        self._by_namespace: dict[str, set[Key]] = {}
+        self._gathering: tuple[asyncio.TimerHandle, float] | None = None
+        self.queue: WorkQueue[Work] = WorkQueue()
+
+    def get(self, key: Key) -> Target | None:
+        """The KiroHealthCheck of that key."""
+        return self._targets.get(key)
+
+    def targets(self) -> list[Target]:
+        """All KiroHealthChecks."""
+        return list(self._targets.values())
+
+    def follows(self, namespace: str) -> bool:
+        """Whether there is a KiroHealthCheck in a namespace."""
+        return namespace in self._by_namespace
+
+    def health_check(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroHealthCheck came, changed or went."""
+        key = (str(body["metadata"]["namespace"]), str(body["metadata"]["name"]))
+        if deleted:
+            known = self._targets.get(key)
+            if known is not None and known.uid == body["metadata"]["uid"]:
+                self.remove(key)
+            return
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = Target(key)
+            self._by_namespace.setdefault(key[0], set()).add(key)
+            for policy in self._policies.of(key[0]):
+                self.queue.add((POLICY, policy.key))
+            self._metrics.health_checks.set(len(self._targets))
+            self._follow_soon()
+        if target.take(body):
+            self.queue.add((HEALTH_CHECK, key))
+
+    def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
+        """A KiroSafetyPolicy came, changed or went."""
+        namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
+        if deleted:
+            self._policies.remove((namespace, name))
+            self.queue.forget((POLICY, (namespace, name)))
+            self.wake(namespace)
+            return
+        _, changed = self._policies.take(body)
+        if changed:
+            self.queue.add((POLICY, (namespace, name)))
+            self.wake(namespace)
+
+    def changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
+        """A watched object came, changed or went."""
+        keys = self._by_namespace.get(namespace)
+        if not keys:
+            return
+        if kind == REMEDIATIONS:
+            if new is None:
+                self._records.forget(old.metadata.uid)
+            self.wake(namespace)
+            return
+        source = Source(kind)
+        if source is Source.PODS and _uninteresting(old, new):
+            return
+        fails = new is not None and not new.settled and (old is None or old.settled)
+        for key in keys:
+            self._targets[key].dirty.add(source)
+            self.queue.add((HEALTH_CHECK, key), Urgency.FAILURE if fails else Urgency.CHANGE)
+
+    def synced(self, kind: str, namespaces: frozenset[str]) -> None:
+        """A kind has been listed, or it is known that it cannot be."""
+        for namespace in namespaces:
+            for key in self._by_namespace.get(namespace, ()):
+                if kind != REMEDIATIONS:
+                    self._targets[key].dirty.add(Source(kind))
+            self.wake(namespace)
+
+    def sampled(self, target: Target) -> None:
+        """A polled check has a new sample."""
+        self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
+
+    def wake(self, namespace: str) -> None:
+        """Queue every KiroHealthCheck of a namespace."""
+        for key in self._by_namespace.get(namespace, ()):
+            self.queue.add((HEALTH_CHECK, key))
+
+    def remove(self, key: Key) -> None:
+        """Forget a KiroHealthCheck that is gone."""
+        target = self._targets.pop(key)
+        self._by_namespace[key[0]].discard(key)
+        if not self._by_namespace[key[0]]:
+            del self._by_namespace[key[0]]
+        self.queue.forget((HEALTH_CHECK, key))
+        self._metrics.forget(*key)
+        self._metrics.health_checks.set(len(self._targets))
+        self._on_removed(target)
+        self._follow_soon()
+
+    def _follow_soon(self) -> None:
+        """Let the watches follow the namespaces once no more come in."""
+        now = self._clock.monotonic()
+        first = self._gathering[1] if self._gathering else now
+        if self._gathering:
+            self._gathering[0].cancel()
+        wait = max(0.0, min(GATHER, first + GATHER_AT_MOST - now))
+        self._gathering = (asyncio.get_running_loop().call_later(wait, self._follow), first)
+
+    def _follow(self) -> None:
+        self._gathering = None
+        self._watches.follow(frozenset(self._by_namespace))
+
+
+def _uninteresting(old: Any, new: Any) -> bool:
+    """A ready pod that stays ready, with the labels it had, changes no verdict."""
+    return (
+        old is not None
+        and new is not None
+        and old.settled
+        and new.settled
+        and old.metadata.labels == new.metadata.labels
+    )

@@ -1,0 +1,134 @@
+"""Sweep: now and then, look for what a watch can have missed and for records that are old enough to go.
+
+kopf does not tell of objects that were deleted while its watch was away, so a listing is held
+against what is known. Actions whose KiroHealthCheck is gone are ended, and records are deleted once
+no budget window, and no ladder, can need them.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+from pydantic import ValidationError
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
+from kiro_operator.api.v1alpha1.types import API_VERSION
+from kiro_operator.core.objects import Metadata, Record
+from kiro_operator.reconcile.records import Remediation
+from kiro_operator.reconcile.target import Key
+from kiro_operator.reconcile.verify import Verify
+
+RETENTION = timedelta(hours=168)
+"""How long finished records are kept: the longest window a budget can have."""
+KEPT_OF_EACH = 5
+"""The newest records of each target are kept for longer: they number its episodes."""
+PAGE = 500
+
+logger = logging.getLogger(__name__)
+
+
+class _ListMeta(Struct):
+    proceed: str = msgspec.field(default="", name="continue")
+
+
+class _Named(Struct):
+    metadata: Metadata
+
+
+class _Names(Struct):
+    metadata: _ListMeta
+    items: list[_Named]
+
+
+class _Records(Struct):
+    metadata: _ListMeta
+    items: list[Record]
+
+
+class Sweep:
+    """Repairs and tidies. Only the leader sweeps."""
+
+    def __init__(self, client: Client, verify: Verify, clock: ports.Clock, *, selector: str) -> None:
+        self._client = client
+        self._verify = verify
+        self._clock = clock
+        self._selector = selector
+
+    async def deleted(self, plural: str, known: Callable[[], dict[Key, str]]) -> list[Key]:
+        """Which of the known objects are gone, by comparing UIDs with a listing of names."""
+        before = known()
+        there: dict[Key, str] = {}
+        proceed = ""
+        selector = {"labelSelector": self._selector} if self._selector and "healthcheck" in plural else {}
+        while True:
+            page = msgspec.json.decode(
+                await self._client.get_metadata(
+                    f"/apis/{API_VERSION}/{plural}",
+                    limit=str(PAGE),
+                    **({"continue": proceed} if proceed else {}),
+                    **selector,
+                ),
+                type=_Names,
+            )
+            for item in page.items:
+                there[item.metadata.namespace, item.metadata.name] = item.metadata.uid
+            proceed = page.metadata.proceed
+            if not proceed:
+                break
+        after = known()
+        return [key for key, uid in before.items() if after.get(key) == uid and there.get(key) != uid]
+
+    async def records(self) -> None:
+        """End the actions of KiroHealthChecks that are gone, and delete records past their time."""
+        by_target: dict[str, list[tuple[str, Remediation]]] = {}
+        proceed = ""
+        while True:
+            page = msgspec.json.decode(
+                await self._client.get(
+                    f"/apis/{API_VERSION}/kiroremediations",
+                    limit=str(PAGE),
+                    **({"continue": proceed} if proceed else {}),
+                ),
+                type=_Records,
+            )
+            for record in page.items:
+                try:
+                    item = Remediation(record)
+                except (ValidationError, ValueError) as error:
+                    logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
+                    continue
+                by_target.setdefault(item.spec.target.uid, []).append((record.metadata.namespace, item))
+            proceed = page.metadata.proceed
+            if not proceed:
+                break
+        now = self._clock.now()
+        for items in by_target.values():
+            items.sort(key=lambda pair: pair[1].entry.reserved_at, reverse=True)
+            for place, (namespace, item) in enumerate(items):
+                await self._sweep_record(namespace, item, now, newest=place < KEPT_OF_EACH)
+
+    async def _sweep_record(self, namespace: str, item: Remediation, now: datetime, *, newest: bool) -> None:
+        if item.status.state not in FINAL_STATES:
+            if await self._asker_is_gone(namespace, item):
+                await self._verify.end_orphan(namespace, item)
+            return
+        if newest or now - item.entry.ended_at < RETENTION:
+            return
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations/{item.name}"
+        try:
+            await self._client.delete(path, {"preconditions": {"uid": item.record.metadata.uid}})
+        except ports.NotFound:
+            logger.debug("KiroRemediation %s/%s is gone already", namespace, item.name)
+
+    async def _asker_is_gone(self, namespace: str, item: Remediation) -> bool:
+        asker = item.spec.health_check
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/kirohealthchecks/{asker.name}"
+        try:
+            found = msgspec.json.decode(await self._client.get(path), type=_Named)
+        except ports.NotFound:
+            return True
+        return found.metadata.uid != asker.uid

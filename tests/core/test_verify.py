@@ -1,0 +1,257 @@
+"""Whether an action helped, and what becomes of one that a crash left half done."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
+from kiro_operator.core.objects import Annotations, Pod, StatefulSet, Workload, WorkloadStatus
+from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, resume, verify
+from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
+
+EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
+OURS = Annotations(restarted_by="deployment-api-uid-api-e1s1")
+
+
+def spec(method: Method = EVICT, **changes: Any) -> KiroRemediationSpec:
+    scaling = {UP: {"before": 4, "after": 5}, BACK: {"before": 5, "after": 4}}.get(method)
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "uid-api"}
+    evicted = target | {"kind": "Pod", "name": "api-0", "uid": "uid-api-0"}
+    fields: dict[str, Any] = {
+        "action": "Scale" if scaling else "Restart",
+        "method": method,
+        "target": target,
+        "pod": evicted if method is EVICT else None,
+        "replicas": scaling,
+        "fence": {
+            "uid": "uid-api-0" if method is EVICT else "uid-api",
+            "resourceVersion": "100",
+            "generation": 3,
+        },
+        "healthCheck": {"name": "kiro", "uid": "u"},
+        "policy": {"name": "safe", "uid": "u"},
+        "check": "pods-ready",
+        "reason": "CrashLoopBackOff",
+        "message": "m",
+        "episode": 1,
+        "step": 1,
+        "timeout": "5m",
+        "stabilization": "30s",
+    }
+    return KiroRemediationSpec.model_validate(fields | changes)
+
+
+def verifying(acted: datetime | None = None, healthy: datetime | None = None) -> KiroRemediationStatus:
+    return KiroRemediationStatus.model_validate(
+        {"state": "Verifying", "actedAt": acted or ago(minutes=1), "healthySince": healthy}
+    )
+
+
+def look(
+    method: Method = EVICT,
+    *,
+    acted: datetime | None = None,
+    healthy: datetime | None = None,
+    findings: Any = (),
+    made: Workload | Unobserved | None = BLIND,
+    **changes: Any,
+) -> tuple[str, str, datetime | None, datetime | None]:
+    found = verify(spec(method, **changes), verifying(acted, healthy), findings, made, NOW)
+    assert (found.next is None) == (found.state != "Verifying")
+    assert found.message
+    return found.state.value, found.reason, found.healthy_since, found.next
+
+
+def at(replicas: int = 4, generation: int = 4, **changes: Any) -> Workload:
+    return workload(replicas=replicas, generation=generation, **changes)
+
+
+DEADLINE = NOW + timedelta(minutes=4)
+SOON = NOW + timedelta(seconds=30)
+ILL = (finding(),)
+
+
+def test_well_at_first_look_starts_the_stabilization() -> None:
+    assert look(made=at()) == ("Verifying", "Stabilizing", NOW, SOON)
+
+
+@pytest.mark.parametrize("seconds", [30, 31, 300])
+def test_it_succeeds_once_it_stayed_well(seconds: int) -> None:
+    since = ago(seconds=seconds)
+    assert look(healthy=since, made=at()) == ("Succeeded", "Recovered", since, None)
+    almost = ago(seconds=29)
+    assert look(healthy=almost, made=at()) == (
+        "Verifying",
+        "Stabilizing",
+        almost,
+        almost + timedelta(seconds=30),
+    )
+
+
+def test_without_stabilization_one_look_is_enough() -> None:
+    assert look(made=at(), stabilization="0s")[0] == "Succeeded"
+
+
+def test_a_relapse_starts_the_time_anew() -> None:
+    assert look(healthy=ago(seconds=20), findings=ILL, made=at()) == (
+        "Verifying",
+        "NotYetWell",
+        None,
+        DEADLINE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("healthy", "findings", "made", "reason"),
+    [
+        (None, ILL, at(), "StillFailing"),
+        (ago(seconds=5), ILL, at(), "Relapsed"),
+        (None, (), at(available=3), "StillFailing"),
+        (None, BLIND, at(), "NotObserved"),
+        (ago(seconds=5), (), BLIND, "NotObserved"),
+    ],
+)
+def test_it_fails_when_time_is_up(healthy: Any, findings: Any, made: Any, reason: str) -> None:
+    acted = ago(minutes=5)
+    assert look(acted=acted, healthy=healthy, findings=findings, made=made)[:2] == ("Failed", reason)
+    earlier = look(acted=acted + timedelta(seconds=1), healthy=healthy, findings=findings, made=made)
+    assert earlier[0] == "Verifying"
+    assert earlier[3] == NOW + timedelta(seconds=1)
+
+
+def test_who_became_well_in_time_may_stabilize_past_the_timeout() -> None:
+    late = ago(minutes=5, seconds=10)
+    assert look(acted=late, healthy=ago(seconds=20), made=at())[:2] == ("Verifying", "Stabilizing")
+    assert look(acted=late, healthy=ago(seconds=30), made=at())[0] == "Succeeded"
+    # Nobody looked for long, and it is well now: it gets its time as well.
+    assert look(acted=ago(hours=3), made=at()) == ("Verifying", "Stabilizing", NOW, SOON)
+
+
+@pytest.mark.parametrize(("findings", "made"), [(BLIND, at()), ((), BLIND), (BLIND, BLIND)])
+def test_what_is_not_seen_is_neither_well_nor_failed(findings: Any, made: Any) -> None:
+    assert look(healthy=ago(hours=1), findings=findings, made=made) == (
+        "Verifying",
+        "NotObserved",
+        None,
+        DEADLINE,
+    )
+
+
+@pytest.mark.parametrize("made", [None, at(name="other")])
+def test_a_target_that_is_gone_ends_it(made: Any) -> None:
+    for findings in ((), BLIND):
+        assert look(made=made, findings=findings) == ("Expired", "TargetGone", None, None)
+
+
+def test_after_an_eviction_the_number_of_pods_tells() -> None:
+    pending = WorkloadStatus(observed_generation=4, replicas=4, available_replicas=4, updated_replicas=2)
+    made = workload(kind=StatefulSet, strategy="OnDelete", generation=4, status=pending)
+    assert look(made=made)[1] == "Stabilizing"
+    assert look(ROLL, made=at(status=pending))[1] == "NotYetWell"
+    assert look(made=at(available=3))[1] == "NotYetWell"
+
+
+@pytest.mark.parametrize("method", [ROLL, UP, BACK])
+def test_what_does_not_show_the_change_yet_tells_nothing(method: Method) -> None:
+    made = at(5 if method is BACK else 4, generation=3)
+    assert look(method, made=made, healthy=ago(hours=1))[:2] == ("Verifying", "NotObserved")
+
+
+@pytest.mark.parametrize(
+    ("method", "replicas", "expected"),
+    [(UP, 5, "Verifying"), (UP, 4, "Failed"), (UP, 7, "Failed"), (BACK, 4, "Verifying"), (BACK, 5, "Failed")],
+)
+def test_replicas_that_somebody_else_set_are_a_reversal(method: Method, replicas: int, expected: str) -> None:
+    for findings in ((), ILL, BLIND):
+        state, reason, *_ = look(method, made=at(replicas), findings=findings)
+        assert state == expected
+        assert (reason == "Reverted") == (expected == "Failed")
+
+
+def test_a_clock_set_back_neither_helps_nor_ends_it() -> None:
+    ahead = NOW + timedelta(hours=2)
+    assert look(acted=ahead, findings=ILL, made=at())[3] == NOW + timedelta(minutes=5)
+    assert look(acted=ahead, healthy=ahead, made=at()) == ("Verifying", "Stabilizing", NOW, SOON)
+
+
+def again(
+    method: Method,
+    state: str,
+    *,
+    made: Workload | Unobserved | None = BLIND,
+    there: Pod | Unobserved | None = BLIND,
+    failing: bool | None = True,
+    reserved: datetime | None = None,
+) -> object:
+    status = KiroRemediationStatus.model_validate({"state": state})
+    live = Live(workload=made, pod=there, failing=failing)
+    answer = resume(spec(method), status, live, reserved_at=reserved or ago(seconds=30), now=NOW)
+    match answer:
+        case Expire(reason, message):
+            assert message
+            return reason
+        case AlreadyDone(message):
+            assert message
+            return AlreadyDone
+        case Wait(until):
+            assert until > NOW
+            return Wait
+    return Act
+
+
+BAD, LEAVING, OTHER = pod("api-0", ready=False), pod("api-0", deleted=NOW), pod("api-0")
+OTHER = Pod(metadata=type(BAD.metadata)(name="api-0", uid="other"), status=BAD.status)
+
+
+@pytest.mark.parametrize(
+    ("method", "state", "facts", "expected"),
+    [
+        # Nothing was done, and the reasons hold.
+        (EVICT, "Reserved", {"there": BAD}, Act),
+        (EVICT, "Acting", {"there": BAD}, Act),
+        (ROLL, "Reserved", {"made": at(generation=3)}, Act),
+        (ROLL, "Acting", {"made": at(generation=3)}, Act),
+        (UP, "Acting", {"made": at(4, 3)}, Act),
+        (BACK, "Acting", {"made": at(5, 3), "failing": False}, Act),
+        # It was done, or may have been.
+        (EVICT, "Acting", {"there": None}, AlreadyDone),
+        (EVICT, "Acting", {"there": OTHER}, AlreadyDone),
+        (EVICT, "Acting", {"there": LEAVING}, AlreadyDone),
+        (ROLL, "Acting", {"made": at(template=OURS)}, AlreadyDone),
+        (ROLL, "Reserved", {"made": at(template=OURS)}, AlreadyDone),
+        (ROLL, "Acting", {"made": at(generation=5)}, AlreadyDone),
+        (UP, "Acting", {"made": at(5)}, AlreadyDone),
+        (UP, "Acting", {"made": at(4, 5)}, AlreadyDone),
+        (BACK, "Acting", {"made": at(4)}, AlreadyDone),
+        (EVICT, "Acting", {"there": None, "failing": False, "reserved": ago(hours=1)}, AlreadyDone),
+        # It was not done, and is not to be.
+        (EVICT, "Reserved", {"there": None}, "PodGone"),
+        (EVICT, "Reserved", {"there": OTHER}, "PodGone"),
+        (EVICT, "Reserved", {"there": LEAVING}, "PodGone"),
+        (ROLL, "Acting", {"made": None}, "TargetGone"),
+        (ROLL, "Acting", {"made": at(name="other", generation=3)}, "TargetGone"),
+        (ROLL, "Acting", {"made": at()}, "Changed"),
+        (ROLL, "Reserved", {"made": at(generation=9)}, "Changed"),
+        (UP, "Reserved", {"made": at(5)}, "Changed"),
+        (UP, "Acting", {"made": at(7)}, "Changed"),
+        (EVICT, "Reserved", {"there": BAD, "failing": False}, "Healed"),
+        (ROLL, "Acting", {"made": at(generation=3), "failing": False}, "Healed"),
+        (BACK, "Acting", {"made": at(5, 3), "failing": True}, "Relapsed"),
+        (EVICT, "Acting", {"there": BAD, "reserved": ago(minutes=2, seconds=1)}, "TooOld"),
+        (EVICT, "Acting", {"there": BAD, "reserved": ago(minutes=2)}, Act),
+        (EVICT, "Acting", {"there": BAD, "reserved": ago(minutes=-3)}, "TooOld"),
+        # It cannot be told.
+        (EVICT, "Reserved", {}, Wait),
+        (EVICT, "Acting", {}, Wait),
+        (UP, "Acting", {}, Wait),
+        (EVICT, "Acting", {"there": BAD, "failing": None}, Wait),
+        (EVICT, "Reserved", {"reserved": ago(minutes=3)}, "TooOld"),
+        (EVICT, "Acting", {"there": BAD, "failing": None, "reserved": ago(minutes=3)}, "TooOld"),
+        # What was sent may yet show, however long that takes.
+        (EVICT, "Acting", {"reserved": ago(hours=3)}, Wait),
+    ],
+)
+def test_resume(method: Method, state: str, facts: Any, expected: object) -> None:
+    assert again(method, state, **facts) == expected
