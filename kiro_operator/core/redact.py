@@ -35,7 +35,7 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?<=://)[^\s\"'<>]{1,1024}@"), f"{REDACTED}@"),
     (re.compile(r"\b[\w.-]{1,64}:[^\s@]{1,256}@(?=(?:tcp|unix)\()"), f"{REDACTED}@"),
-    (re.compile(r"eyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*"), REDACTED),
+    (re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{4,1024}\.[\w-]+(?:\.[\w-]*)*"), REDACTED),
     (
         re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{12,}"),
         REDACTED,

@@ -73,7 +73,12 @@ class TestWatched:
         assert one[3].since == at(60)
 
     def test_a_new_fault_starts_the_recovery_anew(self) -> None:
-        steps = [(30, fail(), None), (40, WELL, None), (50, fail(finding(since=50)), None), (61, WELL, None)]
+        steps: list[Step] = [
+            (30, fail(), None),
+            (40, WELL, None),
+            (50, fail(finding(since=50)), None),
+            (61, WELL, None),
+        ]
         one = run([*steps, (80, WELL, None), (81, WELL, None)], LASTING)
         assert said(one) == ["Fail!", "Fail", "Fail", "Fail", "Fail", "Pass"]
 
@@ -130,7 +135,7 @@ class TestPolled:
         assert said(one) == ["Pass", "Pass", "Pass", "Pass", "Unknown"]
 
     def test_unknown_does_not_break_a_streak(self) -> None:
-        steps = [(0, WELL, 1), (1, fail(), 2), (2, BLIND, 3), (3, fail(), 4), (4, fail(), 5)]
+        steps: list[Step] = [(0, WELL, 1), (1, fail(), 2), (2, BLIND, 3), (3, fail(), 4), (4, fail(), 5)]
         assert said(run(steps, RULE))[-1] == "Fail!"
 
     def test_unknown_resolves_no_fail(self) -> None:

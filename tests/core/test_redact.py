@@ -100,6 +100,7 @@ def test_twice_is_the_same_as_once(secret: str) -> None:
         "a:",
         "://",
         "eyJ",
+        "_eyJ",
         "eyJa.",
         "password",
         "token ",

@@ -138,8 +138,7 @@ def label_selector(selector: Selector) -> str:
             case "In":
                 terms.append(f"{expression.key} in {values}")
             case "NotIn":
-                # Unlike the API, and like Selector.matches, only for objects that have the label.
-                terms += [expression.key, f"{expression.key} notin {values}"]
+                terms.append(f"{expression.key} notin {values}")
             case "Exists":
                 terms.append(expression.key)
             case "DoesNotExist":
