@@ -75,12 +75,48 @@ class _List(Struct):
     metadata: Meta
 
 
+Wanted = Callable[[Change], bool]
+"""What is waited for."""
+
+
+def named(name: str) -> Wanted:
+    """Anything that happens to the object of that name."""
+    return lambda change: change.object.metadata.name == name
+
+
+def unhealthy(namespace: str, name: str = "") -> Wanted:
+    """A KiroHealthCheck of the namespace, by name or any, turns to Healthy=False."""
+    return lambda change: _is(change, namespace, name) and change.object.condition("Healthy") == "False"
+
+
+def leaving(name: str) -> Wanted:
+    """The pod of that name has been evicted, or is gone."""
+    return lambda change: change.object.metadata.name == name and (
+        change.object.metadata.deletion_timestamp is not None or change.type == "DELETED"
+    )
+
+
+def verifying(namespace: str, app: str) -> Wanted:
+    """The KiroRemediation of that workload has been carried out."""
+    return lambda change: (
+        change.object.metadata.namespace == namespace
+        and change.object.spec.target is not None
+        and change.object.spec.target.name == app
+        and change.object.status.state == "Verifying"
+    )
+
+
+def _is(change: Change, namespace: str, name: str) -> bool:
+    metadata = change.object.metadata
+    return metadata.namespace == namespace and name in {"", metadata.name}
+
+
 class Watch:
     """A watch whose events can be waited for, and looked through later."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self._waiting: list[tuple[Callable[[Change], bool], asyncio.Future[Change]]] = []
+        self._waiting: list[tuple[Wanted, asyncio.Future[Change]]] = []
         self._change = msgspec.json.Decoder(Change)
         self.task: asyncio.Task[None]
 
@@ -94,7 +130,7 @@ class Watch:
                 future.set_result(change)
         self._waiting = [pair for pair in self._waiting if not pair[1].done()]
 
-    def expect(self, wanted: Callable[[Change], bool]) -> asyncio.Future[Change]:
+    def expect(self, wanted: Wanted) -> asyncio.Future[Change]:
         """The first event from now on that is as wanted."""
         future: asyncio.Future[Change] = asyncio.get_running_loop().create_future()
         self._waiting.append((wanted, future))

@@ -65,6 +65,11 @@ class World:
             workloads,
         )
 
+    def watch_all(self, namespaces: Sequence[str], *, policy: str | None = None, polled: bool = False) -> None:
+        """Make one KiroHealthCheck over everything in each namespace."""
+        body = manifests.health_check("all", policy=policy, polled=polled)
+        on_each(lambda name: self.plane.rest.post(KHC.format(name), body), namespaces)
+
     def policies(self, namespaces: Sequence[str]) -> None:
         """Make the policy `bench` in each namespace."""
         on_each(lambda name: self.plane.rest.post(KSP.format(name), manifests.policy("bench")), namespaces)

@@ -15,10 +15,14 @@ from kiro_operator.adapters.http.server import ProbeServer
 from kiro_operator.adapters.kubernetes import credentials as kubernetes_credentials
 from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.config_changes import ConfigChanges
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
+from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.adapters.network.connections import Connections, Dns, Fixed
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
@@ -201,7 +205,13 @@ class Operator:
 
 def observers(client: Client, settings: Settings) -> Mapping[Source, ports.Observer]:
     """The polled sources."""
-    return {}
+    every: tuple[ports.Observer, ...] = (
+        PodMetrics(client),
+        PodLogs(client),
+        Connections(Fixed(settings.resolve) if settings.resolve else Dns()),
+        ConfigChanges(client),
+    )
+    return {observer.source: observer for observer in every}
 
 
 async def run(settings: Settings) -> int:

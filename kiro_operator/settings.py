@@ -76,6 +76,20 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         metavar="SERVICE.NAMESPACE:PORT=ADDRESS:PORT",
         help="connect there instead of asking DNS; may be repeated",
     )
+    parser.add_argument(
+        "--stale-after",
+        type=_seconds,
+        default=Settings.stale_after,
+        metavar="SECONDS",
+        help="a watch silent for so long counts as unobserved; silent twice as long, /healthz fails",
+    )
+    parser.add_argument(
+        "--sweep-interval",
+        type=_seconds,
+        default=Settings.sweep_interval,
+        metavar="SECONDS",
+        help="how often deletes that no watch told of, and old records, are looked for",
+    )
     parser.add_argument("--log-format", choices=("json", "text"), default="json")
     parser.add_argument("--verbose", action="store_true", help="log at level DEBUG")
     flags = parser.parse_args(arguments)
@@ -98,6 +112,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         lease_retry_period=flags.lease_retry_period,
         watch_label_selector=flags.watch_label_selector,
         resolve=dict(flags.resolve),
+        stale_after=flags.stale_after,
+        sweep_interval=flags.sweep_interval,
         json_logs=flags.log_format == "json",
         verbose=flags.verbose,
     )
@@ -119,6 +135,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("write a number of 1 or more")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("write a number of seconds above 0")
     return value
 
 

@@ -26,6 +26,8 @@ OBSERVED_GRACE = timedelta(seconds=60)
 AT_ONCE = frozenset({"Forbidden", "NotInstalled"})
 OBJECTS, DECISIONS, REMEDIATIONS = 10, 10, 5
 MESSAGE = 1024
+ALL_OBJECTS, ALL_MESSAGES = 70, 12 * 1024
+"""What all checks together may name and say, so that the whole status stays below 64 KiB."""
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -73,7 +75,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthCheckStatus:
     """The status to show; what has not changed keeps its times."""
-    checks = before.checks if outcome.suspended else [_check(item) for item in outcome.judged]
+    count = max(1, len(outcome.judged))
+    objects, message = min(OBJECTS, ALL_OBJECTS // count), min(MESSAGE, ALL_MESSAGES // count)
+    judged = [_check(item, objects, message) for item in outcome.judged]
+    checks = before.checks if outcome.suspended else judged
     return KiroHealthCheckStatus(
         observed_generation=outcome.generation,
         conditions=_conditions(outcome, before),
@@ -190,18 +195,18 @@ def _escalated(escalations: Sequence[Escalation]) -> tuple[Truth, str, str]:
     return "True", reason, "; ".join(sorted(item.message for item in escalations))
 
 
-def _check(item: Judged) -> CheckStatus:
+def _check(item: Judged, most_objects: int, longest: int) -> CheckStatus:
     verdict = item.verdict
     objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,
         reason=verdict.reason,
-        message=shorten(verdict.message, MESSAGE),
+        message=shorten(verdict.message, longest),
         since=item.since.replace(microsecond=0),
         observed=verdict.observed,
         threshold=verdict.threshold,
-        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[:OBJECTS]],
+        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[:most_objects]],
         object_count=len(objects),
     )
 

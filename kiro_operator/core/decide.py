@@ -8,6 +8,7 @@ from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
+from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Entry, Intent
@@ -182,19 +183,32 @@ def _needed(target: Ref, inputs: Inputs) -> int:
 def _memory(inputs: Inputs) -> Memory:
     """What is known of each target of the ledger after this look."""
     ill = ailing(inputs.verdicts, inputs.snapshot)
-    asked = {
-        entry.target.uid: entry.check
+    last = {
+        entry.target.uid: entry
         for entry in sorted(inputs.ledger.entries, key=lambda entry: (entry.episode, entry.step))
     }
     return {
         uid: remember(
             inputs.memory.get(uid, Wellness()),
-            well=uid not in ill and is_observed(check, inputs.verdicts),
+            well=uid not in ill and _is_watched(entry, inputs),
             quiet=quiet_period(inputs.spec.remediation),
             now=inputs.now,
         )
-        for uid, check in asked.items()
+        for uid, entry in last.items()
     }
+
+
+def _is_watched(entry: Entry, inputs: Inputs) -> bool:
+    """Whether this KiroHealthCheck would see it if the target of an action failed.
+
+    The ledger is that of the namespace: to a KiroHealthCheck that does not select the target, or
+    does not run the check that asked, silence is no health.
+    """
+    found = workload(entry.target, inputs.snapshot)
+    if found is None or not is_observed(entry.check, inputs.verdicts):
+        return False
+    selector = selector_of(inputs.spec.selector)
+    return selector.matches(found.spec.template.metadata.labels) or selector.matches(found.metadata.labels)
 
 
 def _reserved(intent: Intent, now: datetime) -> Entry:

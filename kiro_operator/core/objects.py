@@ -479,6 +479,11 @@ class Record(Base, frozen=True):
         return True
 
 
+def is_later(version: str, than: str) -> bool:
+    """Whether a resource version is later than another of the same kind: they are ordered numbers."""
+    return (len(version), version) > (len(than), than)
+
+
 def selectable_labels(item: Any) -> dict[str, str]:
     """Labels that a KiroHealthCheck's selector is held against: of a workload those of its pods."""
     labels: dict[str, str]

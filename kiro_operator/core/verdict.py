@@ -12,7 +12,7 @@ from kiro_operator.core.snapshot import Ref, Unobserved
 class Status(StrEnum):
     """The verdict. Only Fail may lead to an action; Unknown never does."""
 
-    PASS = "Pass"
+    PASS = "Pass"  # noqa: S105 - no password
     WARN = "Warn"
     FAIL = "Fail"
     UNKNOWN = "Unknown"

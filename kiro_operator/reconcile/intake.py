@@ -7,6 +7,7 @@ from typing import Any
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.core.objects import Record, selectable_labels
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency, WorkQueue
@@ -16,6 +17,20 @@ from kiro_operator.reconcile.target import Key, Target
 GATHER = 0.15
 """Seconds without a new namespace after which the watches follow; a start brings many at once."""
 GATHER_AT_MOST = 1.5
+
+SELECTED = frozenset(
+    {
+        Source.PODS,
+        Source.DEPLOYMENTS,
+        Source.STATEFUL_SETS,
+        Source.DAEMON_SETS,
+        Source.REPLICA_SETS,
+        Source.SERVICES,
+        Source.ENDPOINT_SLICES,
+    }
+)
+"""Kinds whose objects carry the labels of what they belong to: ReplicaSets those of their pods,
+EndpointSlices those of their Service. An autoscaler concerns everybody."""
 
 Work = tuple[str, Key]
 """What kind of object, and which."""
@@ -96,17 +111,32 @@ class Intake:
         if not keys:
             return
         if kind == REMEDIATIONS:
-            if new is None:
-                self._records.forget(old.metadata.uid)
-            self.wake(namespace)
+            self._recorded(namespace, keys, old, new)
             return
         source = Source(kind)
         if source is Source.PODS and _uninteresting(old, new):
             return
         fails = new is not None and not new.settled and (old is None or old.settled)
+        urgency = Urgency.FAILURE if fails else Urgency.CHANGE
+        labels = [selectable_labels(item) for item in (old, new) if item is not None]
         for key in keys:
-            self._targets[key].dirty.add(source)
-            self.queue.add((HEALTH_CHECK, key), Urgency.FAILURE if fails else Urgency.CHANGE)
+            target = self._targets[key]
+            if source in SELECTED and not any(target.selector.matches(found) for found in labels):
+                if target.held_back:
+                    self.queue.add((HEALTH_CHECK, key), Urgency.RESYNC)
+                continue
+            target.dirty.add(source)
+            self.queue.add((HEALTH_CHECK, key), urgency)
+
+    def _recorded(self, namespace: str, keys: set[Key], old: Record | None, new: Record | None) -> None:
+        """A KiroRemediation changed: it concerns who asked for it, and who waits for something to end."""
+        if new is None and old is not None:
+            self._records.forget(old.metadata.uid)
+        record = new or old
+        asker = record.spec.get("healthCheck", {}).get("name", "") if record else ""
+        for key in keys:
+            if key == (namespace, asker) or self._targets[key].held_back:
+                self.queue.add((HEALTH_CHECK, key))
 
     def synced(self, kind: str, namespaces: frozenset[str]) -> None:
         """A kind has been listed, or it is known that it cannot be."""

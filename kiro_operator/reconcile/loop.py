@@ -204,6 +204,7 @@ class Loop:
         plan = self._plan(target, judgement, remediations, now)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
         self._act.begin(target, allowed)
+        target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held)
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
         if allowed and named is not None:
@@ -218,7 +219,6 @@ class Loop:
                     raise result
         else:
             await self._reporter.write(target, status)
-        self._reporter.measure(target, judgement.judged, status)
         self._set_alarm(target, judgement, plan, remediations, now)
 
     def _plan(

@@ -21,6 +21,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import (
 )
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.conditions import shorten
+from kiro_operator.core.objects import is_later
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.reservations import exceeds, kept, used
 from kiro_operator.core.policy.types import Entry
@@ -72,7 +73,7 @@ class Policy:
         """Take in a version of the object; returns whether its spec is new."""
         metadata = body["metadata"]
         version = str(metadata["resourceVersion"])
-        if version == self.resource_version:
+        if metadata["uid"] == self.uid and not is_later(version, self.resource_version):
             return False
         changed = metadata["uid"] != self.uid or int(metadata["generation"]) != self.generation
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])

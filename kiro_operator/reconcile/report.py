@@ -5,7 +5,6 @@ otherwise: at rest nothing is written.
 """
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, ApiModel
-from kiro_operator.core.conditions import Judged, invariants
+from kiro_operator.core.conditions import invariants
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
@@ -40,6 +39,7 @@ RULES = (
     ),
 )
 OPTIONAL = ("lastHandledReconcileAt",)
+VERDICTS = ("Pass", "Warn", "Fail", "Unknown", "Skipped")
 TRUTH = {"True": 1, "False": 0, "Unknown": -1}
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Reporter:
         self._metrics = metrics
 
     async def write(self, target: Target, status: KiroHealthCheckStatus) -> bool:
-        """Write the status if it says anything new; returns whether it did.
+        """Write the status if it says anything new, and bring its metrics up to date; returns whether it did.
 
         Raises:
             BrokenInvariant: the status contradicts itself.
@@ -74,7 +74,10 @@ class Reporter:
             ports.ApiError, ports.Unreachable: it could not be written.
         """
         if status == target.status:
+            if not target.measured:
+                self._measure(target, status)
             return False
+        self._measure(target, status)
         broken = [name for name, holds in invariants(status).items() if not holds]
         if broken:
             raise BrokenInvariant("; ".join(broken))
@@ -92,13 +95,13 @@ class Reporter:
         self._tell(target, before, status)
         return True
 
-    def measure(self, target: Target, judged: Iterable[Judged], status: KiroHealthCheckStatus) -> None:
-        """Bring the metrics of a KiroHealthCheck up to date."""
-        for item in judged:
-            for value in ("Pass", "Warn", "Fail", "Unknown", "Skipped"):
-                self._metrics.check_status.labels(
-                    target.namespace, target.name, item.registered.id, value
-                ).set(item.verdict.status == value)
+    def _measure(self, target: Target, status: KiroHealthCheckStatus) -> None:
+        target.measured = True
+        for check in status.checks:
+            for value in VERDICTS:
+                self._metrics.check_status.labels(target.namespace, target.name, check.id, value).set(
+                    check.status == value
+                )
         for condition in status.conditions:
             self._metrics.condition.labels(target.namespace, target.name, condition.type).set(
                 TRUTH[condition.status]

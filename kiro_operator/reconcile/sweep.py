@@ -41,7 +41,8 @@ class _Named(Struct):
 
 class _Names(Struct):
     metadata: _ListMeta
-    items: list[_Named]
+    items: list[_Named] | None = None
+    """null when there are none: so the API server writes an empty list of metadata."""
 
 
 class _Records(Struct):
@@ -74,7 +75,7 @@ class Sweep:
                 ),
                 type=_Names,
             )
-            for item in page.items:
+            for item in page.items or ():
                 there[item.metadata.namespace, item.metadata.name] = item.metadata.uid
             proceed = page.metadata.proceed
             if not proceed:

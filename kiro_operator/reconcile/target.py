@@ -16,7 +16,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
 from kiro_operator.core.checks import Check, Parameters, Registered, registry
 from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.flap import FlapRule, Track, seeded
-from kiro_operator.core.objects import Selector
+from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
 from kiro_operator.core.snapshot import Sample, Source
 from kiro_operator.core.verdict import Status, Verdict
@@ -63,6 +63,10 @@ class Target:
         self.samples: dict[str, Sample[Any]] = {}
         self.confirmed: dict[str, int] = {}
         """Number of the sample on which each polled check last failed so that it may be acted on."""
+        self.measured = False
+        """Its metrics have been set once."""
+        self.held_back = False
+        """Something that it wants is denied: what others do, or become, can change that."""
         self.memory: Memory = {}
         """What the last plan remembered."""
         self.dirty: set[Source] = set()
@@ -82,10 +86,10 @@ class Target:
         """Take in a version of the object; returns whether it asks for anything new."""
         metadata = body["metadata"]
         version = str(metadata["resourceVersion"])
-        if version == self.resource_version:
+        anew = metadata["uid"] != self.uid
+        if not anew and not is_later(version, self.resource_version):
             return False
         requested = (metadata.get("annotations") or {}).get("kiro.dev/requestedAt", "")
-        anew = metadata["uid"] != self.uid
         changed = anew or int(metadata["generation"]) != self.generation or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version, self.requested_at = version, requested

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.decide import Decision, Plan, Policy, decide, rule
 from kiro_operator.core.objects import DaemonSet, RollingUpdate
@@ -322,6 +323,10 @@ def test_what_was_scaled_up_is_scaled_back() -> None:
     assert len(decision.passed) == 16
 
 
+def selecting(app: str) -> KiroHealthCheckSpec:
+    return KiroHealthCheckSpec.model_validate({"selector": {"matchLabels": {"app": app}}})
+
+
 def needs(replicas: int) -> dict[str, tuple[Verdict, bool]]:
     verdict = Verdict(Status.PASS, "AsExpected", "m", replicas_needed=((ref(), replicas),))
     return well() | {"resource-utilization": (verdict, False)}
@@ -334,7 +339,9 @@ def needs(replicas: int) -> dict[str, tuple[Verdict, bool]]:
         ({"pods-ready": (failing(finding())["pods-ready"][0], False)}, (), {}),
         (needs(4), (), {}),
         ({"pods-ready": (Verdict(Status.UNKNOWN, "StaleWatch", "m"), False)}, (), {}),
-        ({"other": (Verdict(Status.UNKNOWN, "StaleWatch", "m"), False)}, (), {}),
+        ({"pods-ready": (Verdict(Status.SKIPPED, "NotConfigured", "m"), False)}, (), {}),
+        (well("other"), (), {}),
+        (None, (), {"health_check": selecting("web")}),
         (None, (GROWN, entry(2, "Verifying", target=ref())), {}),
         (None, (entry(1, "Failed", UP, replicas=(3, 4), reason="Reverted"),), {}),
         (None, (GROWN, entry(2, "Succeeded", BACK, replicas=(4, 3))), {}),
@@ -347,6 +354,10 @@ def needs(replicas: int) -> dict[str, tuple[Verdict, bool]]:
 def test_nothing_is_taken_back_that_may_be_needed(verdicts: Any, entries: Any, more: Any) -> None:
     plan = back(verdicts, *entries, **more)
     assert not [d for d in plan.decisions if d.intent.method is BACK]
+
+
+def test_a_health_check_takes_back_what_it_selects() -> None:
+    assert told(back(health_check=selecting("api"))) == [("api", "ScaleBack", "Allowed", "all")]
 
 
 def test_another_check_that_is_blind_does_not_keep_replicas() -> None:

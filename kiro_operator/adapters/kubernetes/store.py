@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kiro_operator.core.objects import Projection, Selector
+from kiro_operator.core.objects import Projection, Selector, is_later
 from kiro_operator.core.snapshot import Collection
 
 T = TypeVar("T", bound=Projection)
@@ -125,8 +125,7 @@ class Store(Generic[T]):
 
 
 def _newer(item: Projection, old: Projection) -> bool:
-    """Whether ``item`` is a later version; resource versions of one kind are ordered numbers."""
+    """Whether ``item`` is another object of that name, or a later version."""
     if item.metadata.uid != old.metadata.uid:
         return True
-    new, known = item.metadata.resource_version, old.metadata.resource_version
-    return (len(new), new) > (len(known), known)
+    return is_later(item.metadata.resource_version, old.metadata.resource_version)

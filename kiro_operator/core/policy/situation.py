@@ -50,7 +50,9 @@ def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census)
     """What is to be seen of an intent's target and its surroundings."""
     target = workload(intent.target, snapshot)
     pod = _pod(intent.pod, snapshot)
-    autoscaler, observed = autoscaler_of(intent.target, snapshot)
+    autoscaler, observed = None, not isinstance(snapshot.autoscalers, Unobserved)
+    if intent.action is ActionName.SCALE:
+        autoscaler, observed = autoscaler_of(intent.target, snapshot)
     return Situation(
         pods=counted.pods,
         unhealthy_pods=counted.unhealthy,
@@ -60,7 +62,7 @@ def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census)
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
         protected=_protected(intent, target, pod, snapshot),
-        autoscaler=autoscaler if intent.action is ActionName.SCALE else None,
+        autoscaler=autoscaler,
         autoscalers_observed=observed,
     )
 

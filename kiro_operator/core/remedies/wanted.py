@@ -65,11 +65,12 @@ def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
 
 
 def is_observed(check: str, verdicts: Verdicts) -> bool:
-    """Whether the check that asked for an action can see; where it is not run now, all others must."""
+    """Whether the check that asked for an action sees its objects now.
+
+    One that is not run here, such as by another KiroHealthCheck of the namespace, sees nothing.
+    """
     verdict, _ = verdicts.get(check, (None, False))
-    if verdict is None or verdict.status is Status.SKIPPED:
-        return all(other.status is not Status.UNKNOWN for other, _ in verdicts.values())
-    return verdict.status is not Status.UNKNOWN
+    return verdict is not None and verdict.status not in {Status.UNKNOWN, Status.SKIPPED}
 
 
 def _owner(ref: Ref, snapshot: Snapshot) -> Ref:

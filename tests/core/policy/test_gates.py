@@ -1,6 +1,6 @@
 """Truth tables: what each gate answers, for which reason and until when."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,12 +18,12 @@ from kiro_operator.core.objects import (
     WorkloadStatus,
 )
 from kiro_operator.core.policy.gates import GATES, run_gates
-from kiro_operator.core.policy.types import Allow, Answer, Deny, Entry, Intent, Ledger, Situation
+from kiro_operator.core.policy.types import Deny, Entry, Ledger
+from tests.core.policy.asking import BACK, BY_NAME, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
     BLIND,
     NOW,
     SPEC,
-    ago,
     autoscaler,
     entry,
     intent,
@@ -35,45 +35,6 @@ from tests.core.policy.make import (
     snapshot,
     workload,
 )
-
-EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
-BY_NAME = dict(GATES)
-
-
-def ask(
-    gate: str,
-    wanted: Intent | None = None,
-    facts: Situation | None = None,
-    entries: tuple[Entry, ...] = (),
-    now: datetime = NOW,
-    **changes: Any,
-) -> Answer:
-    wanted = wanted or intent()
-    return BY_NAME[gate](wanted, policy(**changes), facts or situation(wanted), Ledger(entries), now)
-
-
-def told(answer: Answer) -> tuple[str, datetime | None, bool]:
-    """Reason, until and whether a person is needed; empty for Allow."""
-    if isinstance(answer, Allow):
-        assert answer.message
-        return "", None, False
-    assert answer.message
-    return answer.reason, answer.until, answer.needs_person
-
-
-OPEN = ("", None, False)
-
-
-def person(reason: str) -> tuple[str, None, bool]:
-    return reason, None, True
-
-
-def until(reason: str, when: datetime) -> tuple[str, datetime, bool]:
-    return reason, when, False
-
-
-def waits(reason: str) -> tuple[str, None, bool]:
-    return reason, None, False
 
 
 def test_the_order_is_the_documented_one() -> None:
@@ -370,213 +331,6 @@ def test_gitops(entries: tuple[Entry, ...], method: Method, expected: Any) -> No
 def test_scale_limits(method: Method, replicas: tuple[int, int], expected: Any) -> None:
     limits = {"floor": 2, "ceiling": 6, "step": 2}
     assert told(ask("scale-limits", intent(method, replicas=replicas), scale=limits)) == expected
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ((), OPEN),
-        *(((entry(7, state),), waits("InProgress")) for state in ("Reserved", "Acting", "Verifying")),
-        *(((entry(7, state),), OPEN) for state in ("Succeeded", "Failed", "Denied", "Expired")),
-        ((entry(7, "Acting", target=ref("web")),), OPEN),
-        ((entry(1, "Denied"),), waits("Duplicate")),
-    ],
-)
-def test_in_progress(entries: tuple[Entry, ...], expected: Any) -> None:
-    assert told(ask("in-progress", entries=entries)) == expected
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ((), OPEN),
-        ((entry(at=ago(minutes=5)),), OPEN),
-        ((entry(at=ago(minutes=4)),), until("Cooldown", NOW + timedelta(minutes=1))),
-        ((entry(state="Succeeded", at=ago(minutes=4)),), until("Cooldown", NOW + timedelta(minutes=1))),
-        (
-            (entry(method=BACK, replicas=(5, 4), at=ago(minutes=4)),),
-            until("Cooldown", NOW + timedelta(minutes=1)),
-        ),
-        ((entry(state="Denied", at=ago(minutes=1)),), OPEN),
-        ((entry(state="Expired", at=ago(minutes=1)),), OPEN),
-        ((entry(target=ref("web"), at=ago(minutes=1)),), OPEN),
-        ((entry(at=ago(minutes=-30)),), until("Cooldown", NOW + timedelta(minutes=5))),
-        (
-            (entry(1, at=ago(minutes=1)), entry(2, at=ago(minutes=50))),
-            until("Cooldown", NOW + timedelta(minutes=4)),
-        ),
-    ],
-)
-def test_cooldown(entries: tuple[Entry, ...], expected: Any) -> None:
-    assert told(ask("cooldown", entries=entries)) == expected
-
-
-def tried(*minutes_ago: float, state: str = "Failed") -> tuple[Entry, ...]:
-    return tuple(
-        entry(step, state, at=ago(minutes=minutes + 5), ended=ago(minutes=minutes))
-        for step, minutes in enumerate(minutes_ago, 1)
-    )
-
-
-def refused(seconds_ago: float, step: int = 1, state: str = "Denied") -> Entry:
-    return entry(step, state, at=ago(minutes=9), ended=ago(seconds=seconds_ago))
-
-
-@pytest.mark.parametrize(
-    ("entries", "method", "expected"),
-    [
-        ((), EVICT, OPEN),
-        (tried(4), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
-        (tried(5), EVICT, OPEN),
-        (tried(60, 9), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
-        (tried(60, 10), EVICT, OPEN),
-        (tried(60, 50, 19), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
-        (tried(90, 80, 70, 60, 50, 29), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
-        (tried(4, state="Succeeded"), EVICT, until("Backoff", NOW + timedelta(minutes=1))),
-        (tried(4), BACK, OPEN),
-        (tried(-60), EVICT, until("Backoff", NOW + timedelta(minutes=5))),
-        ((refused(20),), EVICT, until("RetryLater", NOW + timedelta(seconds=10))),
-        ((refused(30),), EVICT, OPEN),
-        (
-            (refused(50, 1, "Expired"), refused(50, 2, "Expired")),
-            BACK,
-            until("RetryLater", NOW + timedelta(seconds=10)),
-        ),
-        (
-            tuple(refused(300, step) for step in range(1, 30)),
-            EVICT,
-            until("RetryLater", NOW + timedelta(minutes=10)),
-        ),
-        ((entry(1, "Denied", ended=NOW), entry(2, "Failed", ended=ago(minutes=9))), EVICT, OPEN),
-    ],
-)
-def test_backoff(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
-    wanted = intent(method, step=99)
-    assert (
-        told(ask("backoff", wanted, entries=entries, backoff={"initial": "5m", "maximum": "30m"})) == expected
-    )
-
-
-def test_an_initial_wait_beyond_the_longest_is_the_longest() -> None:
-    answer = ask("backoff", intent(step=9), entries=tried(4), backoff={"initial": "2h", "maximum": "10m"})
-    assert told(answer) == until("Backoff", NOW + timedelta(minutes=6))
-
-
-@pytest.mark.parametrize(
-    ("entries", "method", "expected"),
-    [
-        (tried(60, 50), EVICT, OPEN),
-        (tried(60, 50, 40), EVICT, person("ConsecutiveFailures")),
-        (tried(60, 50, 40), UP, person("ConsecutiveFailures")),
-        (tried(60, 50, 40), BACK, OPEN),
-        ((*tried(60, 50), entry(3, "Denied")), EVICT, OPEN),
-        ((*tried(60, 50), entry(3, "Succeeded")), EVICT, person("ConsecutiveFailures")),
-        (tuple(entry(step, "Failed", episode=2) for step in (1, 2, 3)), EVICT, OPEN),
-    ],
-)
-def test_consecutive_failures(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
-    assert told(ask("consecutive-failures", intent(method, step=9), entries=entries)) == expected
-
-
-@pytest.mark.parametrize(
-    ("bounds", "pods", "unhealthy", "expected"),
-    [
-        ({"maxUnhealthy": 2}, 10, 2, ""),
-        ({"maxUnhealthy": 2}, 10, 3, "TooManyUnhealthy"),
-        ({"maxUnhealthy": 0}, 10, 1, "TooManyUnhealthy"),
-        ({"maxUnhealthy": "40%"}, 4, 1, ""),  # 1.6 is 1
-        ({"maxUnhealthy": "40%"}, 4, 2, "TooManyUnhealthy"),
-        ({"maxUnhealthy": "100%"}, 4, 4, ""),
-        ({"maxUnhealthy": "0%"}, 4, 1, "TooManyUnhealthy"),
-        ({"minHealthy": 8}, 10, 2, ""),
-        ({"minHealthy": 8}, 10, 3, "TooManyUnhealthy"),
-        ({"minHealthy": "60%"}, 4, 1, ""),  # 2.4 is 3
-        ({"minHealthy": "60%"}, 4, 2, "TooManyUnhealthy"),
-        ({"minHealthy": "100%"}, 4, 1, "TooManyUnhealthy"),
-        ({"minHealthy": 0}, 4, 4, ""),
-        ({"maxUnhealthy": "40"}, 4, 0, "PolicyInvalid"),
-        ({"maxUnhealthy": "140%"}, 4, 0, "PolicyInvalid"),
-        ({"minHealthy": -1}, 4, 0, "PolicyInvalid"),
-        ({"minHealthy": 1, "maxUnhealthy": 1}, 4, 0, "PolicyIncomplete"),
-        ({}, 4, 0, "PolicyIncomplete"),
-        ({"maxUnhealthy": 2}, None, None, "EvidenceMissing"),
-        ({"maxUnhealthy": 2}, 4, None, "EvidenceMissing"),
-        ({"maxUnhealthy": 2}, None, 1, "EvidenceMissing"),
-    ],
-)
-def test_blast_radius(bounds: Any, pods: int | None, unhealthy: int | None, expected: str) -> None:
-    facts = situation(pods=pods, unhealthy_pods=unhealthy)
-    answer = ask("blast-radius", facts=facts, **({"maxUnhealthy": None} | bounds))
-    assert told(answer)[0] == expected
-
-
-@pytest.mark.parametrize(
-    ("missing", "unavailable", "elsewhere", "limit", "expected"),
-    [
-        (1, 1, 0, 1, ""),
-        (2, 1, 0, 1, "TooManyUnhealthy"),
-        (2, 1, 0, 2, ""),
-        (2, 1, 1, 2, "TooManyUnhealthy"),
-        (2, 1, 1, 3, ""),
-        (3, 3, 0, 3, ""),
-    ],
-)
-def test_a_rollout_counts_what_it_may_take_down(
-    missing: int, unavailable: int, elsewhere: int, limit: int, expected: str
-) -> None:
-    made, pods = platform(4, unavailable, bounds=rolling(missing))
-    facts = situation(intent(ROLL), snapshot([made], pods), unhealthy_expected=elsewhere)
-    assert told(ask("blast-radius", intent(ROLL), facts, maxUnhealthy=limit))[0] == expected
-
-
-def test_blast_radius_of_what_is_not_seen() -> None:
-    facts = situation(facts=snapshot([], [pod("api-0", ready=False)]))
-    assert told(ask("blast-radius", facts=facts)) == waits("EvidenceMissing")
-
-
-def at(
-    minutes: float, step: int = 1, state: str = "Failed", method: Method = EVICT, name: str = "web"
-) -> Entry:
-    return entry(step, state, method, target=ref(name), at=ago(minutes=minutes), replicas=(1, 2))
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ((), OPEN),
-        ((at(10), at(20)), until("BudgetExhausted", NOW + timedelta(minutes=40))),
-        ((at(10), at(20), at(30)), until("BudgetExhausted", NOW + timedelta(minutes=40))),
-        ((at(10), at(60)), OPEN),
-        ((at(10), at(59)), until("BudgetExhausted", NOW + timedelta(minutes=1))),
-        ((at(10), at(20, state="Denied")), OPEN),
-        ((at(10), at(20, state="Expired")), OPEN),
-        ((at(10), at(20, method=UP)), OPEN),
-        (
-            (at(10, method=UP), at(20, method=UP), at(30)),
-            until("BudgetExhausted", NOW + timedelta(minutes=30)),
-        ),
-        (
-            (at(300, state="Reserved"), at(300, state="Acting")),
-            until("BudgetExhausted", NOW + timedelta(hours=1)),
-        ),
-        ((at(-300), at(-20)), until("BudgetExhausted", NOW + timedelta(hours=1))),
-    ],
-)
-def test_budget(entries: tuple[Entry, ...], expected: Any) -> None:
-    actions = [{"name": "Restart", "approval": "Automatic", "budget": {"limit": 2, "window": "1h"}}]
-    answer = ask("budget", entries=entries, actions=actions, budget={"limit": 3, "window": "1h"})
-    assert told(answer) == expected
-
-
-def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
-    gone = entry(state="Expired", target=ref("web"), at=ago(minutes=1))
-    acted = [Entry(**({f: getattr(gone, f) for f in gone.__struct_fields__} | {"acted_at": ago(minutes=1)}))]
-    answer = ask("budget", entries=tuple(acted), budget={"limit": 1, "window": "1h"})
-    assert told(answer)[0] == "BudgetExhausted"
-
-
-def test_a_budget_of_zero_needs_a_person() -> None:
-    assert told(ask("budget", budget={"limit": 0, "window": "1h"})) == person("BudgetZero")
 
 
 def test_the_chain_keeps_what_passed_and_stops_at_the_first_denial() -> None:

@@ -44,6 +44,7 @@ def at(text: str) -> datetime:
         # Open over the gap: the duration is time that passes.
         ("0 22 * * 6", "8h", "Europe/Berlin", "2026-03-29T04:59:00Z", "2026-03-29T05:00:00Z"),
         ("0 22 * * 6", "8h", "Europe/Berlin", "2026-03-29T05:00:00Z", None),
+        ("0 12 27 3 *", "168h", "Europe/Berlin", "2026-04-03T10:30:00Z", "2026-04-03T11:00:00Z"),
         # Berlin, 25 October 2026: 03:00 is followed by 02:00. The hour that happens twice opens twice.
         ("0 2 * * *", "1h", "Europe/Berlin", "2026-10-24T23:59:00Z", None),
         ("0 2 * * *", "1h", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z"),

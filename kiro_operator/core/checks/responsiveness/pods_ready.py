@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from kiro_operator.core.checks import Check
 from kiro_operator.core.faults.kinds import NOTHING
 from kiro_operator.core.faults.parameters import PodFaultParameters
@@ -46,11 +48,7 @@ def judge(snapshot: Snapshot, parameters: PodsReadyParameters, now: datetime) ->
     if findings:
         return found(findings, status=status, next_check=again)
     verdict = passed("Every selected pod is Ready, has run to its end, or is within its grace.")
-    return (
-        verdict
-        if again is None
-        else Verdict(verdict.status, verdict.reason, verdict.message, next_check=again)
-    )
+    return verdict if again is None else replace(verdict, next_check=again)
 
 
 def _finding(pod: Pod, fault: Fault, snapshot: Snapshot) -> Finding:

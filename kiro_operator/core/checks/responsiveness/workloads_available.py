@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.faults.kinds import NOTHING, RESTART
+from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.workloads import Helped, helped
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.objects import DaemonSet, Deployment, StatefulSet, Workload
@@ -23,6 +24,10 @@ class WorkloadsAvailableParameters(Parameters):
     available_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
         default=timedelta(minutes=1),
         description="How long fewer replicas than desired may be available while no rollout is in progress.",
+    )
+    start_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
+        default=timedelta(minutes=2),
+        description="How long a pod may take to start before it counts against its workload.",
     )
     rollout_deadline: Annotated[timedelta, Between("10s", "24h")] = Field(
         default=timedelta(minutes=10),
@@ -66,6 +71,7 @@ _TEXTS = {
 _ADVICE: Mapping[Helped, str] = {
     Helped.YES: "; its pods' logs say why",
     Helped.NO: "; its pods have a fault that no restart can fix: see the check pods-ready",
+    Helped.STARTING: "; its pods are starting",
     Helped.NO_PODS: "; pods are missing or not available yet: see kubectl describe {lower} {name}",
     Helped.UNSEEN: "; its pods cannot be observed",
 }
@@ -100,14 +106,12 @@ def judge(snapshot: Snapshot, parameters: WorkloadsAvailableParameters, now: dat
             faulty.append((workload, reason, since))
         else:
             again = earliest(again, since + grace)
-    if faulty:
-        return found(_findings(faulty, snapshot, now), next_check=again)
+    findings, later = _findings(faulty, snapshot, parameters, now)
+    again = earliest(again, later)
+    if findings:
+        return found(findings, next_check=again)
     verdict = passed("Every selected workload has its replicas available, or is on its way within its grace.")
-    return (
-        verdict
-        if again is None
-        else Verdict(verdict.status, verdict.reason, verdict.message, next_check=again)
-    )
+    return verdict if again is None else replace(verdict, next_check=again)
 
 
 def _fault_of(workload: Workload, parameters: WorkloadsAvailableParameters) -> Fault | None:
@@ -186,27 +190,48 @@ def _written(workload: Workload, *, status: bool) -> datetime:
 
 
 def _findings(
-    faulty: Iterable[tuple[Workload, str, datetime]], snapshot: Snapshot, now: datetime
-) -> list[Finding]:
+    faulty: Iterable[tuple[Workload, str, datetime]],
+    snapshot: Snapshot,
+    parameters: WorkloadsAvailableParameters,
+    now: datetime,
+) -> tuple[list[Finding], datetime | None]:
+    """The findings, and when pods that are only starting now will have had their time."""
     ordered = sorted(faulty, key=lambda item: (_RANKS[item[1]], item[0].kind, item[0].metadata.name))
+    if not ordered:
+        return [], None
     refs = [Ref(item.kind, item.metadata.name, item.metadata.uid) for item, _, _ in ordered]
-    help_for = helped(frozenset(refs), snapshot, now)
-    return [
-        _finding(workload, ref, reason, since, help_for[ref])
-        for ref, (workload, reason, since) in zip(refs, ordered, strict=True)
-    ]
+    limits = PodFaultParameters(start_grace=parameters.start_grace)
+    help_for = helped(frozenset(refs), snapshot, limits, now)
+    findings: list[Finding] = []
+    again: datetime | None = None
+    for ref, (workload, reason, since) in zip(refs, ordered, strict=True):
+        help_ = help_for[ref]
+        if reason != "ReplicasUnavailable":
+            findings.append(_finding(workload, ref, reason, since, help_.answer))
+        elif help_.answer is Helped.STARTING:
+            again = earliest(again, help_.again)
+        elif help_.answer is Helped.YES and 2 * workload.available >= workload.desired:
+            # While most replicas serve, the fault is in single pods; those that are well stay untouched.
+            findings += [_of_pod(ref, pod, since, paused=workload.spec.paused) for pod in help_.pods]
+        else:
+            findings.append(_finding(workload, ref, reason, since, help_.answer))
+    return findings, again
 
 
-def _finding(workload: Workload, ref: Ref, reason: str, since: datetime, help_: Helped) -> Finding:
+def _finding(workload: Workload, ref: Ref, reason: str, since: datetime, answer: Helped) -> Finding:
     text = _TEXTS[reason]
-    remedies: tuple[ActionName, ...] = NOTHING
+    remedies = NOTHING
     if reason not in _OWN_ADVICE:
-        text += _ADVICE[help_]
-        remedies = RESTART if help_ is Helped.YES and not workload.spec.paused else NOTHING
+        text += _ADVICE[answer]
+        remedies = RESTART if answer is Helped.YES and not workload.spec.paused else NOTHING
     message = text.format(kind=ref.kind, lower=ref.kind.lower(), name=ref.name)
-    # While most replicas serve, the fault is in single pods; a rollout would touch those that are well.
-    wide = reason != "ReplicasUnavailable" or 2 * workload.available < workload.desired
-    return Finding(ref, reason, message, since, ref, remedies, workload_wide=wide)
+    return Finding(ref, reason, message, since, ref, remedies, workload_wide=True)
+
+
+def _of_pod(ref: Ref, pod: Ref, since: datetime, *, paused: bool) -> Finding:
+    text = _TEXTS["ReplicasUnavailable"].format(kind=ref.kind, name=ref.name)
+    message = f"{text}, because of pod {pod.name}: kubectl logs {pod.name} says why"
+    return Finding(pod, "ReplicasUnavailable", message, since, ref, NOTHING if paused else RESTART)
 
 
 CHECK = Check(

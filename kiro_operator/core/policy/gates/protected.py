@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.api.v1alpha1.types import LabelSelector
-from kiro_operator.core.objects import LabelSelectorExpression, Selector
+from kiro_operator.core.objects import Selector
+from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.text import incomplete, invalid, named, unseen
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
 
@@ -32,7 +32,7 @@ def gate(
     if intent.pod is not None and not situation.pod_observed:
         return unseen(named(intent.pod), intent.target)
     for number, selector in enumerate(policy.protected.selectors):
-        denial = _selected(f"protected.selectors[{number}]", _selector(selector), intent, situation)
+        denial = _selected(f"protected.selectors[{number}]", selector_of(selector), intent, situation)
         if denial is not None:
             return denial
     return Allow(f"{named(intent.target)} is not protected")
@@ -55,13 +55,3 @@ def _labelled(intent: Intent, situation: Situation) -> Iterator[tuple[str, Mappi
         yield f"the pod template of {named(intent.target)}", template
     if intent.pod is not None:
         yield named(intent.pod), situation.pod_labels
-
-
-def _selector(written: LabelSelector) -> Selector:
-    return Selector(
-        match_labels=dict(written.match_labels),
-        match_expressions=tuple(
-            LabelSelectorExpression(expression.key, expression.operator, tuple(expression.values))
-            for expression in written.match_expressions
-        ),
-    )

@@ -1,0 +1,42 @@
+"""Inside one process: what decoding, holding and judging pods costs."""
+
+import json
+import subprocess
+import sys
+
+from bench.figures import Figure
+
+GROUP = "micro"
+
+
+def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all benchmarks
+    """Measure twice, with few pods and with many: the difference is what the pods need."""
+    many = 2_000 if quick else 20_000
+    few = _measure(500)
+    found = _measure(many)
+    held = found["store full MiB"] - few["store full MiB"]
+    each = held * 1024 / (many - 500)
+    size = f"{found['bytes a pod'] / 1000:.1f} KB of JSON each"
+    told = [
+        ("decode one pod", "µs", found["decode µs"], None, size),
+        ("one pod held", "KiB", each, None, size),
+        (f"{many:,} pods held", "MiB", each * many / 1024, 60.0, "resident memory, by difference"),
+        ("watch line → store, nothing new", "µs", found["event µs"], None, "decode, compare, replace"),
+    ]
+    judged = [
+        (f"judge {name.removesuffix(', µs')}", "µs", value, None, f"of {many:,} pods")
+        for name, value in found.items()
+        if name.endswith("unsettled, µs")
+    ]
+    return [
+        Figure(group=GROUP, name=name, unit=unit, value=value, bound=bound, note=note)
+        for name, unit, value, bound, note in (*told, *judged)
+    ]
+
+
+def _measure(pods: int) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.micro_worker", str(pods)], check=True, capture_output=True, text=True
+    )
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured

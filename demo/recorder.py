@@ -1,0 +1,43 @@
+"""The kubectl session that the demo can leave behind, command by command as it really ran."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+BEGIN, END = "<!-- session: recorded by `make readme-picture` -->", "<!-- end of session -->"
+
+
+class Recorder:
+    """Collects commands and what they printed."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._parts: list[str] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants a record, so that commands which only show something are worth running."""
+        return self._file is not None
+
+    def comment(self, text: str) -> None:
+        """A line of explanation."""
+        self._parts.append(f"# {text}\n")
+
+    def add(self, arguments: Sequence[str], output: str) -> None:
+        """One command and its output."""
+        lines = (line.rstrip() for line in output.splitlines())
+        self._parts.append("\n".join((f"$ kubectl {' '.join(arguments)}", *lines)).rstrip() + "\n")
+
+    def save(self) -> None:
+        """Write the session: into the marked place of a Markdown file, or as a file of its own."""
+        if self._file is None:
+            return
+        text = "\n".join(self._parts)
+        if self._file.suffix == ".md":
+            before, begin, rest = self._file.read_text(encoding="utf-8").partition(BEGIN)
+            _, end, after = rest.partition(END)
+            if not begin or not end:
+                raise ValueError(f"{self._file} has no place for a session: put in {BEGIN} and {END}")
+            text = f"{before}{BEGIN}\n```console\n{text}```\n{END}{after}"
+        self._file.write_text(text, encoding="utf-8")

@@ -1,0 +1,123 @@
+"""Everything the demo stands on: a control plane, the installed operator, and the simulated Kiro."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import devcluster
+from demo.cluster import NAMESPACE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Cluster
+from demo.recorder import Recorder
+from demo.simulation import Simulation
+from devcluster import ControlPlane, build
+from devcluster.operator import OperatorProcess
+from devcluster.paths import default_folder
+from devcluster.wait import until
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFESTS = "demo/manifests"
+OVERLAY = "deploy/overlays/kiro-system"
+NAME = "demo"
+BOOT_SECONDS = 180.0
+READY_SECONDS = 120
+TAIL_LINES = 15
+
+
+class World:
+    """The control plane and what lives in it, as a context manager: all of it ends with the block."""
+
+    def __init__(self, folder: Path | None, recorder: Recorder) -> None:
+        self.folder = (folder or default_folder(NAME)).resolve()
+        self.recorder = recorder
+        self.plane: ControlPlane
+        self.cluster: Cluster
+        self.simulation: Simulation
+        self._plane: ControlPlane | None = None
+        self._simulation: Simulation | None = None
+        self._operator: OperatorProcess | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop_operator()
+        if self._simulation is not None:
+            self._simulation.__exit__(kind, error, trace)
+        if self._plane is not None:
+            self._plane.stop()
+
+    def boot(self) -> None:
+        """Start a control plane of the demo's own; building its programs first where they are missing."""
+        if build.missing():
+            build.build(say=print)
+        self._plane = self.plane = devcluster.boot(self.folder, name=NAME, timeout=BOOT_SECONDS)
+        self.cluster = Cluster(self.plane)
+
+    def install(self) -> None:
+        """Install the simulated Kiro and the operator's objects, as a user does: with kubectl."""
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kiro-system.yaml")
+        self.kubectl("apply", "-k", OVERLAY)
+        # A pod here is played by kwok and runs nothing, so the operator itself runs beside the cluster,
+        # with the token of the ServiceAccount that its pods would have.
+        self.plane.kubectl("scale", f"deployment/{OPERATOR_ACCOUNT}", "-n", OPERATOR_NAMESPACE, "--replicas=0")
+        self._simulation = self.simulation = Simulation(self.plane).__enter__()
+        self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s")
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
+        for name in ("kiro", "autonomous-operations", "mcp-server"):
+            until(lambda name=name: self.cluster.is_whole(name), f"the pods of {name}", READY_SECONDS)  # type: ignore[misc]
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl from the project's folder, as the words of the recorded session say."""
+        paths = tuple(str(ROOT / each) if (ROOT / each).exists() and "/" in each else each for each in arguments)
+        output = self.plane.kubectl(*paths, timeout=READY_SECONDS).stdout
+        self.recorder.add(arguments, output)
+        return output
+
+    # --- the operator -----------------------------------------------------------------------------
+
+    @property
+    def operator_runs(self) -> bool:
+        """Whether the operator's process lives."""
+        return self._operator is not None and self._operator.running
+
+    @property
+    def operator_log(self) -> Path:
+        """What the operator has written so far."""
+        return self.folder / "logs" / "kiro-operator.log"
+
+    def start_operator(self) -> None:
+        """Start the operator with its own ServiceAccount, and nothing else."""
+        if not self.operator_runs:
+            self._operator = OperatorProcess(
+                self.plane,
+                namespace=OPERATOR_NAMESPACE,
+                service_account=OPERATOR_ACCOUNT,
+                log=self.operator_log,
+                flags=self.simulation.resolve_flags,
+            ).start()
+
+    def stop_operator(self) -> None:
+        """End the operator as Kubernetes does."""
+        if self._operator is not None and self._operator.running:
+            try:
+                self._operator.stop()
+            except TimeoutError:
+                self._operator.kill()
+
+    def renew_token(self) -> None:
+        """Write the operator a fresh token, as a kubelet does before the old one ends."""
+        self.plane.service_account_dir(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+
+    def operator_tail(self) -> str:
+        """The last lines that the operator wrote."""
+        if not self.operator_log.exists():
+            return "(the operator was not started)"
+        lines = self.operator_log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
+
+
+__all__ = ["NAMESPACE", "World"]

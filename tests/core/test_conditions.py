@@ -1,0 +1,175 @@
+"""The status: a function of its inputs, within its bounds, and always consistent."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kiro_operator.api.v1alpha1.healthcheck import Decision, KiroHealthCheckStatus, ObjectName
+from kiro_operator.core.checks import Check, Registered
+from kiro_operator.core.conditions import (
+    Escalation,
+    Judged,
+    Outcome,
+    Permission,
+    invariants,
+    next_transition,
+    summarize,
+)
+from kiro_operator.core.snapshot import Ref, Source
+from kiro_operator.core.verdict import Finding, Status, Verdict
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ALLOWED = Permission(allowed=True, reason="PolicyAllows", message="within the limits of policy")
+EMPTY = KiroHealthCheckStatus()
+
+
+def registered(name: str = "pods-ready", *, polled: bool = False) -> Registered:
+    source = Source.POD_LOGS if polled else Source.PODS
+    check = Check(
+        title=name, section="1", sources=(source,), judge=lambda *_: Verdict(Status.PASS, "AsExpected", "")
+    )
+    return Registered(name, "responsiveness", "Responsive", check)
+
+
+def judged(status: Status, name: str = "pods-ready", *, polled: bool = False, **more: Any) -> Judged:
+    reason = more.pop("reason", "AsExpected" if status is Status.PASS else "Broken")
+    since = more.pop("since", NOW)
+    verdict = Verdict(status, reason, more.pop("message", f"{name} says so"), **more)
+    return Judged(registered(name, polled=polled), verdict, since)
+
+
+def outcome(*items: Judged, **more: Any) -> Outcome:
+    return Outcome(**{"generation": 3, "now": NOW, "judged": items, "permission": ALLOWED} | more)
+
+
+def condition(status: KiroHealthCheckStatus, kind: str) -> tuple[str, str]:
+    found = next(item for item in status.conditions if item.type == kind)
+    return found.status, found.reason
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([judged(Status.PASS)], ("True", "AsExpected")),
+        ([judged(Status.WARN)], ("True", "Warnings")),
+        ([judged(Status.FAIL)], ("False", "ChecksFailing")),
+        ([judged(Status.PASS), judged(Status.FAIL, "b")], ("False", "ChecksFailing")),
+        ([judged(Status.UNKNOWN)], ("Unknown", "NotObserved")),
+        ([judged(Status.PASS, "b"), judged(Status.UNKNOWN)], ("Unknown", "NotObserved")),
+        ([judged(Status.PASS, "b"), judged(Status.UNKNOWN, polled=True)], ("True", "AsExpected")),
+        ([judged(Status.UNKNOWN, polled=True)], ("Unknown", "NotObserved")),
+        ([judged(Status.FAIL), judged(Status.UNKNOWN, "b")], ("False", "ChecksFailing")),
+        ([judged(Status.SKIPPED)], ("Unknown", "NothingToJudge")),
+        ([], ("Unknown", "NothingToJudge")),
+    ],
+)
+def test_healthy_says_what_the_verdicts_add_up_to(items: list[Judged], expected: tuple[str, str]) -> None:
+    assert condition(summarize(outcome(*items), EMPTY), "Healthy") == expected
+
+
+def test_an_unhealthy_target_does_not_make_ready_false() -> None:
+    status = summarize(outcome(judged(Status.FAIL)), EMPTY)
+    assert condition(status, "Ready") == ("True", "Reconciled")
+    assert "Stalled" not in {item.type for item in status.conditions}
+
+
+def test_what_stalls_is_not_ready_and_says_why() -> None:
+    problem = Permission(allowed=False, reason="UnknownCheck", message="did you mean pods-ready?")
+    status = summarize(outcome(judged(Status.PASS), stalled=problem), EMPTY)
+    assert condition(status, "Ready") == ("False", "UnknownCheck")
+    assert condition(status, "Stalled") == ("True", "UnknownCheck")
+
+
+@pytest.mark.parametrize(
+    ("reason", "age", "expected"),
+    [
+        ("Timeout", 59, "True"),
+        ("Timeout", 60, "False"),
+        ("Forbidden", 0, "False"),
+        ("NotInstalled", 0, "False"),
+    ],
+)
+def test_observed_turns_false_after_its_grace(reason: str, age: int, expected: str) -> None:
+    item = judged(Status.UNKNOWN, polled=True, reason=reason, since=NOW - timedelta(seconds=age))
+    status = summarize(outcome(judged(Status.PASS, "b"), item), EMPTY)
+    assert condition(status, "Observed")[0] == expected
+
+
+def test_the_time_at_which_observed_turns_is_known() -> None:
+    item = judged(Status.UNKNOWN, polled=True, reason="Timeout", since=NOW - timedelta(seconds=10))
+    assert next_transition([item], NOW) == NOW + timedelta(seconds=50)
+    assert next_transition([judged(Status.PASS)], NOW) is None
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    first = summarize(outcome(judged(Status.PASS)), EMPTY)
+    later = summarize(outcome(judged(Status.PASS), now=NOW + timedelta(hours=1)), first)
+    assert later == first
+    failing = summarize(outcome(judged(Status.FAIL), now=NOW + timedelta(hours=1)), later)
+    times = {item.type: item.last_transition_time for item in failing.conditions}
+    assert times["Healthy"] == NOW + timedelta(hours=1)
+    assert times["Ready"] == NOW
+
+
+def test_a_denied_action_is_named_with_its_reason() -> None:
+    decision = Decision.model_validate(
+        {
+            "action": "Restart",
+            "target": ObjectName(kind="Deployment", name="kiro"),
+            "check": "pods-ready",
+            "decision": "Denied",
+            "gate": "budget",
+            "reason": "BudgetExhausted",
+            "message": "3 of 3 used",
+        }
+    )
+    status = summarize(outcome(judged(Status.FAIL), decisions=[decision]), EMPTY)
+    assert condition(status, "RemediationAllowed") == ("False", "BudgetExhausted")
+
+
+def test_an_escalation_is_a_condition() -> None:
+    status = summarize(outcome(judged(Status.FAIL), escalations=[Escalation("NoRemedy", "image")]), EMPTY)
+    assert condition(status, "Escalated") == ("True", "NoRemedy")
+    assert condition(summarize(outcome(judged(Status.PASS)), status), "Escalated") == ("False", "NotNeeded")
+
+
+def test_a_suspended_check_keeps_its_verdicts_and_drops_stalled() -> None:
+    problem = Permission(allowed=False, reason="UnknownCheck", message="x")
+    before = summarize(outcome(judged(Status.FAIL), stalled=problem), EMPTY)
+    after = summarize(outcome(suspended=True, generation=4), before)
+    assert after.checks == before.checks
+    assert condition(after, "Ready") == ("True", "Suspended")
+    assert condition(after, "Healthy") == condition(before, "Healthy")
+    assert "Stalled" not in {item.type for item in after.conditions}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    statuses=st.lists(st.sampled_from(Status), max_size=65),
+    size=st.integers(0, 3000),
+    findings=st.integers(0, 40),
+    stalled=st.booleans(),
+    suspended=st.booleans(),
+)
+def test_every_status_keeps_its_invariants_and_its_bounds(
+    statuses: list[Status], size: int, findings: int, *, stalled: bool, suspended: bool
+) -> None:
+    problem = Permission(allowed=False, reason="UnknownCheck", message="m" * size)
+    found = tuple(
+        Finding(Ref("Pod", f"pod-{'x' * 200}-{number}"), "Broken", "m", NOW) for number in range(findings)
+    )
+    items = [
+        judged(status, f"check-{number}", message="m" * size, findings=found)
+        for number, status in enumerate(statuses)
+    ]
+    status = summarize(
+        outcome(*items, stalled=problem if stalled and not suspended else None, suspended=suspended), EMPTY
+    )
+    assert all(invariants(status).values())
+    assert len(json.dumps(status.model_dump(mode="json", by_alias=True))) <= 64 * 1024

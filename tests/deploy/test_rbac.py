@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kiro_operator.core.permissions import Grant, Rule, Scope
+from tests.deploy.rendered import OVERLAYS, ROOT, objects, rules
+from tools import rbac
+
+
+def test_what_is_committed_is_what_the_code_declares() -> None:
+    assert rbac.stale() == []
+
+
+def test_a_stale_file_is_named_and_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rbac.main(["--root", str(tmp_path)]) == 0
+    assert rbac.main(["--root", str(tmp_path), "--check"]) == 0
+    role = tmp_path / "deploy/base/rbac-cluster.yaml"
+    role.write_text(role.read_text().replace("- watch", "").replace("watch]", "delete]"))
+
+    assert rbac.main(["--root", str(tmp_path), "--check"]) == 1
+
+    assert capsys.readouterr().err == "deploy/base/rbac-cluster.yaml is stale: run `make rbac`\n"
+
+
+def test_the_prose_around_the_table_is_kept(tmp_path: Path) -> None:
+    page = tmp_path / rbac.GUIDE
+    page.parent.mkdir()
+    page.write_text(f"before\n{rbac.BEGIN}\nold\n{rbac.END}\nafter\n")
+
+    rbac.main(["--root", str(tmp_path)])
+
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith(f"{rbac.END}\nafter\n")
+    assert "old" not in page.read_text()
+
+
+def test_rules_are_found_wherever_they_are_declared() -> None:
+    declaring = {
+        f"kiro_operator.{path.relative_to(ROOT / 'kiro_operator').with_suffix('').as_posix().replace('/', '.')}"
+        for path in (ROOT / "kiro_operator").rglob("*.py")
+        if "\nRULES = (" in path.read_text() or "\nRULES: tuple" in path.read_text()
+    }
+
+    assert declaring - {f"{name}.__init__" for name in rbac.declared().values()} <= set(
+        rbac.declared().values()
+    ) | {f"{name}.__init__" for name in rbac.declared().values()}
+    assert len(declaring) >= 8
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (Rule("", ("*",), ("get",), "all"), "wildcards"),
+        (Rule("*", ("pods",), ("get",), "all"), "wildcards"),
+        (Rule("", ("pods",), ("*",), "all"), "wildcards"),
+        (Rule("", ("secrets",), ("list",), "metadata"), "secrets must never"),
+        (Rule("", ("pods/exec",), ("create",), "look inside"), "pods/exec must never"),
+        (Rule("", ("pods",), ("create",), "a copy"), "never made"),
+        (Rule("", ("pods",), ("delete",), "restart"), "evicted"),
+        (Rule("rbac.authorization.k8s.io", ("roles",), ("escalate",), "mend"), "escalate must never"),
+        (Rule("apps", ("deployments",), ("patch",), "x", Scope.CLUSTER, Grant.RESTART), "never wider"),
+        (Rule("", ("pods",), ("get",), ""), "say which resources"),
+        (Rule("", ("pods",), ("list",), "x", names=("one",)), "cannot limit"),
+    ],
+)
+def test_what_must_never_be_granted_is_refused(rule: Rule, why: str) -> None:
+    with pytest.raises(rbac.UnsafeRuleError, match=why):
+        rbac.refuse_unsafe(rule)
+
+
+def test_rules_of_one_resource_are_merged_without_granting_more() -> None:
+    declared = [
+        Rule("g", ("a", "b"), ("list",), "first"),
+        Rule("g", ("a",), ("get",), "second"),
+        Rule("g", ("b",), ("list",), "first"),
+        Rule("g", ("a",), ("patch",), "third", names=("one",)),
+    ]
+
+    assert rbac.merged(declared) == [
+        rbac.Granted("g", ("a",), (), ("get", "list"), ("second", "first")),
+        rbac.Granted("g", ("a",), ("one",), ("patch",), ("third",)),
+        rbac.Granted("g", ("b",), (), ("list",), ("first",)),
+    ]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_dangerous_is_granted(overlay: str) -> None:
+    for rule in rules(f"overlays/{overlay}"):
+        words = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+        assert not any("*" in word for word in words)
+        assert "secrets" not in rule["resources"]
+        assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+        if "pods" in rule["resources"]:
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}
+
+
+def test_what_changes_workloads_is_in_its_own_overlay_only() -> None:
+    def writes(overlay: str) -> set[str]:
+        return {
+            resource
+            for rule in rules(f"overlays/{overlay}")
+            if {"create", "patch", "update", "delete"} & set(rule["verbs"])
+            for resource in rule["resources"]
+        }
+
+    own = {"events", "kirohealthchecks/status", "kiroremediations", "kiroremediations/status"}
+    own |= {"kirosafetypolicies/status", "leases"}
+    restarting = {"pods/eviction", "deployments", "statefulsets", "daemonsets"}
+    scaling = {"deployments/scale", "statefulsets/scale"}
+    assert writes("observe") == own
+    assert writes("restart") == own | restarting
+    assert writes("scale") == own | scaling
+    assert writes("kiro-system") == own | restarting | scaling
+
+
+def test_the_cluster_role_changes_nothing_but_the_operators_own() -> None:
+    role = next(
+        item
+        for item in objects("base")
+        if item["kind"] == "ClusterRole" and item["metadata"]["name"] == "kiro-operator"
+    )
+    for rule in role["rules"]:
+        if not set(rule["verbs"]) <= {"get", "list", "watch"}:
+            assert rule["apiGroups"] in (["kiro.dev"], ["events.k8s.io"])
+            assert rule["apiGroups"] == ["events.k8s.io"] or all(
+                name.endswith("/status") for name in rule["resources"]
+            )
+
+
+def test_only_its_own_lease_can_be_changed() -> None:
+    leases = [rule for rule in rules("base") if rule["resources"] == ["leases"]]
+    assert [rule.get("resourceNames") for rule in leases if rule["verbs"] != ["create"]] == [["kiro-operator"]]
+
+
+def test_advice_names_the_limits_of_a_rule() -> None:
+    rule = Rule("g", ("a",), ("get",), "why", Scope.OWN, names=("one",))
+    assert rule.advice("ns") == (
+        "add to the operator's Role in its own namespace: apiGroups ['g'], resources ['a'], "
+        "resourceNames ['one'], verbs ['get']"
+    )
