@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import devcluster
-from demo.cluster import NAMESPACE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Cluster
+from demo.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Cluster
 from demo.recorder import Recorder
 from demo.simulation import Simulation
 from devcluster import ControlPlane, build
+from devcluster.errors import ApiError
 from devcluster.operator import OperatorProcess
 from devcluster.paths import default_folder
 from devcluster.wait import until
@@ -67,8 +69,17 @@ class World:
         self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
+        until(self._served, "the custom resources to be served", READY_SECONDS)
         for name in ("kiro", "autonomous-operations", "mcp-server"):
             until(lambda name=name: self.cluster.is_whole(name), f"the pods of {name}", READY_SECONDS)  # type: ignore[misc]
+
+    def _served(self) -> bool:
+        """A kind answers 429 for a moment after its definition is Established."""
+        try:
+            self.cluster.remediations()
+        except ApiError:
+            return False
+        return True
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl from the project's folder, as the words of the recorded session say."""
@@ -105,7 +116,7 @@ class World:
         if self._operator is not None and self._operator.running:
             try:
                 self._operator.stop()
-            except TimeoutError:
+            except subprocess.TimeoutExpired:
                 self._operator.kill()
 
     def renew_token(self) -> None:
@@ -118,6 +129,3 @@ class World:
             return "(the operator was not started)"
         lines = self.operator_log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])
-
-
-__all__ = ["NAMESPACE", "World"]

@@ -79,14 +79,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     parser.add_argument(
         "--stale-after",
         type=_seconds,
-        default=Settings.stale_after,
+        default=150.0,
         metavar="SECONDS",
         help="a watch silent for so long counts as unobserved; silent twice as long, /healthz fails",
     )
     parser.add_argument(
         "--sweep-interval",
         type=_seconds,
-        default=Settings.sweep_interval,
+        default=600.0,
         metavar="SECONDS",
         help="how often deletes that no watch told of, and old records, are looked for",
     )

@@ -18,6 +18,8 @@ _ERROR = re.compile(
     r"|^[EF][0-9]{4} [0-9]{2}:"
     r"|^Traceback \(most recent call last\)"
 )
+_HINTS = ("err", "fatal", "crit", "panic", "severe", "alert", "emerg", "traceback")
+"""In lower case; a line without any of them, and not klog's, needs no closer look."""
 _QUIET = re.compile(
     r"\b(?:DEBUG|INFO|TRACE)\b|\b(?:level|severity|lvl)=\"?(?:debug|info|trace)\b|^I[0-9]{4} [0-9]{2}:"
 )
@@ -38,7 +40,7 @@ def is_error(line: str) -> bool:
     """Whether the line says by its level, or in plain text by its form, that something failed."""
     level = _level(line)
     if level is None:
-        return _ERROR.search(line, 0, LINE_LIMIT) is not None
+        return _says_error(line)
     return level in _ERROR_WORDS
 
 
@@ -46,8 +48,16 @@ def is_quiet(line: str) -> bool:
     """Whether the line says by its level that it is no cause for concern."""
     level = _level(line)
     if level is None:
-        return _ERROR.search(line, 0, LINE_LIMIT) is None and _QUIET.search(line, 0, LINE_LIMIT) is not None
+        return _QUIET.search(line, 0, LINE_LIMIT) is not None and not _says_error(line)
     return level in _QUIET_WORDS
+
+
+def _says_error(line: str) -> bool:
+    if not line.startswith(("E", "F")):
+        lower = line[:LINE_LIMIT].lower()
+        if not any(hint in lower for hint in _HINTS):
+            return False
+    return _ERROR.search(line, 0, LINE_LIMIT) is not None
 
 
 def _level(line: str) -> str | None:

@@ -159,6 +159,12 @@ class Wait(Struct, frozen=True):
 
 Resumption = Act | AlreadyDone | Expire | Wait
 
+_TOO_OLD = Expire("TooOld", "it was reserved too long ago for its reasons to hold")
+_NEEDLESS = {
+    True: Expire("Relapsed", "the target fails again: nothing is taken back"),
+    False: Expire("Healed", "the target is well by itself"),
+}
+
 
 def resume(
     spec: KiroRemediationSpec,
@@ -188,13 +194,6 @@ def resume(
     if live.failing is (spec.method is Method.SCALE_BACK):
         return _NEEDLESS[live.failing]
     return _TOO_OLD if late else answer
-
-
-_TOO_OLD = Expire("TooOld", "it was reserved too long ago for its reasons to hold")
-_NEEDLESS = {
-    True: Expire("Relapsed", "the target fails again: nothing is taken back"),
-    False: Expire("Healed", "the target is well by itself"),
-}
 
 
 def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:

@@ -29,12 +29,12 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.permissions import Rule, Scope
-from kiro_operator.core.policy.types import Entry, Intent
+from kiro_operator.core.policy.types import Entry
 from kiro_operator.core.remedies import restart, scale
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policies, Policy
-from kiro_operator.reconcile.records import Remediation
+from kiro_operator.reconcile.records import Remediation, manifest
 from kiro_operator.reconcile.target import Target
 
 RULES = (
@@ -49,7 +49,6 @@ RULES = (
 )
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
-MANAGED_BY = {"app.kubernetes.io/managed-by": "kiro-operator"}
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +207,7 @@ class Act:
     async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:
         self._check_lease()
         path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kiroremediations"
-        body = body_of(target, decision, named)
+        body = manifest(target, decision, named)
         try:
             answer = await self._client.create(path, body)
         except ports.AlreadyExists:
@@ -370,53 +369,3 @@ def advice(method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
     rules = scale.RULES if method in {Method.SCALE_UP, Method.SCALE_BACK} else restart.RULES
     missing = "; ".join(rule.advice(namespace) for rule in rules)
     return f"{forbidden.message}; {missing}"
-
-
-def body_of(target: Target, decision: Decision, named: Policy) -> dict[str, Any]:
-    """The KiroRemediation to create."""
-    intent: Intent = decision.intent
-    pod = (
-        {"apiVersion": "v1", "kind": "Pod", "name": intent.pod.name, "uid": intent.pod.uid}
-        if intent.pod
-        else None
-    )
-    spec: dict[str, Any] = {
-        "action": intent.action,
-        "method": intent.method,
-        "target": {
-            "apiVersion": intent.api_version,
-            "kind": intent.target.kind,
-            "name": intent.target.name,
-            "uid": intent.target.uid,
-        },
-        "fence": {
-            "uid": intent.fence.uid,
-            "resourceVersion": intent.fence.resource_version,
-            "generation": intent.fence.generation,
-            "intent": intent.fence.intent[:128],
-        },
-        "healthCheck": {"name": target.name, "uid": target.uid},
-        "policy": {"name": named.key[1], "uid": named.uid},
-        "check": intent.check,
-        "reason": intent.reason,
-        "message": shorten(intent.message, 1024),
-        "episode": intent.episode,
-        "step": intent.step,
-        "timeout": format_duration(intent.timeout),
-        "stabilization": format_duration(intent.stabilization),
-        "gates": [{"gate": p.gate, "message": shorten(p.message, 1024)} for p in decision.passed],
-    }
-    if pod:
-        spec["pod"] = pod
-    if intent.replicas:
-        spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "KiroRemediation",
-        "metadata": {
-            "name": intent.name,
-            "namespace": target.namespace,
-            "labels": MANAGED_BY | {"kiro.dev/healthcheck": target.name},
-        },
-        "spec": spec,
-    }

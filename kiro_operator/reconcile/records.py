@@ -2,15 +2,22 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import ObjectName, RemediationSummary
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus
+from kiro_operator.api.v1alpha1.types import API_VERSION, format_duration
 from kiro_operator.core.conditions import shorten
+from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
-from kiro_operator.core.policy.types import Entry, Ledger
+from kiro_operator.core.policy.types import Entry, Intent, Ledger
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.reconcile.policies import Policy
+from kiro_operator.reconcile.target import Target
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "kiro-operator"}
 
 logger = logging.getLogger(__name__)
 
@@ -95,3 +102,53 @@ class Records:
 def ledger_of(remediations: Iterable[Remediation]) -> Ledger:
     """The ledger that gates read."""
     return Ledger(tuple(remediation.entry for remediation in remediations))
+
+
+def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any]:
+    """The KiroRemediation to create."""
+    intent: Intent = decision.intent
+    pod = (
+        {"apiVersion": "v1", "kind": "Pod", "name": intent.pod.name, "uid": intent.pod.uid}
+        if intent.pod
+        else None
+    )
+    spec: dict[str, Any] = {
+        "action": intent.action,
+        "method": intent.method,
+        "target": {
+            "apiVersion": intent.api_version,
+            "kind": intent.target.kind,
+            "name": intent.target.name,
+            "uid": intent.target.uid,
+        },
+        "fence": {
+            "uid": intent.fence.uid,
+            "resourceVersion": intent.fence.resource_version,
+            "generation": intent.fence.generation,
+            "intent": intent.fence.intent[:128],
+        },
+        "healthCheck": {"name": target.name, "uid": target.uid},
+        "policy": {"name": named.key[1], "uid": named.uid},
+        "check": intent.check,
+        "reason": intent.reason,
+        "message": shorten(intent.message, 1024),
+        "episode": intent.episode,
+        "step": intent.step,
+        "timeout": format_duration(intent.timeout),
+        "stabilization": format_duration(intent.stabilization),
+        "gates": [{"gate": p.gate, "message": shorten(p.message, 1024)} for p in decision.passed],
+    }
+    if pod:
+        spec["pod"] = pod
+    if intent.replicas:
+        spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "KiroRemediation",
+        "metadata": {
+            "name": intent.name,
+            "namespace": target.namespace,
+            "labels": MANAGED_BY | {"kiro.dev/healthcheck": target.name},
+        },
+        "spec": spec,
+    }

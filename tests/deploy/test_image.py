@@ -49,9 +49,7 @@ def test_the_image_runs_as_the_user_that_the_deployment_says() -> None:
 
 def test_the_builder_gets_only_what_it_copies() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    copied = {
-        rest.split()[0] for word, rest in STEPS if word == "COPY" and not rest.startswith("--from")
-    }
+    copied = {rest.split()[0] for word, rest in STEPS if word == "COPY" and not rest.startswith("--from")}
     assert "*" in ignored
     assert copied == {line.removeprefix("!").removesuffix("/**") for line in ignored if line.startswith("!")}
 

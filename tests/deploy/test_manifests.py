@@ -87,7 +87,9 @@ def test_overlays_bind_the_operators_service_account(overlay: str) -> None:
     there = {item["metadata"].get("namespace") for item in objects(f"overlays/{overlay}")}
     assert there == {None, "kiro-operator", "kiro-system"}
     # A namespace of the platform is never the operator's to make, nor to take away.
-    assert [item["metadata"]["name"] for item in of_kind(f"overlays/{overlay}", "Namespace")] == ["kiro-operator"]
+    assert [item["metadata"]["name"] for item in of_kind(f"overlays/{overlay}", "Namespace")] == [
+        "kiro-operator"
+    ]
 
 
 def test_every_crd_is_installed() -> None:

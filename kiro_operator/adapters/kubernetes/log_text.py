@@ -19,6 +19,8 @@ from kiro_operator.core.redact import redact
 
 SECOND = 1_000_000_000
 """In nanoseconds."""
+LAST_SECOND = 253_402_300_799
+"""The last that has a date of four digits, in seconds since 1970."""
 CHUNK = 16_384
 """Characters that are redacted in one go; some 10 ms, then others have their turn."""
 

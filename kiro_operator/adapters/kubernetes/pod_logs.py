@@ -13,7 +13,7 @@ import msgspec
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.log_plan import Cursor, Id, Job, Reading, choose, jobs
-from kiro_operator.adapters.kubernetes.log_text import SECOND, Read, readable, split
+from kiro_operator.adapters.kubernetes.log_text import LAST_SECOND, SECOND, Read, readable, split
 from kiro_operator.adapters.kubernetes.unobserved import unobserved
 from kiro_operator.core.checks.responsiveness.service_logs import ServiceLogsParameters
 from kiro_operator.core.permissions import Rule
@@ -194,4 +194,4 @@ async def _tail(job: Job, read: Read, *, previous: bool) -> LogTail:
 
 
 def _whole_second(time: int) -> str:
-    return datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(time // SECOND, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -60,10 +60,10 @@ def helped(
             faulty[owner].append(Ref("Pod", pod.metadata.name, pod.metadata.uid))
         elif not fault.kind.warns:
             beyond.add(owner)
-    return {ref: _help(sorted(faulty[ref]), ref in beyond, starting.get(ref)) for ref in workloads}
+    return {ref: _help(sorted(faulty[ref]), starting.get(ref), beyond=ref in beyond) for ref in workloads}
 
 
-def _help(faulty: list[Ref], beyond: bool, again: datetime | None) -> Help:  # noqa: FBT001 - private
+def _help(faulty: list[Ref], again: datetime | None, *, beyond: bool) -> Help:
     if beyond:
         return Help(Helped.NO)
     if faulty:

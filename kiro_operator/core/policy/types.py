@@ -132,9 +132,9 @@ class Situation(Struct, frozen=True, kw_only=True):
     pod_labels: dict[str, str]
     """Labels of the pod to evict; empty without one."""
     protected: bool
-    """The target, its template or the pod carries the annotation kiro.dev/protected: \"true\"."""
+    """What the action would reach carries the annotation kiro.dev/protected, and not as false."""
     autoscaler: str | None
-    """Name of the HorizontalPodAutoscaler that owns the target's replicas."""
+    """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool
     """False when it is not known whether there is one."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.objects import RollingUpdate
 from kiro_operator.core.policy.types import Entry
 from tests.core.policy.asking import BACK, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
@@ -173,7 +174,7 @@ def test_blast_radius(bounds: Any, pods: int | None, unhealthy: int | None, expe
 def test_a_rollout_counts_what_it_may_take_down(
     missing: int, unavailable: int, elsewhere: int, limit: int, expected: str
 ) -> None:
-    made, pods = platform(4, unavailable, bounds=rolling(missing))
+    made, pods = platform(4, unavailable, bounds=RollingUpdate(missing))
     facts = situation(intent(ROLL), snapshot([made], pods), unhealthy_expected=elsewhere)
     assert told(ask("blast-radius", intent(ROLL), facts, maxUnhealthy=limit))[0] == expected
 

@@ -1,0 +1,106 @@
+"""Projections of Kubernetes objects: only the fields that checks and gates read.
+
+Each type has the shape of the object's JSON, so that the informer decodes a watch event, and a
+test decodes what ``kubectl get -o yaml`` prints, into the very same facts. Fields that are not
+named here cost nothing: the decoder skips them.
+"""
+
+from kiro_operator.core.objects.meta import (
+    Annotations,
+    Base,
+    LabelSelectorExpression,
+    ManagedField,
+    ManagedMetadata,
+    Metadata,
+    ObjectCondition,
+    OwnerReference,
+    Projection,
+    Selector,
+)
+from kiro_operator.core.objects.network import (
+    AutoscalerSpec,
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+    HorizontalPodAutoscaler,
+    ScaleTargetRef,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from kiro_operator.core.objects.pods import (
+    Container,
+    ContainerState,
+    ContainerStatus,
+    Pod,
+    PodSpec,
+    PodStatus,
+    Resources,
+    Running,
+    Terminated,
+    Waiting,
+)
+from kiro_operator.core.objects.records import (
+    Record,
+    is_later,
+    selectable_labels,
+)
+from kiro_operator.core.objects.workloads import (
+    DaemonSet,
+    Deployment,
+    PodTemplate,
+    ReplicaSet,
+    RollingUpdate,
+    StatefulSet,
+    Strategy,
+    TemplateMetadata,
+    Workload,
+    WorkloadSpec,
+    WorkloadStatus,
+)
+
+__all__ = [
+    "Annotations",
+    "AutoscalerSpec",
+    "Base",
+    "Container",
+    "ContainerState",
+    "ContainerStatus",
+    "DaemonSet",
+    "Deployment",
+    "Endpoint",
+    "EndpointConditions",
+    "EndpointSlice",
+    "HorizontalPodAutoscaler",
+    "LabelSelectorExpression",
+    "ManagedField",
+    "ManagedMetadata",
+    "Metadata",
+    "ObjectCondition",
+    "OwnerReference",
+    "Pod",
+    "PodSpec",
+    "PodStatus",
+    "PodTemplate",
+    "Projection",
+    "Record",
+    "ReplicaSet",
+    "Resources",
+    "RollingUpdate",
+    "Running",
+    "ScaleTargetRef",
+    "Selector",
+    "Service",
+    "ServicePort",
+    "ServiceSpec",
+    "StatefulSet",
+    "Strategy",
+    "TemplateMetadata",
+    "Terminated",
+    "Waiting",
+    "Workload",
+    "WorkloadSpec",
+    "WorkloadStatus",
+    "is_later",
+    "selectable_labels",
+]

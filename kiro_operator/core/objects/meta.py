@@ -1,0 +1,126 @@
+"""Metadata, conditions and selectors: what all kinds share."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct, field
+
+
+class Base(Struct, frozen=True, gc=False, rename="camel"):
+    """Base of every projection: immutable and outside the garbage collector."""
+
+
+class OwnerReference(Base, frozen=True):
+    """The owner named in an object's metadata."""
+
+    kind: str
+    name: str
+    uid: str
+    api_version: str = ""
+    controller: bool = False
+
+
+class Annotations(Base, frozen=True):
+    """The annotations that the operator reads; all others are skipped."""
+
+    protected: str = field(default="", name="kiro.dev/protected")
+    restarted_by: str = field(default="", name="kiro.dev/restarted-by")
+    requested_at: str = field(default="", name="kiro.dev/requestedAt")
+    revision: str = field(default="", name="deployment.kubernetes.io/revision")
+    change_cause: str = field(default="", name="kubernetes.io/change-cause")
+    argocd_tracking: str = field(default="", name="argocd.argoproj.io/tracking-id")
+    endpoints_changed: str = field(default="", name="endpoints.kubernetes.io/last-change-trigger-time")
+
+
+class ManagedField(Base, frozen=True):
+    """Which manager wrote, and when. It names managers, never users."""
+
+    manager: str = ""
+    operation: str = ""
+    time: datetime | None = None
+    subresource: str = ""
+
+
+class Metadata(Base, frozen=True):
+    """Metadata of an object."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = {}
+    annotations: Annotations = Annotations()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class ManagedMetadata(Metadata, frozen=True):
+    """Metadata with the history of its managers, for the kinds whose changes are judged."""
+
+    managed_fields: tuple[ManagedField, ...] = ()
+
+
+class ObjectCondition(Base, frozen=True):
+    """A condition as Kubernetes' own kinds carry it."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class LabelSelectorExpression(Base, frozen=True):
+    """One expression of a label selector."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class Selector(Base, frozen=True):
+    """A label selector as workloads carry it."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[LabelSelectorExpression, ...] = ()
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with these labels is selected; the empty selector selects everything.
+
+        Raises:
+            ValueError: an expression's operator does not exist.
+        """
+        for key, value in self.match_labels.items():
+            if labels.get(key) != value:
+                return False
+        return all(_expression_holds(expression, labels) for expression in self.match_expressions)
+
+
+def _expression_holds(expression: LabelSelectorExpression, labels: Mapping[str, str]) -> bool:
+    value = labels.get(expression.key)
+    match expression.operator:
+        case "In":
+            return value is not None and value in expression.values
+        case "NotIn":
+            return value is None or value not in expression.values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case other:
+            raise ValueError(f"label selector operator {other!r}: write In, NotIn, Exists or DoesNotExist")
+
+
+class Projection(Protocol):
+    """What every watched projection offers."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """The object's metadata."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether checks may pass over this object without a closer look."""

@@ -1,0 +1,112 @@
+"""Pods."""
+
+from datetime import datetime
+
+from kiro_operator.core.objects.meta import Base, Metadata, ObjectCondition
+
+
+class Resources(Base, frozen=True):
+    """Requests and limits as quantities, such as ``{"cpu": "500m"}``."""
+
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class Container(Base, frozen=True):
+    """A container of a pod's spec."""
+
+    name: str
+    resources: Resources = Resources()
+
+
+class Waiting(Base, frozen=True):
+    """Why a container waits."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(Base, frozen=True):
+    """Since when a container runs."""
+
+    started_at: datetime | None = None
+
+
+class Terminated(Base, frozen=True):
+    """How a container ended."""
+
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(Base, frozen=True):
+    """At most one of the three is set."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Base, frozen=True):
+    """What became of a container."""
+
+    name: str
+    ready: bool = False
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodSpec(Base, frozen=True):
+    """What checks read of a pod's spec."""
+
+    node_name: str = ""
+    restart_policy: str = "Always"
+    containers: tuple[Container, ...] = ()
+
+
+class PodStatus(Base, frozen=True):
+    """What checks read of a pod's status."""
+
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    conditions: tuple[ObjectCondition, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Base, frozen=True):
+    """A pod."""
+
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    def condition(self, kind: str) -> ObjectCondition | None:
+        """The condition of that type, if the pod has it."""
+        for condition in self.status.conditions:
+            if condition.type == kind:
+                return condition
+        return None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing about this pod is worth a closer look: it ran through, or is ready and never restarted."""
+        if self.metadata.deletion_timestamp is not None:
+            return False
+        if self.status.phase == "Succeeded":
+            return True
+        if self.status.phase != "Running":
+            return False
+        for condition in self.status.conditions:
+            if condition.type == "Ready":
+                if condition.status != "True":
+                    return False
+                break
+        else:
+            return False
+        return all(status.ready and not status.restart_count for status in self.status.container_statuses)

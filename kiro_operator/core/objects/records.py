@@ -1,0 +1,31 @@
+"""The operator's own objects, and what all versions and labels have in common."""
+
+from typing import Any
+
+from kiro_operator.core.objects.meta import Base, Metadata
+from kiro_operator.core.objects.workloads import Workload
+
+
+class Record(Base, frozen=True):
+    """One of the operator's own objects, its parts still as JSON."""
+
+    metadata: Metadata
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Records are read, never judged."""
+        return True
+
+
+def is_later(version: str, than: str) -> bool:
+    """Whether a resource version is later than another of the same kind: they are ordered numbers."""
+    return (len(version), version) > (len(than), than)
+
+
+def selectable_labels(item: Any) -> dict[str, str]:
+    """Labels that a KiroHealthCheck's selector is held against: of a workload those of its pods."""
+    labels: dict[str, str]
+    labels = item.spec.template.metadata.labels if isinstance(item, Workload) else item.metadata.labels
+    return labels

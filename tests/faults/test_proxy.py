@@ -1,0 +1,157 @@
+"""The proxy itself: each fault does what it says, and no fault is nothing to notice."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+
+import pytest
+
+from devcluster import ControlPlane
+from devcluster.errors import ApiError
+from devcluster.kubeconfig import Access
+from devcluster.proxy import FaultProxy
+from devcluster.rest import Rest
+from devcluster.wait import until
+
+# The proxy ends TLS, so a client's certificate does not reach the API server: a token does.
+
+
+@pytest.fixture
+def rest(control_plane: ControlPlane, namespace: str, proxy: FaultProxy) -> Rest:
+    control_plane.kubectl("create", "serviceaccount", "tester", "-n", namespace)
+    control_plane.kubectl(
+        "create", "rolebinding", "tester", "--clusterrole=admin", f"--serviceaccount={namespace}:tester", "-n",
+        namespace,
+    )  # fmt: skip
+    folder = control_plane.service_account_dir(namespace, "tester")
+    return Rest(Access(proxy.url, folder / "ca.crt", None, (folder / "token").read_text()))
+
+
+def config_map(name: str) -> dict[str, object]:
+    return {"metadata": {"name": name}}
+
+
+@pytest.fixture
+def maps(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+def test_without_a_fault_it_forwards_and_remembers(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    rest.post(maps, config_map("one"))
+
+    assert rest.get(f"{maps}/one")["metadata"]["name"] == "one"
+    with pytest.raises(ApiError, match="404"):
+        rest.get(f"{maps}/none")
+    assert [(seen.method, seen.status) for seen in proxy.seen(path="configmaps")] == [
+        ("POST", 201), ("GET", 200), ("GET", 404),
+    ]  # fmt: skip
+    assert proxy.seen("POST")[0].json["metadata"]["name"] == "one"
+
+
+def test_an_error_is_answered_as_often_as_asked(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    fault = proxy.answer(429, retry_after=7, method="POST", path="/configmaps", count=1)
+
+    with pytest.raises(ApiError, match="429 TooManyRequests"):
+        rest.post(maps, config_map("one"))
+    assert not fault.hits[0].forwarded
+    rest.post(maps, config_map("one"))
+    assert len(fault.hits) == 1
+
+
+def test_the_predicate_and_the_method_choose(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.answer(500, method="POST", when=lambda seen: seen.json["metadata"]["name"] == "two")
+
+    rest.post(maps, config_map("one"))
+    with pytest.raises(ApiError, match="500"):
+        rest.post(maps, config_map("two"))
+    assert len(rest.get(maps)["items"]) >= 1
+
+
+def test_the_answer_is_dropped_after_the_change_was_made(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.drop_answer(method="POST", count=1)
+
+    with pytest.raises((OSError, http.client.HTTPException)):
+        rest.post(maps, config_map("one"))
+    assert rest.get(f"{maps}/one")
+
+
+def test_a_refused_request_never_arrives(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.refuse(method="POST", count=1)
+
+    with pytest.raises((OSError, http.client.HTTPException)):
+        rest.post(maps, config_map("one"))
+    with pytest.raises(ApiError, match="404"):
+        rest.get(f"{maps}/one")
+
+
+def test_hooks_are_called_before_and_after(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    order: list[tuple[str, bool, int]] = []
+    proxy.before(lambda seen: order.append(("before", seen.forwarded, seen.status)), method="POST")
+    proxy.after(lambda seen: order.append(("after", seen.forwarded, seen.status)), method="GET")
+
+    rest.post(maps, config_map("one"))
+    rest.get(f"{maps}/one")
+
+    assert order == [("before", False, 0), ("after", True, 200)]
+
+
+def test_a_delay_and_a_hang_hold_the_request(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.delay(0.3, count=1)
+    began = time.monotonic()
+    rest.get(maps)
+    assert time.monotonic() - began >= 0.3
+
+    fault = proxy.hang(count=1)
+    done = threading.Event()
+    caller = threading.Thread(target=lambda: (rest.get(maps), done.set()))
+    caller.start()
+    fault.wait()
+    assert not fault.hits[0].forwarded
+    assert not done.is_set()
+    fault.lift()
+    caller.join(10)
+    assert done.is_set()
+
+
+def test_watches_are_streamed_held_and_cut(
+    control_plane: ControlPlane, proxy: FaultProxy, rest: Rest, maps: str
+) -> None:
+    version = rest.get(maps)["metadata"]["resourceVersion"]
+    connection = rest._connect()
+    connection.request("GET", f"{maps}?watch=1&resourceVersion={version}", headers=rest._headers)
+    seen: list[str] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        with connection, connection.getresponse() as answer:
+            try:
+                seen.extend(json.loads(line)["object"]["metadata"]["name"] for line in answer)
+            except (OSError, http.client.HTTPException):
+                pass
+            ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    until(lambda: proxy.streams("configmaps"), "the stream")
+    control_plane.rest.post(maps, config_map("one"))
+    until(lambda: seen == ["one"], "the first line, unbuffered")
+
+    fault = proxy.half_open(path="configmaps")
+    control_plane.rest.post(maps, config_map("two"))
+    fault.wait()
+    assert seen == ["one"]
+    assert not ended.is_set()
+    fault.lift()
+    until(lambda: seen == ["one", "two"], "what was held")
+
+    assert proxy.cut("configmaps") == 1
+    assert ended.wait(10)
+    reader.join(10)
+
+
+def test_an_unknown_matcher_is_refused(proxy: FaultProxy) -> None:
+    with pytest.raises(TypeError, match="verb"):
+        proxy.answer(500, verb="GET")
