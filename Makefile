@@ -27,6 +27,14 @@ setup: $(STAMP) ## Make the virtual environment from the hash-locked requirement
 cluster: $(STAMP) ## Build the embedded control plane (cached)
 	$(BIN)/python -m devcluster build
 
+.PHONY: demo
+demo: cluster ## The main job before your eyes, on a real control plane
+	$(BIN)/python -m demo
+
+.PHONY: bench
+bench: cluster ## Measure: a table, and bench/results/latest.json
+	$(BIN)/python -m bench
+
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
 	$(BIN)/ruff check .
@@ -34,6 +42,7 @@ lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.crds --check
+	$(BIN)/python -m tools.rbac --check
 
 .PHONY: test
 test: lint cluster ## All checks and tests; the last lines are pytest's
@@ -42,6 +51,10 @@ test: lint cluster ## All checks and tests; the last lines are pytest's
 .PHONY: crds
 crds: $(STAMP) ## Generate crds/ and the field tables of docs/api/ from the models
 	$(BIN)/python -m tools.crds
+
+.PHONY: rbac
+rbac: $(STAMP) ## Generate deploy/'s Roles from the rules declared in the code
+	$(BIN)/python -m tools.rbac
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve pyproject.toml anew into the hash-locked requirements

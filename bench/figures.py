@@ -72,4 +72,4 @@ def milliseconds(
 
 def ratio(group: str, name: str, value: float, bound: float) -> Figure:
     """How many times the physical limit a figure is."""
-    return Figure(group=group, name=name, unit="× floor", value=value, bound=bound)
+    return Figure(group=group, name=name, unit="floors", value=value, bound=bound)

@@ -51,7 +51,9 @@ def deployment(name: str, *, replicas: int, node: str) -> Object:
     }
 
 
-def health_check(name: str, *, app: str | None = None, policy: str | None = None, polled: bool = False) -> Object:
+def health_check(
+    name: str, *, app: str | None = None, policy: str | None = None, polled: bool = False
+) -> Object:
     """A KiroHealthCheck with the watched checks, and the polled ones too when wanted."""
     checks: list[Object] = []
     for check_id, registered in registry().items():

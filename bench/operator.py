@@ -43,6 +43,12 @@ class Operator:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    def wait(self, seconds: float) -> bool:
+        """Give it time to end by itself; whether it did."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.alive()
+
     def stop(self) -> None:
         """End it, and wait until it is gone."""
         if self.alive():

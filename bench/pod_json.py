@@ -5,19 +5,21 @@ import uuid
 import msgspec
 
 from bench import manifests
+from bench.manifests import Object
 
 STARTED = "2026-01-01T00:00:00Z"
 
 
-def pod_json(number: int, *, namespace: str = "kiro-system", crashed: bool = False, version: int = 0) -> bytes:
+def pod_json(
+    number: int, *, namespace: str = "kiro-system", crashed: bool = False, version: int = 0
+) -> bytes:
     """One pod of a hundred Deployments, with managed fields and a status, about 6 KB of JSON."""
     app = f"app-{number % 100}"
     deployment = manifests.deployment(app, replicas=1, node=f"node-{number % 80}")
     template = deployment["spec"]["template"]
     owner = uuid.UUID(int=number % 100)
-    fields = {
-        f"f:field{place:02d}": {f"f:name{inner:02d}": {} for inner in range(7)} for place in range(10)
-    }
+    names: Object = {f"f:name{place:02d}": {} for place in range(7)}
+    fields: Object = {f"f:field{place:02d}": names for place in range(10)}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -74,5 +76,5 @@ def pod_json(number: int, *, namespace: str = "kiro-system", crashed: bool = Fal
         },
     }
     if crashed:
-        pod["status"] |= manifests.crashed(pod)["status"]  # type: ignore[operator]
+        pod["status"] |= manifests.crashed(pod)["status"]
     return msgspec.json.encode(pod)

@@ -89,10 +89,16 @@ def unhealthy(namespace: str, name: str = "") -> Wanted:
     return lambda change: _is(change, namespace, name) and change.object.condition("Healthy") == "False"
 
 
+def healthy(namespace: str, name: str = "") -> Wanted:
+    """A KiroHealthCheck of the namespace, by name or any, is Healthy=True."""
+    return lambda change: _is(change, namespace, name) and change.object.condition("Healthy") == "True"
+
+
 def leaving(name: str) -> Wanted:
     """The pod of that name has been evicted, or is gone."""
-    return lambda change: change.object.metadata.name == name and (
-        change.object.metadata.deletion_timestamp is not None or change.type == "DELETED"
+    return lambda change: (
+        change.object.metadata.name == name
+        and (change.object.metadata.deletion_timestamp is not None or change.type == "DELETED")
     )
 
 

@@ -65,7 +65,9 @@ class World:
             workloads,
         )
 
-    def watch_all(self, namespaces: Sequence[str], *, policy: str | None = None, polled: bool = False) -> None:
+    def watch_all(
+        self, namespaces: Sequence[str], *, policy: str | None = None, polled: bool = False
+    ) -> None:
         """Make one KiroHealthCheck over everything in each namespace."""
         body = manifests.health_check("all", policy=policy, polled=polled)
         on_each(lambda name: self.plane.rest.post(KHC.format(name), body), namespaces)
@@ -138,14 +140,16 @@ def is_healthy(item: Object) -> bool:
 def _grant(plane: ControlPlane) -> Path:
     """The operator's ServiceAccount. What it may do is not measured here, so it may do everything."""
     plane.rest.post("/api/v1/namespaces", {"metadata": {"name": OWN_NAMESPACE}})
-    plane.rest.post(
-        f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts", {"metadata": {"name": ACCOUNT}}
-    )
+    plane.rest.post(f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts", {"metadata": {"name": ACCOUNT}})
     plane.rest.post(
         "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
         {
             "metadata": {"name": "bench"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "cluster-admin",
+            },
             "subjects": [{"kind": "ServiceAccount", "namespace": OWN_NAMESPACE, "name": ACCOUNT}],
         },
     )

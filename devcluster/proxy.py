@@ -35,6 +35,7 @@ from devcluster.wait import until
 START_SECONDS = 10.0
 # A hook that blocks for longer than this is a mistake in a test; a held request is let go after it.
 HELD_SECONDS = 120.0
+CLOSING_SECONDS = 0.1
 # What one hop tells the next, and what this proxy decides anew.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te"})
 REASONS = {
@@ -270,6 +271,8 @@ class FaultProxy:
             await self._ending.wait()
             self.cut()
             await runner.cleanup()
+        # TLS connections close in several turns of the loop, which nobody offers to wait for.
+        await asyncio.sleep(CLOSING_SECONDS)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         request = Request(

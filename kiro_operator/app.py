@@ -154,6 +154,8 @@ class Operator:
             "listening", extra={"address": self.settings.bind_address, "port": port, "pid": os.getpid()}
         )
         stop = asyncio.Event()
+        # When kopf ends it cancels every task that it is not told of, this one included.
+        mine = asyncio.all_tasks()
         front = await kopf.spawn_tasks(
             registry=handlers.registry(self.loop.intake, self.credentials),
             settings=handlers.operator_settings(self.settings),
@@ -164,7 +166,7 @@ class Operator:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         self.kopf_running = True
-        doors = asyncio.create_task(kopf.run_tasks(front), name="kopf")
+        doors = asyncio.create_task(kopf.run_tasks(front, ignored=mine), name="kopf")
         elected = asyncio.Event()
         tasks: list[asyncio.Task[Any]] = [
             doors,

@@ -3,7 +3,7 @@
 import asyncio
 
 from bench import manifests, operator, wire
-from bench.figures import Figure, milliseconds, ratio
+from bench.figures import Figure, milliseconds
 from bench.wire import Change, Watch, Wire
 from bench.world import World, world
 
@@ -40,7 +40,7 @@ def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all be
     return [
         floor,
         *figures,
-        Figure(group=GROUP, name="failure → eviction, p50", unit="× floor", value=first),
+        Figure(group=GROUP, name="failure → eviction, p50", unit="floors", value=first),
     ]
 
 
@@ -79,7 +79,6 @@ async def _measure(made: World, workloads: list[tuple[str, str]]) -> dict[str, l
     finally:
         await client.close()
     return times
-
 
 
 def _recovery(checks: Watch, space: str) -> "asyncio.Future[Change]":

@@ -30,7 +30,7 @@ def write(plane: ControlPlane, namespace: str, name: str, manager: str, **metada
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, **metadata},
-        "data": {"key": f"{manager}-{datetime.now(UTC):%f}"},
+        "data": {manager: "its own key: who takes over all of another's fields takes its place"},
     }
     path = f"/api/v1/namespaces/{namespace}/configmaps/{name}?fieldManager={manager}&force=true"
     plane.rest.request("PATCH", path, body, "application/apply-patch+yaml")

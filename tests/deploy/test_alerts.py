@@ -37,7 +37,8 @@ def test_each_alert_fires_when_it_should_and_only_then() -> None:
 
 
 def test_each_alert_is_tested_both_ways() -> None:
-    fires, quiet = set(), set()
+    fires: set[str] = set()
+    quiet: set[str] = set()
     for case in yaml.safe_load(CASES.read_text())["tests"]:
         for expected in case["alert_rule_test"]:
             (fires if expected.get("exp_alerts") else quiet).add(expected["alertname"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,14 +22,16 @@ from devcluster.wait import until
 
 
 @pytest.fixture
-def rest(control_plane: ControlPlane, namespace: str, proxy: FaultProxy) -> Rest:
+def rest(control_plane: ControlPlane, namespace: str, proxy: FaultProxy) -> Iterator[Rest]:
     control_plane.kubectl("create", "serviceaccount", "tester", "-n", namespace)
     control_plane.kubectl(
         "create", "rolebinding", "tester", "--clusterrole=admin", f"--serviceaccount={namespace}:tester", "-n",
         namespace,
     )  # fmt: skip
     folder = control_plane.service_account_dir(namespace, "tester")
-    return Rest(Access(proxy.url, folder / "ca.crt", None, (folder / "token").read_text()))
+    made = Rest(Access(proxy.url, folder / "ca.crt", None, (folder / "token").read_text()))
+    yield made
+    made.close()
 
 
 def config_map(name: str) -> dict[str, object]:
@@ -126,11 +130,9 @@ def test_watches_are_streamed_held_and_cut(
     ended = threading.Event()
 
     def read() -> None:
-        with connection, connection.getresponse() as answer:
-            try:
+        with contextlib.closing(connection), connection.getresponse() as answer:
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 seen.extend(json.loads(line)["object"]["metadata"]["name"] for line in answer)
-            except (OSError, http.client.HTTPException):
-                pass
             ended.set()
 
     reader = threading.Thread(target=read)

@@ -1,0 +1,185 @@
+"""A recorded run: what the operator asks of the API server is what it was granted, no more and no less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster import ControlPlane
+from devcluster.operator import OperatorProcess
+from devcluster.wait import until
+from tests.deploy.rights import Installed, granted
+from tests.harness.world import enforce
+
+NOT_EXERCISED = {
+    (
+        "events.k8s.io",
+        "events",
+        "patch",
+    ): "only an event that repeats over a minute is written as a series",
+    ("kiro.dev", "kiroremediations", "delete"): "records are kept for a week, by the API server's clock",
+}
+"""Granted and needed, but by nothing that a short run can bring about; each with the reason."""
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+SPARE = tuple(f"spare-{number}" for number in range(3))
+METHODS = {
+    ("Deployment", "evicted"): "Evict",
+    ("Deployment", "rolled"): "RolloutRestart",
+    ("StatefulSet", "rolled-set"): "RolloutRestart",
+    ("DaemonSet", "rolled-agent"): "RolloutRestart",
+    ("Deployment", "scaled"): "ScaleUp",
+    ("StatefulSet", "scaled-set"): "ScaleUp",
+}
+SETTLED = {"Verifying", "Succeeded", "Failed"}
+Object = dict[str, Any]
+Used = tuple[str, str, str]
+"""Group, resource with its subresource, and verb."""
+
+
+@pytest.fixture
+def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Installed]:
+    made = Installed(control_plane, namespace, tmp_path)
+    yield made
+    made.close()
+
+
+def test_what_is_used_is_what_is_granted(world: Installed) -> None:
+    _break_things(world)
+    restarts, _ = (_watch(world, name) for name in ("restarts", "scales"))
+    _leave_records(world, restarts)
+    world.policy(**enforce())
+
+    operator = world.operator(
+        "--lease-duration", "15", "--lease-renew-deadline", "10", "--lease-retry-period", "2"
+    )
+
+    _wait_for_actions(world)
+    _wait_for_samples(world)
+    _lose_a_compare_and_swap(world, operator)
+    assert operator.stop() == 0
+    events = list(_requests(world))
+    refused = [(_used(event), event["requestURI"]) for event in events if _code(event) in {401, 403}]
+    assert not refused
+    used = {_used(event) for event in events}
+    allowed = {(right.group, right.resource, verb) for right in granted() for verb in right.verbs}
+    assert used <= allowed
+    assert sorted(allowed - used) == sorted(NOT_EXERCISED)
+
+
+def _break_things(world: Installed) -> None:
+    """One workload for each way to act on each kind, and some that are well."""
+    made = [(*target, "scales" if method == "ScaleUp" else "restarts") for target, method in METHODS.items()]
+    made += [("Deployment", name, "restarts") for name in SPARE]
+    made += [
+        (kind, f"calm-{kind.lower()}", "restarts") for kind in ("Deployment", "StatefulSet", "DaemonSet")
+    ]
+    for kind, name, group in made:
+        world.workload(kind, name, 2 if name.startswith(("rolled", "scaled")) else 4, {"for": group})
+    for kind, name, _ in made:
+        world.settled(kind, name)
+    world.afflict("evicted", "crash-loop", 1)
+    world.afflict("rolled", "crash-loop")
+    world.afflict("rolled-agent", "crash-loop")
+    # Up again after being killed: its pods are ready and failing, which is when a StatefulSet is rolled.
+    world.afflict("rolled-set", "oom")
+    world.relieve("rolled-set")
+    world.afflict("scaled", "oom")
+    world.afflict("scaled-set", "oom")
+
+
+def _watch(world: Installed, name: str) -> Object:
+    action = name.removesuffix("s").capitalize()
+    return world.health_check(
+        name,
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        selector={"matchLabels": {"for": name}},
+        # The names of Services mean nothing outside of the cluster.
+        checks=[{"id": "network-connectivity", "enabled": False}],
+        remediation={"ladder": [{"action": action, "timeout": "10s"}], "stabilization": "1s"},
+    )
+
+
+def _leave_records(world: Installed, asker: Object) -> None:
+    """What another process left half done, and what somebody asked for who is gone."""
+    for kind in KINDS:
+        name = f"calm-{kind.lower()}"
+        target = world.get(f"{kind.lower()}s", name, api="/apis/apps/v1") | {"kind": kind}
+        world.record(f"half-done-{kind.lower()}", "Acting", target, asker)
+        if kind == "Deployment":
+            pod = world.pods(name)[0]["metadata"]
+            evicted = {"apiVersion": "v1", "kind": "Pod", "name": pod["name"], "uid": pod["uid"]}
+            world.record("half-evicted", "Acting", target, asker, method="Evict", pod=evicted)
+            gone = {"metadata": {"name": "gone", "uid": "gone"}}
+            world.record("nobodys", "Acting", target, gone)
+
+
+def _wait_for_actions(world: Installed) -> None:
+    def acted() -> bool:
+        done = {
+            (item["spec"]["target"]["kind"], item["spec"]["target"]["name"]): item["spec"]["method"]
+            for item in world.remediations()
+            if item["status"]["state"] in SETTLED
+        }
+        return METHODS.items() <= done.items()
+
+    try:
+        until(acted, "every kind of action", 60)
+    except Exception as error:
+        seen = [(item["metadata"]["name"], item["status"]) for item in world.remediations()]
+        raise AssertionError(f"{error}\n{seen}\n{world.describe('restarts')}\n{world.log_tail()}") from error
+
+
+def _wait_for_samples(world: Installed) -> None:
+    for check_id in ("resource-utilization", "service-logs", "recent-configuration-changes"):
+
+        def sampled(check_id: str = check_id) -> bool:
+            return world.check(check_id, "restarts").get("reason") not in {None, "AwaitingSamples"}
+
+        until(sampled, f"a sample of {check_id}", 30)
+
+
+def _lose_a_compare_and_swap(world: Installed, operator: OperatorProcess) -> None:
+    """Change the policy just before its budget is reserved, so that the operator has to read it again."""
+    read = ("kiro.dev", "kirosafetypolicies", "get")
+    for name in SPARE:
+        operator.pause()
+        try:
+            world.plane.rest.patch(
+                world.path("kirosafetypolicies", "policy"),
+                {"metadata": {"annotations": {"changed-for": name}}},
+            )
+            world.afflict(name, "crash-loop", 1)
+        finally:
+            operator.resume()
+
+        def acted(name: str = name) -> bool:
+            found = [item for item in world.remediations() if item["spec"]["target"]["name"] == name]
+            return any(item["status"]["state"] in SETTLED for item in found)
+
+        until(acted, f"the action on {name}", 30)
+        if any(_used(event) == read for event in _requests(world)):
+            return
+
+
+def _requests(world: Installed) -> Iterator[Object]:
+    """What the operator asked for in its namespace or cluster-wide; elsewhere are other tests' objects."""
+    user = f"system:serviceaccount:{world.namespace}:operator"
+    for event in world.plane.audit_events(world.offset):
+        if event["user"]["username"] != user or "objectRef" not in event:
+            continue
+        if event["objectRef"].get("namespace", world.namespace) == world.namespace:
+            yield event
+
+
+def _used(event: Object) -> Used:
+    about = event["objectRef"]
+    resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+    return about.get("apiGroup", ""), resource, event["verb"]
+
+
+def _code(event: Object) -> int:
+    return int(event.get("responseStatus", {}).get("code", 0))
