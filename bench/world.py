@@ -2,9 +2,10 @@
 
 import contextlib
 import http.client
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import yaml
 
 import devcluster
 from bench import manifests
@@ -14,7 +15,8 @@ from devcluster.errors import ApiError
 from devcluster.rest import on_each
 from devcluster.wait import until
 
-CRDS = Path(__file__).resolve().parent.parent / "crds"
+ROOT = Path(__file__).resolve().parent.parent
+CRDS, DEPLOY = ROOT / "crds", ROOT / "deploy"
 ACCOUNT = "kiro-operator"
 OWN_NAMESPACE = "kiro-operator"
 USER = f"system:serviceaccount:{OWN_NAMESPACE}:{ACCOUNT}"
@@ -41,6 +43,7 @@ class World:
         def make(name: str) -> None:
             rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
             until(lambda: _found(lambda: rest.get(_account(name))), f"the account of {name}", 60)
+            _onboard(self.plane, name)
 
         on_each(make, names)
 
@@ -112,11 +115,11 @@ class World:
 
 
 @contextlib.contextmanager
-def world(name: str, *, pods: int) -> Iterator[World]:
+def world(name: str, *, pods: int, metrics: bool = False) -> Iterator[World]:
     """A control plane of its own, with nodes for so many pods and a ServiceAccount for the operator."""
     nodes = max(4, -(-pods // PODS_A_NODE) + 2)
     plane = devcluster.boot(
-        name=f"bench-{name}", fast=True, nodes=min(nodes, 8), metrics_server=False, timeout=180.0
+        name=f"bench-{name}", fast=True, nodes=min(nodes, 8), metrics_server=metrics, timeout=180.0
     )
     try:
         names = [f"node-{number}" for number in range(min(nodes, 8))]
@@ -138,23 +141,18 @@ def is_healthy(item: Object) -> bool:
 
 
 def _grant(plane: ControlPlane) -> Path:
-    """The operator's ServiceAccount. What it may do is not measured here, so it may do everything."""
-    plane.rest.post("/api/v1/namespaces", {"metadata": {"name": OWN_NAMESPACE}})
-    plane.rest.post(f"/api/v1/namespaces/{OWN_NAMESPACE}/serviceaccounts", {"metadata": {"name": ACCOUNT}})
-    plane.rest.post(
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        {
-            "metadata": {"name": "bench"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "cluster-admin",
-            },
-            "subjects": [{"kind": "ServiceAccount", "namespace": OWN_NAMESPACE, "name": ACCOUNT}],
-        },
-    )
-    time.sleep(0.5)
+    """The operator's ServiceAccount with the rights that an installation gives it."""
+    for name in ("namespace", "service-account", "rbac-cluster", "rbac-own"):
+        plane.apply(DEPLOY / "base" / f"{name}.yaml")
     return plane.service_account_dir(OWN_NAMESPACE, ACCOUNT, duration="4h")
+
+
+def _onboard(plane: ControlPlane, namespace: str) -> None:
+    """What an admin applies to a namespace in which the operator may restart."""
+    for grant in ("observe", "restart"):
+        for each in yaml.safe_load_all((DEPLOY / "namespace" / grant / "rbac.yaml").read_text()):
+            path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{each['kind'].lower()}s"
+            plane.rest.post(path, each)
 
 
 def _account(namespace: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from demo import show
+from demo.live import Camera, LiveScreen
 from demo.plain import PlainScreen
 from demo.recorder import Recorder
 from demo.scenes import SCENES
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when every scene ended as promised."""
     options = _parser().parse_args(arguments)
     scenes = [scene for scene in SCENES if not options.scene or scene.name in options.scene]
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         return _run(options, scenes)
     except KeyboardInterrupt:
@@ -37,9 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plain", action="store_true", help="lines instead of the live view")
     parser.add_argument("--keep", action="store_true", help="leave cluster and operator up until Ctrl-C")
     parser.add_argument("--scene", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--folder", type=Path, help="folder of the control plane (default: in the user's cache)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder of the control plane (default: in the user's cache)"
+    )
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write the view's best moment as a picture")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the kubectl session, or into a .md")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write the kubectl session, or into a .md"
+    )
     return parser
 
 
@@ -68,4 +74,13 @@ def _run(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
 
 
 def _screen(world: World, options: argparse.Namespace) -> Screen:
-    return PlainScreen()
+    """The live view where somebody sits at a terminal, lines elsewhere."""
+    camera = Camera(world)
+
+    def shoot() -> None:
+        if options.svg:
+            camera.shoot(options.svg)
+
+    if options.plain or not sys.stdout.isatty():
+        return PlainScreen(camera, shoot)
+    return LiveScreen(camera, shoot)

@@ -32,10 +32,10 @@ class Cluster:
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
 
-    def pods(self, prefix: str = "") -> list[Object]:
-        """The pods whose names begin so and that are not on their way out, by name."""
+    def pods(self, prefix: str = "", *, leaving: bool = False) -> list[Object]:
+        """The pods whose names begin so, by name; those on their way out only when asked for."""
         found: list[Object] = self._plane.rest.get(f"{CORE_API}/pods")["items"]
-        living = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        living = [pod for pod in found if leaving or "deletionTimestamp" not in pod["metadata"]]
         named = [pod for pod in living if str(pod["metadata"]["name"]).startswith(prefix)]
         return sorted(named, key=lambda pod: str(pod["metadata"]["name"]))
 
@@ -69,7 +69,9 @@ class Cluster:
     def remediations(self) -> list[Object]:
         """All KiroRemediations, oldest first."""
         found: list[Object] = self._plane.rest.get(f"{KIRO_API}/kiroremediations")["items"]
-        return sorted(found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"]))
+        return sorted(
+            found, key=lambda each: (each["metadata"]["creationTimestamp"], each["metadata"]["name"])
+        )
 
     def events(self) -> list[Object]:
         """The operator's Events, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Recorder:
     def add(self, arguments: Sequence[str], output: str) -> None:
         """One command and its output."""
         lines = (line.rstrip() for line in output.splitlines())
-        self._parts.append("\n".join((f"$ kubectl {' '.join(arguments)}", *lines)).rstrip() + "\n")
+        self._parts.append("\n".join((f"$ kubectl {shlex.join(arguments)}", *lines)).rstrip() + "\n")
 
     def save(self) -> None:
         """Write the session: into the marked place of a Markdown file, or as a file of its own."""

@@ -36,7 +36,9 @@ def prepare(world: World, screen: Screen) -> None:
     screen.say("A control plane of its own is booted: etcd, API server, controllers, scheduler, kwok.")
     started = time.monotonic()
     world.boot()
-    screen.say(f"Ready after {time.monotonic() - started:.1f} s. Kiro and the operator are installed with kubectl.")
+    screen.say(
+        f"Ready after {time.monotonic() - started:.1f} s. Kiro and the operator are installed with kubectl."
+    )
     world.install()
     screen.say(f"Installed after {time.monotonic() - started:.1f} s; all pods of {NAMESPACE} are ready.")
 
@@ -80,7 +82,9 @@ def tell(outcomes: Sequence[Outcome], scenes: Sequence[Scene]) -> bool:
 def explain(world: World, *, kept: bool) -> None:
     """Print how to look further."""
     tools = build.program("kubectl").parent
-    print("To explore it yourself:" if kept else "To explore it yourself, keep it: python -m demo --keep. Then:")
+    print(
+        "To explore it yourself:" if kept else "To explore it yourself, keep it: python -m demo --keep. Then:"
+    )
     print(f"  export KUBECONFIG={world.plane.kubeconfig} PATH={tools}:$PATH")
     for command in (
         f"get khc,ksp,krem -n {NAMESPACE}",
@@ -95,7 +99,9 @@ def explain(world: World, *, kept: bool) -> None:
 
 def keep(world: World) -> None:
     """Leave everything up until Ctrl-C, or until the control plane is ended from elsewhere."""
-    print(f"Everything stays up until Ctrl-C or: python -m devcluster down --folder {world.folder}", flush=True)
+    print(
+        f"Everything stays up until Ctrl-C or: python -m devcluster down --folder {world.folder}", flush=True
+    )
     renewed = time.monotonic()
 
     def ended() -> bool:

@@ -34,7 +34,11 @@ BEGINNINGS = {
         "INFO  boundaries: kiro-safety-config read, 7 rules",
         "INFO  scheduler: next pass in 60s",
     ),
-    "mcp-server": ("INFO  mcp-server 0.9.1", "INFO  tools: aws, prometheus, kubernetes", "INFO  ready on :8080"),
+    "mcp-server": (
+        "INFO  mcp-server 0.9.1",
+        "INFO  tools: aws, prometheus, kubernetes",
+        "INFO  ready on :8080",
+    ),
 }
 ROUTINE = {
     "kiro": (
@@ -85,7 +89,9 @@ class Simulation:
     @property
     def resolve_flags(self) -> tuple[str, ...]:
         """How the operator is told where the Services are on this machine, which has no cluster DNS."""
-        pairs = (f"{name}.{NAMESPACE}:{port}={self._servers[name].address}" for name, port in SERVICES.items())
+        pairs = (
+            f"{name}.{NAMESPACE}:{port}={self._servers[name].address}" for name, port in SERVICES.items()
+        )
         return tuple(itertools.chain.from_iterable(("--resolve", pair) for pair in pairs))
 
     def load(self, millicores: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Stage:
 
     def kubectl(self, *arguments: str) -> None:
         """Run a kubectl command that changes something, and tell of it."""
-        self._screen.say(f"$ kubectl {' '.join(arguments)}")
+        self._screen.say(f"$ kubectl {shlex.join(arguments)}")
         self.world.kubectl(*arguments)
 
     def picture(self) -> None:
@@ -115,12 +116,16 @@ class Stage:
 
     # --- breaking ---------------------------------------------------------------------------------
 
-    def break_pods(self, deployment: str, fault: str, *, count: int = 1, every: str | None = None) -> list[str]:
+    def break_pods(
+        self, deployment: str, fault: str, *, count: int = 1, every: str | None = None
+    ) -> list[str]:
         """Break the first pods of a Deployment that are ready; returns their names."""
         ready = [pod for pod in self.cluster.pods(f"{deployment}-") if is_ready(pod)]
         names = [str(pod["metadata"]["name"]) for pod in ready[:count]]
         if len(names) < count:
-            raise SceneFailed(f"{deployment} has {len(names)} ready pods, not the {count} that are to be broken")
+            raise SceneFailed(
+                f"{deployment} has {len(names)} ready pods, not the {count} that are to be broken"
+            )
         faults.inject_many(
             self.world.plane, [(NAMESPACE, name) for name in names], fault, restart_every=every
         )

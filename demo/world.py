@@ -60,13 +60,17 @@ class World:
 
     def install(self) -> None:
         """Install the simulated Kiro and the operator's objects, as a user does: with kubectl."""
-        self.kubectl("apply", "-f", f"{MANIFESTS}/kiro-system.yaml")
-        self.kubectl("apply", "-k", OVERLAY)
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kiro-system.yaml", record=False)
+        self.kubectl("apply", "-k", OVERLAY, record=False)
         # A pod here is played by kwok and runs nothing, so the operator itself runs beside the cluster,
         # with the token of the ServiceAccount that its pods would have.
-        self.plane.kubectl("scale", f"deployment/{OPERATOR_ACCOUNT}", "-n", OPERATOR_NAMESPACE, "--replicas=0")
+        self.plane.kubectl(
+            "scale", f"deployment/{OPERATOR_ACCOUNT}", "-n", OPERATOR_NAMESPACE, "--replicas=0"
+        )
         self._simulation = self.simulation = Simulation(self.plane).__enter__()
-        self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s")
+        self.plane.kubectl(
+            "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
+        )
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
         until(self._served, "the custom resources to be served", READY_SECONDS)
@@ -81,11 +85,14 @@ class World:
             return False
         return True
 
-    def kubectl(self, *arguments: str) -> str:
-        """Run kubectl from the project's folder, as the words of the recorded session say."""
-        paths = tuple(str(ROOT / each) if (ROOT / each).exists() and "/" in each else each for each in arguments)
+    def kubectl(self, *arguments: str, record: bool = True) -> str:
+        """Run kubectl from the project's folder, and keep it for the session that is recorded."""
+        paths = tuple(
+            str(ROOT / each) if (ROOT / each).exists() and "/" in each else each for each in arguments
+        )
         output = self.plane.kubectl(*paths, timeout=READY_SECONDS).stdout
-        self.recorder.add(arguments, output)
+        if record:
+            self.recorder.add(arguments, output)
         return output
 
     # --- the operator -----------------------------------------------------------------------------

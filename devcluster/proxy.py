@@ -253,6 +253,7 @@ class FaultProxy:
             self._failure = error
         finally:
             self._started.set()
+            self._loop.run_until_complete(_cancel_the_rest())
             self._loop.close()
 
     async def _serve(self) -> None:
@@ -269,10 +270,7 @@ class FaultProxy:
             self._port = int(runner.addresses[0][1])
             self._started.set()
             await self._ending.wait()
-            self.cut()
             await runner.cleanup()
-        # TLS connections close in several turns of the loop, which nobody offers to wait for.
-        await asyncio.sleep(CLOSING_SECONDS)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         request = Request(
@@ -372,3 +370,13 @@ class FaultProxy:
 
 def _kept(upstream: aiohttp.ClientResponse) -> dict[str, str]:
     return {name: value for name, value in upstream.headers.items() if name.lower() not in HOP_BY_HOP}
+
+
+async def _cancel_the_rest() -> None:
+    """End the requests that are still being worked on."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    # TLS connections close in several turns of the loop, which nobody offers to wait for.
+    await asyncio.sleep(CLOSING_SECONDS)

@@ -27,8 +27,8 @@ HOW = {
 
 def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all benchmarks
     """At each blow a pod fails, so that there is something to act on, once."""
-    blows = [signal.SIGTERM] * (1 if quick else 5)
-    blows += [signal.SIGKILL] * (1 if quick else 3)
+    blows = [signal.SIGTERM] * (1 if quick else 4)
+    blows += [signal.SIGKILL] * (1 if quick else 2)
     blows += [signal.SIGSTOP] * (0 if quick else 1)
     workloads = [(SPACE, f"app-{number}") for number in range(len(blows))]
     with world(GROUP, pods=40) as made:

@@ -19,7 +19,7 @@ TIMEOUT = 30.0
 
 def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all benchmarks
     """Grow one control plane, and start the operator anew at each size."""
-    sizes, count = ((20, 40), 5) if quick else ((50, 200, 1000), 40)
+    sizes, count = ((20, 40), 5) if quick else ((50, 200, 1000), 30)
     figures: list[Figure] = []
     with world(GROUP, pods=sizes[-1]) as made:
         before = 0

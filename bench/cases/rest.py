@@ -21,9 +21,9 @@ AT_ONCE = 24
 
 def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all benchmarks
     """Memory first, then requests, then events; then requests again with the polled checks."""
-    apps, replicas, span, events, cycles = (4, 10, 15.0, 200, 5) if quick else (40, 50, 120.0, 10_000, 100)
+    apps, replicas, span, events, cycles = (4, 10, 15.0, 200, 5) if quick else (40, 50, 60.0, 6_000, 60)
     workloads = [(SPACE, f"app-{number}") for number in range(apps)]
-    with world(GROUP, pods=apps * replicas) as made:
+    with world(GROUP, pods=apps * replicas, metrics=True) as made:
         made.namespaces([SPACE])
         made.deploy(workloads, replicas=replicas)
         made.watch_all([SPACE])
@@ -37,6 +37,7 @@ def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all be
             figures += _memory(
                 process, apps * replicas, f" after {events + 2 * cycles:,} events", bound=False
             )
+            made.plane.wait_for_metrics()
             made.plane.rest.patch(f"{KHC.format(SPACE)}/all", manifests.health_check("all", polled=True))
             time.sleep(SETTLE_SECONDS)
             figures += _requests(made, span, "all checks")

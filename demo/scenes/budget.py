@@ -31,7 +31,9 @@ def play(stage: Stage) -> None:
     stage.say(f"{second} crashes.")
     denied = stage.expect_condition("RemediationAllowed", "False", "BudgetExhausted")
     decision = stage.cluster.health_check()["status"]["decisions"][0]
-    stage.hold((decision["decision"], decision["gate"]) == ("Denied", "budget"), "status.decisions names the gate")
+    stage.hold(
+        (decision["decision"], decision["gate"]) == ("Denied", "budget"), "status.decisions names the gate"
+    )
     stage.say(f"Denied: {denied['message']}")
     stage.never(
         "an action beyond the budget",
@@ -56,6 +58,6 @@ def _limit(stage: Stage, limit: int) -> None:
 SCENE = Scene(
     "budget",
     "The budget is used up",
-    "The next failure is not acted on: RemediationAllowed=False says BudgetExhausted, and until when.",
+    "No further action: RemediationAllowed=False says BudgetExhausted, and until when.",
     play,
 )

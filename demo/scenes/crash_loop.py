@@ -48,6 +48,6 @@ def _persists(stage: Stage, name: str) -> None:
 SCENE = Scene(
     "crash-loop",
     "A pod crashes: first without the operator, then with it",
-    "Alone it stays in CrashLoopBackOff; the operator evicts that pod once, and Kiro is Healthy.",
+    "Alone it stays failed; the operator evicts that pod once, and Kiro is Healthy.",
     play,
 )

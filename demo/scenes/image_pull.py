@@ -15,12 +15,14 @@ def play(stage: Stage) -> None:
     since, known = stage.cluster.now(), stage.remediation_names()
     name = stage.break_pods("kiro", "image-pull")[0]
     stage.say(f"{name}: its image cannot be pulled.")
-    stage.expect("ImagePullBackOff", lambda: state(stage.cluster.pod(name) or {"metadata": {}}) == "ImagePullBackOff")
+    stage.expect(
+        "ImagePullBackOff", lambda: state(stage.cluster.pod(name) or {"metadata": {}}) == "ImagePullBackOff"
+    )
     escalated = stage.expect_condition("Escalated", "True", "NoRemedy")
     stage.say(f"Escalated: {escalated['message']}")
     stage.never("an eviction or a restart", lambda: _acted(stage, since, known), WATCHED_SECONDS)
     stage.say("It is not restarted: that could not help.")
-    stage.show("get", "khc/kiro", "-n", NAMESPACE, "-o", "jsonpath={.status.conditions[?(@.type==\"Escalated\")].message}")
+    stage.show("get", "khc", "-n", NAMESPACE)
     stage.mend_pods([name])
     stage.say("Somebody pushes the image.")
     stage.well()

@@ -14,7 +14,9 @@ def play(stage: Stage) -> None:
     stage.well()
     since, known = stage.cluster.now(), stage.remediation_names()
     names = stage.break_pods("kiro", "crash-loop", count=BROKEN)
-    stage.say(f"{BROKEN} of {len(stage.cluster.pods())} pods crash at once; the policy says maxUnhealthy: 40%.")
+    stage.say(
+        f"{BROKEN} of {len(stage.cluster.pods())} pods crash at once; the policy says maxUnhealthy: 40%."
+    )
     denied = stage.expect_condition("RemediationAllowed", "False", "TooManyUnhealthy")
     stage.say(f"Denied: {denied['message']}")
     stage.never(

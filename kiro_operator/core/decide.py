@@ -98,7 +98,7 @@ def _climb(patient: Patient, found: Workload, inputs: Inputs, memory: Memory) ->
         quiet=quiet_period(remediation),
     )
     refusal: Refusal | None = None
-    for rung in remediation.ladder[at.rung :]:
+    for number, rung in enumerate(remediation.ladder[at.rung :], at.rung):
         asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
         if not asking:
             continue
@@ -112,6 +112,8 @@ def _climb(patient: Patient, found: Workload, inputs: Inputs, memory: Memory) ->
                 step=at.step,
                 timeout=rung.timeout,
                 stabilization=remediation.stabilization,
+                evicted=at.evicted if number == at.rung else 0,
+                eviction_failed=at.eviction_failed and number == at.rung,
                 limits=narrowest_limits(inputs.policies),
             )
         )

@@ -26,11 +26,9 @@ SELECTED = frozenset(
         Source.DAEMON_SETS,
         Source.REPLICA_SETS,
         Source.SERVICES,
-        Source.ENDPOINT_SLICES,
     }
 )
-"""Kinds whose objects carry the labels of what they belong to: ReplicaSets those of their pods,
-EndpointSlices those of their Service. An autoscaler concerns everybody."""
+"""Kinds whose objects tell the labels of the pods they are about; the others concern everybody."""
 
 Work = tuple[str, Key]
 """What kind of object, and which."""

@@ -74,7 +74,9 @@ async def test_only_the_look_back_before_the_failure(
     later = datetime.now(UTC) + timedelta(minutes=11)
     assert await observer.observe(poll(facts(namespace), PARAMETERS, now=later)) == ()
     failing = facts(namespace, began_failing={"pods-ready": later - timedelta(minutes=5)})
-    (change,) = await observer.observe(poll(failing, PARAMETERS, now=later))
+    sample = await observer.observe(poll(failing, PARAMETERS, now=later))
+    assert isinstance(sample, tuple)
+    (change,) = sample
     assert change.manager == "helm"
 
 
@@ -113,6 +115,7 @@ async def test_bounds(client_of: Callable[[str], Client]) -> None:
             assert isinstance(sample, Unobserved)
             assert sample.reason == expected
         else:
+            assert isinstance(sample, tuple)
             assert len(sample) == config_changes.CHANGES
             assert isinstance(sample[0], Change)
 

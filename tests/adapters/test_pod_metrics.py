@@ -30,6 +30,9 @@ from tests.devcluster.helpers import make_pod, ready, wait_pod
 from .conftest import ClientWith
 from .helpers import eventually, facts, poll
 
+LASTX = ""
+import time
+
 PARAMETERS = ResourceUtilizationParameters()
 WEB = Selector(match_labels={"app": "web"})
 
@@ -43,7 +46,11 @@ async def test_what_pods_use(control_plane: ControlPlane, namespace: str, client
     request = poll(facts(namespace), PARAMETERS, selector=WEB)
 
     async def busy() -> Mapping[str, PodUsage] | None:
+        global LASTX
         sample = await observer.observe(request)
+        if repr(sample) != LASTX:
+            print(time.time(), sample)
+            LASTX = repr(sample)
         if isinstance(sample, Unobserved) or "web" not in sample:
             return None
         return sample if sample["web"].containers["main"].cpu > 0 else None
@@ -117,9 +124,8 @@ def test_what_is_no_quantity_is_left_out(quantity: str) -> None:
 
 
 def test_figures() -> None:
-    assert usages(body({"cpu": "137402n", "memory": "8504Ki"}))["web"].containers == {
-        "main": Usage(pytest.approx(0.000137402), 8504 * 1024)
-    }
+    used = usages(body({"cpu": "250m", "memory": "8504Ki"}))["web"].containers
+    assert used == {"main": Usage(0.25, 8504 * 1024)}
     assert usages(b'{"items":null}') == {}
     assert usages(b'{"items":[{"metadata":{"name":"web"},"containers":null}]}')["web"].containers == {}
 

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
@@ -185,8 +185,14 @@ events = st.lists(
 )
 
 
+ONE_AN_HOUR = policy(budget={"limit": 1, "window": "1h"}, maxUnhealthy="100%")
+LATE = [("wait", 0), ("wait", 200), ("wait", 0), ("act", 0), ("act", 0)]
+"""An action that is done long after its reservation, next to one that is not."""
+
+
 @GENTLY
 @given(policies, events)
+@example(ONE_AN_HOUR, LATE)
 def test_no_sequence_of_events_exceeds_a_budget_or_works_twice_on_a_target(
     allowed: KiroSafetyPolicySpec, happening: list[Event]
 ) -> None:
@@ -406,10 +412,12 @@ def test_an_eviction_is_always_of_a_pod_that_was_found_failing(replicas: int, si
 def test_the_world_of_these_tests_does_act() -> None:
     world = World(policy(maxUnhealthy="100%"))
     world.sick = {"api": 1, "db": 0, "web": 0}
-    for event in (("act", 0), ("wait", 100), ("fail", 0), ("wait", 100), ("act", 0)):
+    again = (("wait", 100), ("fail", 0), ("wait", 100), ("act", 0))
+    for event in (("act", 0), *again, *again):
         world.plan()
         world.happen(event)
-    assert [each.method for _, each in world.acted] == [Method.EVICT, Method.SCALE_UP]
+    methods = [each.method for _, each in world.acted]
+    assert methods == [Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP]
     assert isinstance(world.facts(), Snapshot)
     assert Ledger(tuple(world.entries.values())).of(ref())
     assert {RESTART, SCALE} == {each.action for each in world.entries.values()}

@@ -144,16 +144,17 @@ class Installed(World):
 
         return until(ready, f"the pods of {kind} {name}", 60)
 
-    def afflict(self, name: str, fault: str, count: int | None = None) -> None:
+    def afflict(self, name: str, fault: str, count: int | None = None, *, restarts: int = 0) -> None:
         """Break so many pods of a workload, by default all, and wait until they show it."""
-        pods = [(self.namespace, pod["metadata"]["name"]) for pod in self.pods(name)][:count]
-        faults.inject_many(self.plane, pods, fault)
-        chosen = {pod for _, pod in pods}
-        until(
-            lambda: not any(_is_ready(pod) for pod in self.pods(name) if pod["metadata"]["name"] in chosen),
-            f"{fault} of {name}",
-            20,
-        )
+        chosen = {pod["metadata"]["name"] for pod in self.pods(name)[:count]}
+        pods = [(self.namespace, pod) for pod in chosen]
+        faults.inject_many(self.plane, pods, fault, restart_every="300ms" if restarts else None)
+
+        def shown() -> bool:
+            found = [pod for pod in self.pods(name) if pod["metadata"]["name"] in chosen]
+            return all(not _is_ready(pod) and _restarts(pod) >= restarts for pod in found)
+
+        until(shown, f"{fault} of {name}", 20)
 
     def relieve(self, name: str) -> None:
         """Mend the pods of a workload, which keep the trace of how their containers ended."""
@@ -198,6 +199,10 @@ class Installed(World):
 def _is_ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+
+
+def _restarts(pod: Object) -> int:
+    return min((item["restartCount"] for item in pod["status"].get("containerStatuses", ())), default=0)
 
 
 def _reference(target: Object) -> Object:

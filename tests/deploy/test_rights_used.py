@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from devcluster import ControlPlane
-from devcluster.operator import OperatorProcess
+from devcluster.errors import WaitTimeout
 from devcluster.wait import until
 from tests.deploy.rights import Installed, granted
 from tests.harness.world import enforce
@@ -24,7 +26,6 @@ NOT_EXERCISED = {
 }
 """Granted and needed, but by nothing that a short run can bring about; each with the reason."""
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
-SPARE = tuple(f"spare-{number}" for number in range(3))
 METHODS = {
     ("Deployment", "evicted"): "Evict",
     ("Deployment", "rolled"): "RolloutRestart",
@@ -52,13 +53,11 @@ def test_what_is_used_is_what_is_granted(world: Installed) -> None:
     _leave_records(world, restarts)
     world.policy(**enforce())
 
-    operator = world.operator(
-        "--lease-duration", "15", "--lease-renew-deadline", "10", "--lease-retry-period", "2"
-    )
+    operator = world.operator()
 
     _wait_for_actions(world)
     _wait_for_samples(world)
-    _lose_a_compare_and_swap(world, operator)
+    _lose_a_compare_and_swap(world)
     assert operator.stop() == 0
     events = list(_requests(world))
     refused = [(_used(event), event["requestURI"]) for event in events if _code(event) in {401, 403}]
@@ -72,7 +71,7 @@ def test_what_is_used_is_what_is_granted(world: Installed) -> None:
 def _break_things(world: Installed) -> None:
     """One workload for each way to act on each kind, and some that are well."""
     made = [(*target, "scales" if method == "ScaleUp" else "restarts") for target, method in METHODS.items()]
-    made += [("Deployment", name, "restarts") for name in SPARE]
+    made.append(("Deployment", "spare", "restarts"))
     made += [
         (kind, f"calm-{kind.lower()}", "restarts") for kind in ("Deployment", "StatefulSet", "DaemonSet")
     ]
@@ -83,8 +82,8 @@ def _break_things(world: Installed) -> None:
     world.afflict("evicted", "crash-loop", 1)
     world.afflict("rolled", "crash-loop")
     world.afflict("rolled-agent", "crash-loop")
-    # Up again after being killed: its pods are ready and failing, which is when a StatefulSet is rolled.
-    world.afflict("rolled-set", "oom")
+    # Up again after crashing: its pods are ready and failing, which is when a StatefulSet is rolled.
+    world.afflict("rolled-set", "crash-loop", restarts=4)
     world.relieve("rolled-set")
     world.afflict("scaled", "oom")
     world.afflict("scaled-set", "oom")
@@ -142,27 +141,25 @@ def _wait_for_samples(world: Installed) -> None:
         until(sampled, f"a sample of {check_id}", 30)
 
 
-def _lose_a_compare_and_swap(world: Installed, operator: OperatorProcess) -> None:
-    """Change the policy just before its budget is reserved, so that the operator has to read it again."""
-    read = ("kiro.dev", "kirosafetypolicies", "get")
-    for name in SPARE:
-        operator.pause()
-        try:
-            world.plane.rest.patch(
-                world.path("kirosafetypolicies", "policy"),
-                {"metadata": {"annotations": {"changed-for": name}}},
-            )
-            world.afflict(name, "crash-loop", 1)
-        finally:
-            operator.resume()
+def _lose_a_compare_and_swap(world: Installed) -> None:
+    """Keep changing the policy while its budget is reserved, so that the operator has to read it again."""
+    policy = world.path("kirosafetypolicies", "policy")
+    versions = itertools.count()
+    world.afflict("spare", "crash-loop", 1)
 
-        def acted(name: str = name) -> bool:
-            found = [item for item in world.remediations() if item["spec"]["target"]["name"] == name]
-            return any(item["status"]["state"] in SETTLED for item in found)
+    def read_again() -> bool:
+        for _ in range(10):
+            change = {"metadata": {"annotations": {"version": str(next(versions))}}}
+            world.plane.rest.patch(policy, change)
+        return any(_used(event) == ("kiro.dev", "kirosafetypolicies", "get") for event in _requests(world))
 
-        until(acted, f"the action on {name}", 30)
-        if any(_used(event) == read for event in _requests(world)):
+    for _ in range(5):
+        with contextlib.suppress(WaitTimeout):
+            until(read_again, "the policy to be read again", 3)
             return
+        world.relieve("spare")
+        world.afflict("spare", "crash-loop", 1)
+    pytest.fail(f"the operator never lost a compare-and-swap: {world.remediations()}")
 
 
 def _requests(world: Installed) -> Iterator[Object]:

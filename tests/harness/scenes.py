@@ -13,6 +13,7 @@ Object = dict[str, Any]
 METHODS = ("Evict", "RolloutRestart", "ScaleUp")
 SEEN = r"/(eviction\?|deployments/kiro\?|deployments/kiro/scale\?)"
 """The requests that change a workload, for a fault's matcher."""
+CHECKS = [*WATCHED_ONLY, {"id": "pods-ready", "parameters": {"notReadyGrace": "1s"}}]
 LADDER = {"RolloutRestart": "Restart", "Evict": "Restart", "ScaleUp": "Scale"}
 
 
@@ -28,7 +29,7 @@ class Scene:
         world = self.world
         world.deployment()
         broken = [pod["metadata"]["name"] for pod in world.pods()[: 3 if self.method == "RolloutRestart" else 1]]
-        fault = "oom" if self.method == "ScaleUp" else "crash-loop"
+        fault = "not-ready" if self.method == "ScaleUp" else "crash-loop"
         faults.inject_many(world.plane, [(world.namespace, name) for name in broken], fault)
         # All of them at once: with one after the other the first is evicted before the others are seen.
         until(lambda: self._unready() >= len(broken), f"{len(broken)} broken pods", 30)
@@ -39,7 +40,7 @@ class Scene:
     def watch(self, **spec: Any) -> None:
         """Make the KiroHealthCheck: one rung, so that one action is all there can be."""
         ladder = [{"action": LADDER[self.method], "timeout": "60s"}]
-        body = {"safetyPolicyRef": {"name": "policy"}, "checks": WATCHED_ONLY}
+        body = {"safetyPolicyRef": {"name": "policy"}, "checks": CHECKS}
         self.world.health_check(**(body | {"remediation": {"stabilization": "1s", "ladder": ladder}} | spec))
 
     def mend(self) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.store import Store
-from kiro_operator.core.objects import Metadata, Projection
+from kiro_operator.core.objects import Projection
 
 T = TypeVar("T", bound=Projection)
 
@@ -62,8 +62,14 @@ class _Event(Struct):
     object: msgspec.Raw
 
 
+class _BookmarkMeta(Struct, rename="camel"):
+    resource_version: str
+
+
 class _Bookmark(Struct):
-    metadata: Metadata
+    """An object of the watched kind that has a version and nothing else, not even a name."""
+
+    metadata: _BookmarkMeta
 
 
 class _Error(Struct):

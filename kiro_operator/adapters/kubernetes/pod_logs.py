@@ -118,8 +118,8 @@ class _Sample:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks)
         if late:
-            await asyncio.wait(late)
             self.missing.add(LATE)
         for task in done:
             task.result()

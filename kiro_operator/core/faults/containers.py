@@ -2,6 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.faults.kinds import KINDS, Kind
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.objects import ContainerStatus, Pod, Terminated
@@ -28,6 +31,8 @@ _WAITING = {
 }
 _CANNOT_START = frozenset({"StartError", "ContainerCannotRun"})
 _OOM = KINDS["OOMKilled"]
+_OOM_AND_BACK = replace(_OOM, remedies=(ActionName.SCALE,))
+"""The kubelet has restarted it already: to evict a pod that serves again would help nobody."""
 _CRASH = KINDS["CrashLoopBackOff"]
 _INIT_CRASH = KINDS["InitCrashLoopBackOff"]
 _RESTARTING = KINDS["RestartingOften"]
@@ -110,7 +115,7 @@ def _after_end(
     if finished is None:
         return None, None
     if ended.reason == "OOMKilled" and now < finished + limits.oom_look_back:
-        return _OOM, finished + limits.oom_look_back
+        return _OOM_AND_BACK if status.ready else _OOM, finished + limits.oom_look_back
     if not status.restart_count:
         return None, None
     if status.restart_count >= _RESTARTS_OF_A_LOOP and _short(ended, finished):

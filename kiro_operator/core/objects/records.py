@@ -3,6 +3,7 @@
 from typing import Any
 
 from kiro_operator.core.objects.meta import Base, Metadata
+from kiro_operator.core.objects.network import Service
 from kiro_operator.core.objects.workloads import Workload
 
 
@@ -25,7 +26,16 @@ def is_later(version: str, than: str) -> bool:
 
 
 def selectable_labels(item: Any) -> dict[str, str]:
-    """Labels that a KiroHealthCheck's selector is held against: of a workload those of its pods."""
+    """Labels that a KiroHealthCheck's selector is held against: those of the pods an object is about.
+
+    A workload's are in its template; a Service's are the ones it selects, since its own labels need
+    have nothing to do with its pods.
+    """
     labels: dict[str, str]
-    labels = item.spec.template.metadata.labels if isinstance(item, Workload) else item.metadata.labels
+    if isinstance(item, Workload):
+        labels = item.spec.template.metadata.labels
+    elif isinstance(item, Service) and item.spec.selector:
+        labels = item.spec.selector
+    else:
+        labels = item.metadata.labels
     return labels

@@ -2,8 +2,10 @@
 
 An episode lasts from a fault until the target has been well for a quiet period. Within it, each
 remedy that was tried brings the next rung of the ladder, whether it failed or helped only for a
-while. The quiet period comes from the KiroHealthCheck alone: were it taken from the policy, a
-narrower policy could bring another action about.
+while. An eviction alone does not: other pods of the workload may fail for the same reason, so that
+the rung is done with only after a rollout, or after two evictions in a row that did not help. The
+quiet period comes from the KiroHealthCheck alone: were it taken from the policy, a narrower policy
+could bring another action about.
 
 Names count on their own: a step number is used once in an episode, also by actions that were
 denied or expired and so climbed no rung.
@@ -15,7 +17,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import LadderStep, Remediation
-from kiro_operator.api.v1alpha1.remediation import RemediationState
+from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.core.policy.history import tried
 from kiro_operator.core.policy.types import Entry
 
@@ -30,7 +32,11 @@ class Turn(Struct, frozen=True):
     step: int
     """For the name of the next action."""
     rung: int
-    """Index of the first rung of the ladder that was not tried in this episode."""
+    """Index of the first rung of the ladder that was not tried to its end in this episode."""
+    evicted: int = 0
+    """Pods that were evicted on that rung already."""
+    eviction_failed: bool = False
+    """The last of these did not help."""
 
 
 def quiet_period(remediation: Remediation) -> timedelta:
@@ -63,14 +69,30 @@ def turn(
         if recovered or (last.state is RemediationState.SUCCEEDED and since - last.ended_at >= quiet):
             return Turn(episode + 1, 1, 0)
     step = max(entry.step for entry in entries if entry.episode == episode) + 1
-    return Turn(episode, step, _rung(done, ladder))
+    rung, evictions = _climb(done, ladder)
+    return Turn(episode, step, rung, len(evictions), _failed(evictions))
 
 
-def _rung(done: tuple[Entry, ...], ladder: Sequence[LadderStep]) -> int:
-    """Climb the ladder along what was tried; one that is not on it, after an edit, takes a rung too."""
+def _climb(done: tuple[Entry, ...], ladder: Sequence[LadderStep]) -> tuple[int, list[Entry]]:
+    """Climb the ladder along what was tried; one that is not on it, after an edit, takes a rung too.
+
+    Returns the rung reached, and the evictions that were tried on it.
+    """
     rung = 0
+    evictions: list[Entry] = []
     for entry in done:
-        rung = next(
-            (at + 1 for at in range(rung, len(ladder)) if ladder[at].action is entry.action), rung + 1
-        )
-    return rung
+        at = next((at for at in range(rung, len(ladder)) if ladder[at].action is entry.action), rung)
+        if entry.method is Method.EVICT and at < len(ladder):
+            if at != rung:
+                rung, evictions = at, []
+            twice = _failed(evictions) and entry.state is not RemediationState.SUCCEEDED
+            evictions.append(entry)
+            if not twice:
+                continue
+        rung, evictions = at + 1, []
+    return rung, evictions
+
+
+def _failed(evictions: Sequence[Entry]) -> bool:
+    """Whether the last eviction did not help."""
+    return bool(evictions) and evictions[-1].state is not RemediationState.SUCCEEDED

@@ -2,7 +2,7 @@
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
-from kiro_operator.core.objects import Pod, StatefulSet, Workload
+from kiro_operator.core.objects import Pod, StatefulSet
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.rollouts import is_on_delete
 from kiro_operator.core.policy.situation import is_ready
@@ -32,15 +32,16 @@ RULES: tuple[Rule, ...] = (
 def propose(request: Request) -> Intent | Refusal:
     """Restart as little as helps.
 
-    At most half of the pods fail: the one that fails longest is evicted. More, or the fault is in
-    the workload: a rollout. A StatefulSet rolls no further than its first pod that is not ready,
+    At most half of the pods fail, with those evicted before: the one that fails longest is evicted.
+    More, or the fault is in the workload, of which an eviction that did not help is a sign: a rollout.
+    A StatefulSet rolls no further than its first pod that is not ready,
     and with OnDelete nothing rolls at all: there a failing pod is evicted however many there are.
     """
     if isinstance(request.snapshot.pods, Unobserved):
         return Refusal("EvidenceMissing", f"pods: {request.snapshot.pods.message}", lasting=False)
     failing = _failing(request)
-    wide = [want for want in request.wanted if _is_wide(want, request.target)]
-    if failing and _evict(request.workload, [pod for pod, _ in failing], wide=bool(wide)):
+    wide = [want for want in request.wanted if want.finding.workload_wide]
+    if failing and _evict(request, [pod for pod, _ in failing], wide=bool(wide)):
         pod, want = failing[0]
         return _intent(
             request,
@@ -59,10 +60,6 @@ def propose(request: Request) -> Intent | Refusal:
     return _intent(request, want, Method.ROLLOUT_RESTART, fence_of(request.workload), None)
 
 
-def _is_wide(want: Wanted, target: Ref) -> bool:
-    return want.finding.workload_wide or want.finding.object == target
-
-
 def _failing(request: Request) -> list[tuple[Pod, Wanted]]:
     """Pods found failing that are there and not on their way out, the longest failing first."""
     found: dict[str, tuple[Pod, Wanted]] = {}
@@ -77,12 +74,15 @@ def _failing(request: Request) -> list[tuple[Pod, Wanted]]:
     return sorted(found.values(), key=lambda pair: (pair[1].finding.since, pair[0].metadata.name))
 
 
-def _evict(workload: Workload, failing: list[Pod], *, wide: bool) -> bool:
+def _evict(request: Request, failing: list[Pod], *, wide: bool) -> bool:
+    workload = request.workload
     if is_on_delete(workload):
         return True
     if isinstance(workload, StatefulSet) and not all(is_ready(pod) for pod in failing):
         return True
-    return not wide and 2 * len(failing) <= workload.desired
+    if wide or request.eviction_failed:
+        return False
+    return 2 * (len(failing) + request.evicted) <= workload.desired
 
 
 def _intent(request: Request, want: Wanted, method: Method, fence: Fence, pod: Ref | None) -> Intent:

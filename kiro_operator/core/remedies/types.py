@@ -34,6 +34,10 @@ class Request(Struct, frozen=True, kw_only=True):
     step: int
     timeout: timedelta
     stabilization: timedelta
+    evicted: int = 0
+    """Pods of the workload that were evicted on this rung already."""
+    eviction_failed: bool = False
+    """The last of these did not help."""
     limits: ScaleLimits | None
     """Bounds of scaling, where a policy gives them."""
 

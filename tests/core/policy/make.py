@@ -217,7 +217,13 @@ def finding(
     aim = target if target is not None else ref()
     about = Ref("Pod", pod_name, f"uid-{pod_name}") if pod_name else aim
     return Finding(
-        about, reason, f"{about.kind} {about.name}: {reason}", since or ago(minutes=3), aim, remedies, wide
+        about,
+        reason,
+        f"{about.kind} {about.name}: {reason}",
+        since or ago(minutes=3),
+        aim,
+        remedies,
+        wide or not pod_name,
     )
 
 
@@ -259,7 +265,7 @@ def intent(
 def entry(
     step: int = 1,
     state: str = "Failed",
-    method: Method = Method.EVICT,
+    method: Method = Method.ROLLOUT_RESTART,
     *,
     episode: int = 1,
     target: Ref | None = None,

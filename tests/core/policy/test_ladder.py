@@ -21,6 +21,10 @@ def restarted(step: int, state: str, ended: datetime | None = None, episode: int
     return entry(step, state, episode=episode, at=ago(hours=1), ended=ended)
 
 
+def evicted(step: int, state: str) -> Entry:
+    return entry(step, state, Method.EVICT, at=ago(hours=1))
+
+
 @pytest.mark.parametrize(
     ("entries", "since", "recovered", "expected"),
     [
@@ -57,6 +61,12 @@ def restarted(step: int, state: str, ended: datetime | None = None, episode: int
             None,
             Turn(1, 4, 4),
         ),
+        # An eviction that helped leaves the rung; one that did not leaves it once; two take it.
+        ((evicted(1, "Succeeded"),), ago(hours=1), None, Turn(1, 2, 0, 1)),
+        ((evicted(1, "Failed"),), ago(minutes=1), None, Turn(1, 2, 0, 1, eviction_failed=True)),
+        ((evicted(1, "Failed"), evicted(2, "Succeeded")), ago(hours=1), None, Turn(1, 3, 0, 2)),
+        ((evicted(1, "Failed"), evicted(2, "Failed")), ago(minutes=1), None, Turn(1, 3, 1)),
+        ((evicted(1, "Failed"), restarted(2, "Failed")), ago(minutes=1), None, Turn(1, 3, 1)),
         # Scaling back is no remedy.
         ((restarted(1, "Failed"), entry(2, "Failed", BACK)), ago(minutes=1), None, Turn(1, 3, 1)),
     ],

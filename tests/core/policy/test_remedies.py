@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
@@ -247,3 +248,20 @@ def test_each_remedy_declares_what_it_needs() -> None:
             assert rule.grant is grants[action]
             assert rule.why
             assert "*" not in (*rule.verbs, *rule.resources, rule.group)
+
+
+@pytest.mark.parametrize(
+    ("evicted", "failed", "method"),
+    [
+        (0, False, Method.EVICT),
+        (1, False, Method.EVICT),
+        (2, False, Method.ROLLOUT_RESTART),  # with those, most of the four have failed
+        (1, True, Method.ROLLOUT_RESTART),  # a fresh pod did not help: it is the workload
+    ],
+)
+def test_evictions_that_were_not_enough_lead_to_a_rollout(evicted: int, failed: bool, method: Method) -> None:  # noqa: FBT001 - a row of the table
+    made, pods = platform(4, 1)
+    asked = replace(request(snapshot([made], pods), made, finding()), evicted=evicted, eviction_failed=failed)
+    answer = restart.propose(asked)
+    assert isinstance(answer, Intent)
+    assert answer.method is method

@@ -205,4 +205,6 @@ CHECK = Check(
     sources=(Source.SERVICES, Source.ENDPOINT_SLICES, Source.CONNECTIONS),
     judge=judge,
     parameters=NetworkConnectivityParameters,
+    # A rollout or an eviction leaves a Service of few pods without an endpoint for a moment.
+    fail_after=timedelta(seconds=30),
 )
