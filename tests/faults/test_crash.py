@@ -27,7 +27,7 @@ def die(proxy: FaultProxy, world: World, moment: str) -> OperatorProcess:
     else:
         fault = proxy.after(kill, forward=False, path=SEEN, when=is_write, count=1)
     operator.start()
-    fault.wait()
+    world.wait_fault(fault)
     operator.wait()
     proxy.lift()
     return operator
@@ -70,7 +70,7 @@ def test_an_answer_that_is_lost_is_no_reason_to_act_again(
     scene = Scene(world, method).set()
     lost = proxy.drop_answer(path=SEEN, when=is_write, count=1)
     world.operator(server=proxy.url)
-    lost.wait()
+    world.wait_fault(lost)
 
     scene.mend()
     world.wait_remediation("Succeeded", timeout=60)

@@ -13,7 +13,7 @@ Object = dict[str, Any]
 METHODS = ("Evict", "RolloutRestart", "ScaleUp")
 SEEN = r"/(eviction\?|deployments/kiro\?|deployments/kiro/scale\?)"
 """The requests that change a workload, for a fault's matcher."""
-CHECKS = [*WATCHED_ONLY, {"id": "pods-ready", "parameters": {"notReadyGrace": "1s"}}]
+CHECKS = [*WATCHED_ONLY, {"id": "pods-ready", "parameters": {"notReadyGrace": "1s", "startGrace": "1s"}}]
 LADDER = {"RolloutRestart": "Restart", "Evict": "Restart", "ScaleUp": "Scale"}
 
 

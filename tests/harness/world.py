@@ -12,6 +12,7 @@ from typing import Any
 
 from devcluster import ControlPlane, faults
 from devcluster.operator import OperatorProcess
+from devcluster.proxy import Fault
 from devcluster.wait import until
 
 API = "/apis/kiro.dev/v1alpha1"
@@ -205,6 +206,13 @@ class World:
             raise AssertionError(
                 f"{error}\nseen: {seen}\nstatus: {self.describe()}\nlog: {self.log_tail()}"
             ) from error
+
+    def wait_fault(self, fault: Fault, timeout: float = 30.0) -> None:
+        """Wait until a fault of the proxy has been applied."""
+        try:
+            fault.wait(timeout=timeout)
+        except Exception as error:
+            raise AssertionError(f"{error}\nstatus: {self.describe()}\nlog: {self.log_tail()}") from error
 
     def describe(self, name: str = "kiro") -> str:
         """A status in one text, for a failing test."""
