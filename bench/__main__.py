@@ -6,8 +6,9 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 
-from bench import docs, results, table
+from bench import docs, operator, results, table
 from bench.cases import CASES
 from bench.results import Run
 
@@ -22,7 +23,15 @@ def main() -> int:
         action="store_true",
         help="measure nothing, write docs/benchmarks.md from the last runs",
     )
+    parser.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="run the operator under cProfile, which slows it, and keep the profile of the last one; "
+        "figures are not kept",
+    )
     flags = parser.parse_args()
+    if flags.profile:
+        os.environ[operator.PROFILE] = str(Path(flags.profile).resolve())
     known = results.load()
     if flags.write_docs:
         print(f"written: {docs.write(known)}")
@@ -38,7 +47,7 @@ def main() -> int:
         table.show(
             run.figures, f"{name}: {run.seconds:.0f} s, load {run.load_before:.1f} → {run.load_after:.1f}"
         )
-        if not flags.quick:
+        if not flags.quick and not flags.profile:
             known.runs[name] = run
             results.save(known)
     if failed:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from bench import procfs
 
 STOP_SECONDS = 15.0
+PROFILE = "BENCH_PROFILE"
+"""The environment variable that names the file for `--profile`."""
 
 
 class Operator:
@@ -62,10 +64,9 @@ class Operator:
 
 
 @contextlib.contextmanager
-def running(
-    server: str, account: Path, *, name: str = "operator", module: str = "kiro_operator"
-) -> Iterator[Operator]:
+def running(server: str, account: Path, *, name: str = "operator") -> Iterator[Operator]:
     """An operator that runs while the context lasts; ``name`` is its pod's."""
+    module = "bench.profiled" if os.environ.get(PROFILE) else "kiro_operator"
     address = urlsplit(server)
     log = account.parent / f"{name}-{time.time_ns()}.log"
     with log.open("wb") as output:

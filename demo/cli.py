@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,10 @@ def _run(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
         try:
             show.prepare(world, screen)
             outcomes = show.play(world, screen, scenes)
+        except show.PLAY_ERRORS as error:
+            screen.close()
+            print(f"The demo could not begin: {error}", file=sys.stderr)
+            return 1
         finally:
             screen.close()
         good = show.tell(outcomes, scenes)
@@ -69,7 +74,8 @@ def _run(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
             print(f"The operator's log ends with:\n{world.operator_tail()}", file=sys.stderr)
         show.explain(world, kept=options.keep)
         if options.keep:
-            show.keep(world)
+            with contextlib.suppress(KeyboardInterrupt):
+                show.keep(world)
     return 0 if good else 1
 
 

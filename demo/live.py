@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from devcluster.errors import DevclusterError
 LOOK_SECONDS = 0.5
 LOOKS_A_MEASUREMENT = 10
 STOP_SECONDS = 10.0
+FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+"""Fonts from elsewhere: a picture in a README must need nothing but itself."""
 READ_ERRORS = (DevclusterError, OSError, http.client.HTTPException, AttributeError, KeyError)
 """The world is not there yet, or not any more: the last picture stays."""
 
@@ -64,7 +67,8 @@ class Camera:
         console = Console(record=True, width=view.WIDTH, height=view.HEIGHT, file=io.StringIO())
         console.print(self.view(), height=view.HEIGHT)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(console.export_svg(title="python -m demo"), encoding="utf-8")
+        svg = FONT_FACES.sub("", console.export_svg(title="python -m demo", unique_id="demo"))
+        file.write_text("\n".join(line.rstrip() for line in svg.splitlines()) + "\n", encoding="utf-8")
 
 
 class LiveScreen:
@@ -93,9 +97,10 @@ class LiveScreen:
 
     def close(self) -> None:
         """Give the terminal back."""
-        self._ended.set()
-        self._thread.join(STOP_SECONDS)
-        self._live.stop()
+        if not self._ended.is_set():
+            self._ended.set()
+            self._thread.join(STOP_SECONDS)
+            self._live.stop()
 
     def _run(self) -> None:
         looks = 0

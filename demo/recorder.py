@@ -23,7 +23,10 @@ class Recorder:
 
     def comment(self, text: str) -> None:
         """A line of explanation."""
-        self._parts.append(f"# {text}\n")
+        line = f"# {text}"
+        if self._parts and self._parts[-1].startswith("#"):
+            line = f"{self._parts.pop().rstrip()}\n{line}"
+        self._parts.append(f"{line}\n")
 
     def add(self, arguments: Sequence[str], output: str) -> None:
         """One command and its output."""

@@ -296,13 +296,18 @@ async def test_lines_missed_by_a_failed_sample_are_read_by_the_next(
 
 
 async def test_two_readers_do_not_take_lines_from_each_other(client_of: Callable[[str], Client]) -> None:
-    with Server(lambda _: Answer(200, b"2099-01-01T00:00:00Z line\n")) as server:
-        observer, pods = PodLogs(client_of(server.url)), [running("web")]
-        for number in range(2):  # the same question, and none of the two has a sample yet
-            now = datetime.now(UTC) + timedelta(seconds=number)
-            value = await observer.observe(poll(facts("kiro", pods), PARAMETERS, now=now))
-            assert isinstance(value, tuple)
-            assert [tail.lines for tail in value if isinstance(tail, LogTail)] == [("line",)]
+    """Two KiroHealthChecks that ask the very same are told apart by when they were last answered."""
+    content, pods = b"", [running("web")]
+    with Server(lambda _: Answer(200, content)) as server:
+        observer, start = PodLogs(client_of(server.url)), datetime.now(UTC)
+        for turn in range(3):
+            content += f"2099-01-01T00:00:0{turn}Z line {turn}\n".encode()
+            for offset in (0.0, 1.0):
+                now = start + timedelta(seconds=10 * turn + offset)
+                since = now - timedelta(seconds=9.5) if turn else None
+                value = await observer.observe(poll(facts("kiro", pods), PARAMETERS, now=now, since=since))
+                assert isinstance(value, tuple)
+                assert [one.lines for one in value if isinstance(one, LogTail)] == [(f"line {turn}",)]
 
 
 async def test_bounds(client_of: Callable[[str], Client]) -> None:

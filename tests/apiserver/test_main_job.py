@@ -86,7 +86,7 @@ def test_the_ladder_goes_from_restart_to_scale_and_then_gives_up(world: World) -
     escalated = world.wait_condition("Escalated", "True", reason="LadderExhausted", timeout=90)
     assert "kiro" in escalated["message"]
     tried = [(item["spec"]["action"], item["status"]["state"]) for item in world.remediations()]
-    assert [action for action, _ in tried] == ["Restart", "Scale"]
+    assert [action for action, _ in tried] == ["Restart", "Restart", "Scale"]
     assert {state for _, state in tried} == {"Failed"}
 
 

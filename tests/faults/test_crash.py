@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from devcluster import faults
 from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy, Request
 from tests.harness.scenes import METHODS, SEEN, Scene
-from tests.harness.world import World
+from tests.harness.world import STEADY, World
 
 CREATES = r"/kiroremediations\?"
-WRITES = r"POST|PATCH"
 
 
 def die(proxy: FaultProxy, world: World, moment: str) -> OperatorProcess:
     """Run an operator that is killed at a moment; returns it, dead."""
-    operator = world.operator(server=proxy.url, start=False)
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
 
     def kill(_: Request) -> None:
         operator.kill()
@@ -50,7 +50,7 @@ def test_an_action_survives_the_death_of_its_process(
     if moment != "after the action":
         scene.assert_undone()
 
-    operator.start()
+    world.restart(operator)
 
     scene.mend()
     done = world.wait_remediation("Succeeded", timeout=60)
@@ -69,7 +69,7 @@ def test_an_answer_that_is_lost_is_no_reason_to_act_again(
     """The process lives on; what it cannot know it reads from the live objects."""
     scene = Scene(world, method).set()
     lost = proxy.drop_answer(path=SEEN, when=is_write, count=1)
-    world.operator(server=proxy.url)
+    world.operator(*STEADY, server=proxy.url)
     world.wait_fault(lost)
 
     scene.mend()
@@ -85,7 +85,7 @@ def test_a_crash_before_an_action_that_is_not_needed_any_more_ends_as_expired(
     operator = die(proxy, world, "before the action")
     heal(world)
 
-    operator.start()
+    world.restart(operator)
 
     ended = world.wait_remediation("Expired", timeout=60)
     assert ended[0]["status"]["reason"] == "Healed"
@@ -94,8 +94,6 @@ def test_a_crash_before_an_action_that_is_not_needed_any_more_ends_as_expired(
 
 
 def heal(world: World) -> None:
-    from devcluster import faults
-
     for pod in world.pods():
         faults.clear(world.plane, world.namespace, pod["metadata"]["name"])
     world.all_ready("kiro", 4)

@@ -18,6 +18,8 @@ from devcluster.wait import until
 API = "/apis/kiro.dev/v1alpha1"
 Object = dict[str, Any]
 SPEEDY = ("--lease-duration", "1.5", "--lease-renew-deadline", "1.0", "--lease-retry-period", "0.2")
+STEADY = ("--lease-duration", "10.0", "--lease-renew-deadline", "8.0", "--lease-retry-period", "0.2")
+"""For tests that are not about the Lease: a busy machine must not cost it."""
 WATCHED_ONLY = [
     {"id": name, "enabled": False}
     for name in (
@@ -254,6 +256,11 @@ class World:
         )
         self._operators.append(operator)
         return operator.start() if start else operator
+
+    def restart(self, operator: OperatorProcess) -> OperatorProcess:
+        """Start an operator that has died anew; its Lease goes first, as if it had run out."""
+        self.plane.kubectl("delete", "lease", "kiro-operator", "-n", self.namespace, "--ignore-not-found")
+        return operator.start()
 
     def _grant(self) -> None:
         self.plane.kubectl("create", "serviceaccount", "operator", "-n", self.namespace)

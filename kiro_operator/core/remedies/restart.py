@@ -4,7 +4,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Pod, StatefulSet
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.rollouts import is_on_delete
+from kiro_operator.core.policy.rollouts import is_on_delete, update_pending
 from kiro_operator.core.policy.situation import is_ready
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import Fence, Intent
@@ -80,9 +80,12 @@ def _evict(request: Request, failing: list[Pod], *, wide: bool) -> bool:
         return True
     if isinstance(workload, StatefulSet) and not all(is_ready(pod) for pod in failing):
         return True
-    if wide or request.eviction_failed:
+    if wide:
         return False
-    return 2 * (len(failing) + request.evicted) <= workload.desired
+    if update_pending(workload):
+        # A rollout on top of a rollout would be refused, and wait for ever where that one is stuck.
+        return 2 * len(failing) <= workload.desired
+    return not request.eviction_failed and 2 * (len(failing) + request.evicted) <= workload.desired
 
 
 def _intent(request: Request, want: Wanted, method: Method, fence: Fence, pod: Ref | None) -> Intent:

@@ -265,3 +265,13 @@ def test_evictions_that_were_not_enough_lead_to_a_rollout(evicted: int, failed: 
     answer = restart.propose(asked)
     assert isinstance(answer, Intent)
     assert answer.method is method
+
+
+@pytest.mark.parametrize(("sick", "method"), [(1, Method.EVICT), (3, Method.ROLLOUT_RESTART)])
+def test_while_a_rollout_is_under_way_the_failing_pod_is_evicted_again(sick: int, method: Method) -> None:
+    made, pods = platform(4, sick)
+    made = replace(made, status=replace(made.status, updated_replicas=1))
+    asked = request(snapshot([made], pods), made, *(finding(f"api-{number}") for number in range(sick)))
+    answer = restart.propose(replace(asked, evicted=2, eviction_failed=True))
+    assert isinstance(answer, Intent)
+    assert answer.method is method
