@@ -23,7 +23,7 @@ def deployment(name: str, *, replicas: int, node: str) -> Object:
         "args": ["--config=/etc/component/config.yaml", "--log-level=info"],
         "env": [
             {"name": f"COMPONENT_SETTING_{number:02d}", "value": f"value of setting {number:02d}"}
-            for number in range(24)
+            for number in range(10)
         ],
         "ports": [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090}],
         "resources": {

@@ -18,7 +18,7 @@ def pod_json(
     deployment = manifests.deployment(app, replicas=1, node=f"node-{number % 80}")
     template = deployment["spec"]["template"]
     owner = uuid.UUID(int=number % 100)
-    names: Object = {f"f:name{place:02d}": {} for place in range(7)}
+    names: Object = {f"f:name{place:02d}": {} for place in range(12)}
     fields: Object = {f"f:field{place:02d}": names for place in range(10)}
     pod = {
         "apiVersion": "v1",

@@ -23,12 +23,17 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when every scene ended as promised."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     scenes = [scene for scene in SCENES if not options.scene or scene.name in options.scene]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        return _run(options, scenes)
+        recorder = Recorder(options.record)
+    except (OSError, ValueError) as error:
+        parser.error(f"--record: {error}")
+    try:
+        return _run(options, scenes, recorder)
     except KeyboardInterrupt:
         print("interrupted: everything is ended", file=sys.stderr)
         return INTERRUPTED
@@ -54,8 +59,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(options: argparse.Namespace, scenes: Sequence[Scene]) -> int:
-    recorder = Recorder(options.record)
+def _run(options: argparse.Namespace, scenes: Sequence[Scene], recorder: Recorder) -> int:
     with World(options.folder, recorder) as world:
         screen = _screen(world, options)
         try:

@@ -13,6 +13,8 @@ class Recorder:
     """Collects commands and what they printed."""
 
     def __init__(self, file: Path | None) -> None:
+        if file is not None and file.suffix == ".md":
+            _place(file)
         self._file = file
         self._parts: list[str] = []
 
@@ -39,9 +41,19 @@ class Recorder:
             return
         text = "\n".join(self._parts)
         if self._file.suffix == ".md":
-            before, begin, rest = self._file.read_text(encoding="utf-8").partition(BEGIN)
-            _, end, after = rest.partition(END)
-            if not begin or not end:
-                raise ValueError(f"{self._file} has no place for a session: put in {BEGIN} and {END}")
+            before, after = _place(self._file)
             text = f"{before}{BEGIN}\n```console\n{text}```\n{END}{after}"
         self._file.write_text(text, encoding="utf-8")
+
+
+def _place(file: Path) -> tuple[str, str]:
+    """What stands before and after the place for a session.
+
+    Raises:
+        ValueError: There is no such place.
+    """
+    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{file} has no place for a session: put in {BEGIN} and {END}")
+    return before, after

@@ -61,7 +61,7 @@ class World:
     def install(self) -> None:
         """Install the simulated Kiro and the operator's objects, as a user does: with kubectl."""
         self.kubectl("apply", "-f", f"{MANIFESTS}/kiro-system.yaml", record=False)
-        self.kubectl("apply", "-k", OVERLAY, record=False)
+        self.kubectl("apply", "--server-side", "-k", OVERLAY, record=False)
         # A pod here is played by kwok and runs nothing, so the operator itself runs beside the cluster,
         # with the token of the ServiceAccount that its pods would have.
         self.plane.kubectl(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from devcluster import ControlPlane, faults
@@ -92,6 +93,11 @@ class Installed(World):
     tag = ""
     """Value of the label by which the operator knows the KiroHealthChecks of this test."""
     pick: Callable[[Right], bool] = staticmethod(lambda _: True)
+
+    @property
+    def folder(self) -> Path:
+        """Where the operators' logs are."""
+        return self._folder
 
     def _create(self, kind: str, plural: str, name: str, spec: Object) -> Object:
         metadata = {

@@ -60,7 +60,8 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=64 * 1024,
+            # A watch is read as it comes; a small buffer would stop and start the connection all the time.
+            read_bufsize=1024 * 1024,
         )
 
     async def close(self) -> None:

@@ -80,6 +80,7 @@ class Between:
     def _message(self) -> str:
         low, high = parse_duration(self.minimum), parse_duration(self.maximum)
         examples = [text for text in ("30s", "5m", "1h30m") if low <= parse_duration(text) <= high]
+        examples = examples or [self.maximum]
         such_as = " or ".join(filter(None, (", ".join(examples[:-1]), examples[-1])))
         return f"write a duration from {self.minimum} to {self.maximum}, such as {such_as}"
 

@@ -25,7 +25,7 @@ class NetworkConnectivityParameters(Parameters):
     slow_after: Annotated[timedelta, Between("0s", "30s")] = Field(
         default=timedelta(seconds=1), description="Time to connect from which on a port is too slow."
     )
-    timeout: Annotated[timedelta, Between("1s", "30s")] = Field(
+    timeout: Annotated[timedelta, Between("1s", "10s")] = Field(
         default=timedelta(seconds=3), description="Time after which a connect is given up."
     )
 

@@ -1,0 +1,149 @@
+"""The API server goes away for a while, and comes back.
+
+The operator that led ends when its Lease runs out: it may not act any more, and whoever holds the Lease by
+then must find it gone. Kubernetes starts it anew. The new one waits for the API server, as a standby, for as
+long as it takes: it does not end again and again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import devcluster
+from devcluster import ControlPlane
+from devcluster.errors import DevclusterError
+from devcluster.operator import OperatorProcess
+from devcluster.proxy import FaultProxy
+from devcluster.wait import until
+from tests.conftest import CRDS
+from tests.harness.scenes import Scene
+from tests.harness.world import STEADY, WATCHED_ONLY, World, enforce
+
+OUTAGE_SECONDS = 60.0
+LEASE = ("--lease-duration", "6.0", "--lease-renew-deadline", "4.0", "--lease-retry-period", "0.5")
+
+
+class Restarter:
+    """Starts an operator anew when it ends, as the kubelet does."""
+
+    def __init__(self, operator: OperatorProcess) -> None:
+        self.operator = operator
+        self.ends: list[int] = []
+
+    def look(self) -> bool:
+        """Start it anew if it has ended; returns True."""
+        if not self.operator.running:
+            self.ends.append(self.operator.wait())
+            self.operator.start(wait=False)
+        return True
+
+    def until(self, seconds: float) -> None:
+        """Keep it running for a while."""
+        end = time.monotonic() + seconds
+        until(lambda: self.look() and time.monotonic() >= end, "the time to pass", seconds + 30)
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[ControlPlane]:
+    try:
+        plane = devcluster.boot(tmp_path / "plane", name="outage", metrics_server=False)
+    except DevclusterError as error:
+        pytest.skip(f"no control plane: {error}")
+    try:
+        plane.apply(CRDS)
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        yield plane
+    finally:
+        plane.stop()
+
+
+def test_a_minute_without_an_api_server(private: ControlPlane, tmp_path: Path) -> None:
+    private.rest.post("/api/v1/namespaces", {"metadata": {"name": "kiro"}})
+    path = "/api/v1/namespaces/kiro/serviceaccounts/default"
+    until(lambda: private.kubectl("get", "--raw", path, check=False).returncode == 0, "the account", 30)
+    world = World(private, "kiro", tmp_path)
+    scene = Scene(world, "Evict")
+    try:
+        world.deployment()
+        world.policy(**enforce())
+        scene.watch(checks=[each for each in WATCHED_ONLY if each["id"] != "resource-utilization"])
+        restarter = Restarter(world.operator())
+        # This control plane has no metrics-server: one check cannot see, and says so; the others can.
+        world.wait_check("resource-utilization", "Unknown", timeout=60)
+        assert world.check("resource-utilization")["reason"] == "NotInstalled"
+        assert world.wait_condition("Observed", "False")["reason"] == "NotInstalled"
+        world.wait_condition("Healthy", "True")
+
+        private.stop_component("kube-apiserver")
+        restarter.until(OUTAGE_SECONDS)
+        assert restarter.ends == [1]  # once, for its Lease; not again for want of an API server
+        private.start_component("kube-apiserver")
+        private.close()
+        until(lambda: works(private), "the API server", 60)
+        broken = world.break_pod()
+
+        until(lambda: restarter.look() and len(world.evictions()) == 1, "the eviction", 90)
+        done = world.wait_remediation("Succeeded", timeout=60)
+        assert done[0]["spec"]["pod"]["uid"] == broken["metadata"]["uid"]
+        world.wait_condition("Healthy", "True")
+        assert len(world.remediations()) == 1
+        scene.assert_done_once()
+        assert restarter.ends == [1]
+    finally:
+        world.close()
+
+
+def works(plane: ControlPlane) -> bool:
+    return plane.kubectl("get", "pods", "-A", check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("lease", "ends"), [(LEASE, [1]), (STEADY, [])], ids=["lease lost", "lease kept"])
+def test_failures_while_the_operator_was_cut_off_are_handled_once(
+    world: World, proxy: FaultProxy, lease: tuple[str, ...], ends: list[int]
+) -> None:
+    scene = Scene(world, "Evict")
+    world.deployment()
+    world.policy(**enforce())
+    scene.watch(checks=WATCHED_ONLY)
+    restarter = Restarter(world.operator(*lease, server=proxy.url))
+    world.wait_condition("Healthy", "True")
+
+    dark = proxy.refuse()
+    proxy.cut()
+    world.break_pod()
+    restarter.until(7.0 if ends else 2.0)
+    assert restarter.ends == ends
+    dark.lift()
+
+    until(lambda: restarter.look() and len(world.evictions()) == 1, "the eviction", 60)
+    world.wait_remediation("Succeeded", timeout=60)
+    world.wait_condition("Healthy", "True")
+    assert len(world.remediations()) == 1
+    scene.assert_done_once()
+    assert restarter.ends == ends
+
+
+@pytest.mark.parametrize("only", [WATCHED_ONLY[2]["id"]])
+def test_without_metrics_one_check_is_unknown_and_the_rest_go_on(
+    world: World, proxy: FaultProxy, only: str
+) -> None:
+    proxy.answer(404, path=r"/apis/metrics\.k8s\.io/")
+    scene = Scene(world, "Evict")
+    world.deployment()
+    world.policy(**enforce())
+    scene.watch(checks=[each for each in WATCHED_ONLY if each["id"] != only])
+    world.operator(*STEADY, server=proxy.url)
+
+    world.wait_check("resource-utilization", "Unknown", timeout=60)
+    observed = world.wait_condition("Observed", "False", reason="NotInstalled")
+    assert "metrics-server" in observed["message"]
+    world.wait_condition("Healthy", "True")
+    world.break_pod()
+    world.wait_remediation("Succeeded")
+    scene.assert_done_once()
+
+

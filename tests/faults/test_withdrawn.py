@@ -1,0 +1,146 @@
+"""Who asked, or who allowed, goes away or thinks again: the operator fails closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from devcluster.proxy import FaultProxy
+from devcluster.wait import until
+from tests.harness.scenes import CHECKS, LADDER, METHODS, Scene
+from tests.harness.world import STEADY, World, enforce
+
+RESERVATION = r"/kirosafetypolicies/policy/status"
+
+
+def remove(world: World) -> None:
+    world.plane.rest.delete(world.path("kirosafetypolicies", "policy"))
+
+
+def only_observe(world: World) -> None:
+    world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"mode": "Observe"}})
+
+
+def spoil(world: World) -> None:
+    """A time zone that looks like one and is none: the schema cannot tell."""
+    window = {"name": "w", "schedule": "0 22 * * 5", "duration": "1h", "timeZone": "Mars/Phobos"}
+    change = {"spec": {"forbiddenWindows": [window]}}
+    world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), change)
+
+
+def pause(world: World) -> None:
+    change = {"spec": {"pauseRequests": ["maintenance"]}}
+    world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), change)
+
+
+WITHDRAWALS: dict[str, tuple[Callable[[World], None], str]] = {
+    "deleted": (remove, "NoPolicy"),
+    "mode Observe": (only_observe, "ModeObserve"),
+    "unusable": (spoil, "PolicyUnusable"),
+    "paused": (pause, "Paused"),
+}
+
+
+def patient(scene: Scene) -> None:
+    """Replace the KiroHealthCheck's ladder by one that leaves an action in Verifying for long."""
+    ladder = [{"action": LADDER[scene.method], "timeout": "10m"}] * 2
+    change = {"spec": {"remediation": {"stabilization": "5m", "ladder": ladder}, "checks": CHECKS}}
+    scene.world.plane.rest.patch(scene.world.path("kirohealthchecks", "kiro"), change)
+
+
+@pytest.mark.parametrize("how", WITHDRAWALS)
+def test_a_policy_withdrawn_between_decision_and_action_stops_the_action(
+    world: World, proxy: FaultProxy, how: str
+) -> None:
+    withdraw, reason = WITHDRAWALS[how]
+    scene = Scene(world, "Evict").set()
+    refreshed = world.operator(*STEADY, start=False)
+    # The reservation is the last word of the policy: it is withdrawn as that is on its way.
+    fault = proxy.before(
+        lambda _: withdraw(world), method="PATCH", path=RESERVATION, count=1,
+        when=lambda seen: bool(seen.json["status"].get("reservations")),
+    )  # fmt: skip
+    assert not refreshed.running
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    world.wait_condition("RemediationAllowed", "False", reason=reason)
+    denied = world.wait_remediation("Denied", timeout=60)
+    assert len(world.remediations()) == 1
+    assert "actedAt" not in denied[0]["status"]
+    scene.assert_undone()
+
+
+@pytest.mark.parametrize("how", WITHDRAWALS)
+def test_a_policy_withdrawn_after_the_action_allows_no_other(world: World, how: str) -> None:
+    withdraw, reason = WITHDRAWALS[how]
+    scene = Scene(world, "Evict").set()
+    world.operator(*STEADY)
+    world.wait_remediation("Succeeded")
+    world.wait_condition("Healthy", "True")
+
+    withdraw(world)
+    world.wait_condition("RemediationAllowed", "False", reason=reason)
+    world.break_pod()
+
+    world.wait_condition("Healthy", "False")
+    assert len(world.remediations()) == 1
+    scene.assert_done_once()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: str) -> None:
+    scene = Scene(world, method).set()
+    patient(scene)
+    world.operator(*STEADY)
+    world.wait_remediation("Verifying")
+
+    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+
+    ended = until(lambda: expired(world), "the end of the action", 30)
+    assert ended["status"]["reason"] == "HealthCheckDeleted"
+    assert ended["status"]["actedAt"]
+    assert len(world.remediations()) == 1
+    scene.assert_done_once()
+    # It was an action all the same: the budget keeps it.
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
+
+
+def test_a_health_check_deleted_while_the_operator_is_down_ends_its_actions(world: World) -> None:
+    scene = Scene(world, "RolloutRestart").set()
+    patient(scene)
+    operator = world.operator(*STEADY)
+    world.wait_remediation("Verifying")
+    operator.kill()
+    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+
+    world.restart(operator)
+
+    ended = until(lambda: expired(world), "the end of the action", 30)
+    assert ended["status"]["reason"] == "HealthCheckDeleted"
+    scene.assert_done_once()
+
+
+def test_a_policy_deleted_and_made_anew_gives_no_budget_back(world: World) -> None:
+    scene = Scene(world, "Evict").set(budget={"limit": 1, "window": "1h"})
+    world.operator(*STEADY)
+    done = world.wait_remediation("Succeeded")[0]["metadata"]["name"]
+    world.wait_condition("Healthy", "True")
+
+    remove(world)
+    world.wait_condition("RemediationAllowed", "False", reason="NoPolicy")
+    world.policy(**enforce(budget={"limit": 1, "window": "1h"}))
+
+    until(lambda: world.get("kirosafetypolicies", "policy")["status"].get("used") == "1/1", "the budget", 20)
+    reserved = world.get("kirosafetypolicies", "policy")["status"]["reservations"]
+    assert [item["remediation"] for item in reserved] == [done]
+    world.break_pod()
+    world.wait_condition("RemediationAllowed", "False", reason="BudgetExhausted")
+    scene.assert_done_once()
+
+
+def expired(world: World) -> dict[str, Any] | None:
+    found = [item for item in world.remediations() if item["status"].get("state") == "Expired"]
+    return found[0] if found else None

@@ -1,0 +1,103 @@
+"""Single requests that the API server refuses: each is tried again, nothing is lost, nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from devcluster.proxy import FaultProxy, Request
+from devcluster.wait import until
+from tests.harness.scenes import Scene
+from tests.harness.world import STEADY, WATCHED_ONLY, World
+
+STATUS = r"/kirohealthchecks/kiro/status"
+WRITES = {
+    "status of the KiroHealthCheck": ("PATCH", STATUS),
+    "KiroRemediation": ("POST", r"/kiroremediations\?"),
+    "status of the KiroRemediation": ("PATCH", r"/kiroremediations/[^/]+/status"),
+    "reservation of the budget": ("PATCH", r"/kirosafetypolicies/policy/status"),
+    "eviction": ("POST", r"/eviction\?"),
+}
+
+
+def observe_only(world: World) -> None:
+    world.deployment()
+    world.health_check(checks=WATCHED_ONLY)
+
+
+def test_a_real_conflict_on_status_is_resolved_by_reading_again(world: World, proxy: FaultProxy) -> None:
+    observe_only(world)
+
+    def meddle(_: Request) -> None:
+        change = {"metadata": {"labels": {"changed": "meanwhile"}}}
+        world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), change)
+
+    proxy.before(meddle, method="PATCH", path=STATUS, count=1)
+    world.operator(*STEADY, server=proxy.url)
+
+    world.wait_condition("Healthy", "True")
+    assert [seen.status for seen in proxy.seen("PATCH", STATUS)] == [409, 200]
+    assert world.get("kirohealthchecks", "kiro")["metadata"]["labels"]["changed"] == "meanwhile"
+
+
+def test_retry_after_on_status_is_respected(world: World, proxy: FaultProxy) -> None:
+    observe_only(world)
+    proxy.answer(429, retry_after=2, method="PATCH", path=STATUS, count=1)
+    world.operator(*STEADY, server=proxy.url)
+
+    world.wait_condition("Healthy", "True")
+    first, second = proxy.seen("PATCH", STATUS)
+    assert (first.status, second.status) == (429, 200)
+    assert second.at - first.at >= 2.0
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("what", WRITES)
+def test_a_write_that_fails_once_is_made_up_for(
+    world: World, proxy: FaultProxy, what: str, status: int
+) -> None:
+    method, path = WRITES[what]
+    scene = Scene(world, "Evict").set()
+    fault = proxy.answer(status, method=method, path=path, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    world.wait_remediation("Succeeded")
+    world.wait_condition("Healthy", "True")
+    assert len(world.remediations()) == 1
+    scene.assert_done_once()
+
+
+def test_a_disruption_budget_denies_an_eviction_and_is_not_asked_at_every_look(
+    world: World, proxy: FaultProxy
+) -> None:
+    scene = Scene(world, "Evict").set()
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "kiro"},
+        "spec": {"minAvailable": 4, "selector": {"matchLabels": {"app": "kiro"}}},
+    }
+    path = world.path("poddisruptionbudgets", api="/apis/policy/v1")
+    world.plane.rest.post(path, budget)
+    until(
+        lambda: world.plane.rest.get(f"{path}/kiro").get("status", {}).get("currentHealthy") == 3,
+        "the budget to be counted", 30,
+    )  # fmt: skip
+    world.operator(*STEADY, server=proxy.url)
+
+    denied = world.wait_remediation("Denied")[0]
+    assert denied["status"]["reason"] == "DisruptionBudget"
+    assert "disruption budget" in denied["status"]["message"]
+    assert "actedAt" not in denied["status"]
+    world.wait_condition("RemediationAllowed", "False", reason="RetryLater")
+    for number in range(5):  # changes of other pods, each of which brings a look
+        annotate = {"metadata": {"labels": {"look": str(number)}}}
+        world.plane.rest.patch(world.path("pods", world.pods()[-1]["metadata"]["name"], api="/api/v1"), annotate)
+    assert len(world.remediations()) == 1
+    assert [seen.status for seen in proxy.seen("POST", "/eviction")] == [429]
+    scene.assert_undone()
+    assert "Denied" in json.dumps(world.get("kirohealthchecks", "kiro")["status"]["lastAction"])
+    # What was never done is charged to no budget.
+    until(lambda: world.get("kirosafetypolicies", "policy")["status"].get("used") == "0/20", "the refund", 20)
