@@ -31,6 +31,10 @@ cluster: $(STAMP) ## Build the embedded control plane (cached)
 demo: cluster ## The main job before your eyes, on a real control plane
 	$(BIN)/python -m demo
 
+.PHONY: readme-picture
+readme-picture: cluster ## Record README's picture and captured session anew
+	$(BIN)/python -m demo --plain --svg docs/img/demo.svg --record README.md
+
 .PHONY: bench
 bench: cluster ## Measure: a table, and bench/results/latest.json
 	$(BIN)/python -m bench

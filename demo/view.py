@@ -39,7 +39,7 @@ def draw(head: Head, picture: Picture, lines: Sequence[str]) -> RenderableType:
         Layout(_events(picture), size=EVENTS + 2),
         Layout(_story(lines), size=LINES + 2),
     )
-    layout["middle"].split_row(Layout(_pods(picture.pods), size=60), Layout(_health(picture)))
+    layout["middle"].split_row(Layout(_pods(picture.pods), size=62), Layout(_health(picture)))
     return layout
 
 

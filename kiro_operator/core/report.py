@@ -12,8 +12,6 @@ class EventReason(StrEnum):
 
     CHECK_FAILED = "CheckFailed"
     CHECK_RECOVERED = "CheckRecovered"
-    HEALTHY = "Healthy"
-    UNHEALTHY = "Unhealthy"
     REMEDIATION_STARTED = "RemediationStarted"
     REMEDIATION_SUCCEEDED = "RemediationSucceeded"
     REMEDIATION_FAILED = "RemediationFailed"

@@ -82,6 +82,7 @@ class Reporter:
         if broken:
             raise BrokenInvariant("; ".join(broken))
         path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kirohealthchecks/{target.name}"
+        before = target.status  # the watch may bring the new one before the answer comes
         try:
             answer = await self._client.merge_patch(
                 f"{path}/status", body_of(status, target.resource_version)
@@ -89,7 +90,7 @@ class Reporter:
         except ports.Conflict:
             target.take(msgspec.json.decode(await self._client.get(path)))
             raise
-        before, target.status = target.status, status
+        target.status = status
         target.resource_version = str(msgspec.json.decode(answer)["metadata"]["resourceVersion"])
         self._metrics.status_writes.labels("KiroHealthCheck").inc()
         self._tell(target, before, status)
@@ -114,6 +115,7 @@ class Reporter:
                 self._event(target, EventReason.CHECK_FAILED, f"{check.id}: {check.message}", warning=True)
             elif check.status in {"Pass", "Warn"} and old.get(check.id) == "Fail":
                 self._event(target, EventReason.CHECK_RECOVERED, f"{check.id}: {check.message}")
+        self._tell_decisions(target, before, after)
         were = {condition.type: condition for condition in before.conditions}
         for kind, reason in (
             (ConditionType.ESCALATED, EventReason.ESCALATED),
@@ -129,6 +131,23 @@ class Reporter:
                 condition.message,
             ):
                 self._event(target, reason, f"{condition.reason}: {condition.message}", warning=True)
+
+    def _tell_decisions(
+        self, target: Target, before: KiroHealthCheckStatus, after: KiroHealthCheckStatus
+    ) -> None:
+        known = {(d.action, d.target, d.decision, d.reason) for d in before.decisions}
+        for decision in after.decisions:
+            if (decision.action, decision.target, decision.decision, decision.reason) in known:
+                continue
+            what = f"{decision.action} of {decision.target.kind} {decision.target.name} for {decision.check}"
+            if decision.decision == "Denied":
+                self._metrics.denials.labels(
+                    target.namespace, decision.action, decision.gate, decision.reason
+                ).inc()
+                note = f"{what}: {decision.reason} (gate {decision.gate}): {decision.message}"
+                self._event(target, EventReason.REMEDIATION_DENIED, note, warning=True)
+            elif decision.decision == "DryRun":
+                self._event(target, EventReason.REMEDIATION_DRY_RUN, f"{what}: {decision.message}")
 
     def _event(self, target: Target, reason: EventReason, note: str, *, warning: bool = False) -> None:
         self._events.record(

@@ -16,7 +16,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Pod
 from kiro_operator.core.quantity import parse_quantity
 from kiro_operator.core.snapshot import PodUsage, Ref, Snapshot, Source, Unobserved, Usage, controller_of
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
 
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 _FOR_THEMSELVES = frozenset({"Job", "CronJob", "Node"})
@@ -86,7 +86,21 @@ def judge(snapshot: Snapshot, parameters: ResourceUtilizationParameters, now: da
         )
     limits = {"cpu": parameters.cpu_percent, "memory": parameters.memory_percent}
     since = snapshot.pod_metrics.time if snapshot.pod_metrics is not None else now
-    return _verdict(loads, limits, boundless, min(since, now))
+    floor = _unproven(running, {pod.metadata.name for pod, _ in measured}, snapshot)
+    return _verdict(loads, limits, boundless, min(since, now), floor)
+
+
+def _unproven(running: Iterable[Pod], measured: set[str], snapshot: Snapshot) -> dict[Ref, int]:
+    """Running pods of each workload of which one has no figures yet: none of them is known to be spare."""
+    counts: dict[Ref, int] = {}
+    young: set[Ref] = set()
+    for pod in running:
+        owner = controller_of(pod, snapshot)
+        if owner is not None and owner.kind in _SCALED:
+            counts[owner] = counts.get(owner, 0) + 1
+            if pod.metadata.name not in measured:
+                young.add(owner)
+    return {owner: count for owner, count in counts.items() if owner in young}
 
 
 def _measured(
@@ -128,7 +142,11 @@ def _allowed(container: Container, resource: str) -> float:
 
 
 def _verdict(
-    loads: Iterable[Load], limits: Mapping[str, int], boundless: set[str], since: datetime
+    loads: Iterable[Load],
+    limits: Mapping[str, int],
+    boundless: set[str],
+    since: datetime,
+    unproven: Mapping[Ref, int],
 ) -> Verdict:
     groups: dict[tuple[str, Ref], list[Load]] = {}
     for load in loads:
@@ -136,28 +154,30 @@ def _verdict(
     # Memory before CPU: what runs out of memory is killed, what runs out of CPU is slow.
     ordered = sorted(groups.items(), key=lambda item: (item[0][0] != "memory", item[0][1]))
     findings: list[Finding] = []
-    needed: dict[Ref, int] = {}
+    needed = dict(unproven)
     peaks: list[tuple[str, float]] = []
     for (resource, owner), group in ordered:
+        if owner.kind in _SCALED:
+            # Also where all is well: what carries the load must not be taken back.
+            needed[owner] = max(needed.get(owner, 1), _needed(group, limits[resource]))
         over = [load for load in group if load.share > limits[resource]]
         if not over:
             continue
         findings += _findings(resource, owner, group, over, since)
         peaks.append((resource, max(load.share for load in over)))
-        if owner.kind in _SCALED:
-            needed[owner] = max(needed.get(owner, 1), _needed(group, limits[resource]))
+    replicas_needed = tuple(sorted(needed.items()))
     if not findings:
         text = "No container uses more of its CPU or memory than it should."
         if boundless:
             text += f" Without limit and request, and so not judged: {_some(boundless)}."
-        return passed(text)
+        return Verdict(Status.PASS, "AsExpected", text, replicas_needed=replicas_needed)
     resource = peaks[0][0]
     peak = max(share for name, share in peaks if name == resource)
     return found(
         findings,
         observed=f"{resource} {_COARSE * math.floor(peak / _COARSE)}%",
         threshold=f"{limits[resource]}%",
-        replicas_needed=tuple(sorted(needed.items())),
+        replicas_needed=replicas_needed,
     )
 
 
