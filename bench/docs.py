@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.figures import Figure
+from bench.figures import Figure, notes
 from bench.results import Results, Run
 from bench.table import number, target
 
@@ -29,7 +29,8 @@ tables; `python -m bench --only latency rest` measures some; `--quick` only show
 - Pods are about as large as real ones. CPU time is the kernel's count for the process, to the nanosecond,
   less what the process uses at rest. Requests are counted by the API server's audit log.
 - *Load* is the number of runnable processes in the minute before and after each run. More than {cores} means
-  that something waited for a core.
+  that something waited for a core: then times are longer than they need be, and a ratio to the floor can look
+  better than on a quiet machine, because the floor grows too. "Met" holds for the run that is shown, no more.
 
 """
 MEANING = {
@@ -57,15 +58,15 @@ def _section(title: str, run: Run) -> str:
     lines = [
         f"## {title}",
         "",
-        f"Load {run.load_before:.1f} before, {run.load_after:.1f} after.",
+        f"Measured {run.taken_at} UTC; load {run.load_before:.1f} before, {run.load_after:.1f} after.",
         "",
         "| figure | target | measured | p50 | p99 | max | n | |",
         "|---|---:|---:|---:|---:|---:|---:|---|",
         *(_row(figure) for figure in run.figures),
         "",
     ]
-    notes = [f"- {figure.name}: {figure.note}." for figure in run.figures if figure.note]
-    return "\n".join([*lines, *notes, *([""] if notes else [])])
+    remarks = [f"- {note[0].upper()}{note[1:]}." for note in notes(run.figures)]
+    return "\n".join([*lines, *remarks, *([""] if remarks else [])])
 
 
 def _row(figure: Figure) -> str:

@@ -73,3 +73,12 @@ def milliseconds(
 def ratio(group: str, name: str, value: float, bound: float) -> Figure:
     """How many times the physical limit a figure is."""
     return Figure(group=group, name=name, unit="floors", value=value, bound=bound)
+
+
+def notes(figures: Sequence[Figure]) -> list[str]:
+    """What is to be known of the figures; what holds of several is said once."""
+    by_note: dict[str, list[str]] = {}
+    for figure in figures:
+        if figure.note:
+            by_note.setdefault(figure.note, []).append(figure.name)
+    return [note if len(names) > 1 else f"{names[0]}: {note}" for note, names in by_note.items()]

@@ -67,15 +67,26 @@ class Operator:
 def running(server: str, account: Path, *, name: str = "operator") -> Iterator[Operator]:
     """An operator that runs while the context lasts; ``name`` is its pod's."""
     module = "bench.profiled" if os.environ.get(PROFILE) else "kiro_operator"
+    flags = ["--service-account-dir", str(account), "--namespace", "kiro-operator", "--port", "0"]
+    with _process(server, account, name, [module, *flags]) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def reading(server: str, account: Path) -> Iterator[Operator]:
+    """The peer of the projection: what merely reads the same watch."""
+    with _process(server, account, "reader", ["bench.reader", str(account)]) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def _process(server: str, account: Path, name: str, command: list[str]) -> Iterator[Operator]:
     address = urlsplit(server)
     log = account.parent / f"{name}-{time.time_ns()}.log"
     with log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", module, "--service-account-dir", str(account)),
-                *("--namespace", "kiro-operator", "--port", "0"),
-            ],
+            [sys.executable, "-m", *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

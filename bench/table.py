@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench.figures import Figure
+from bench.figures import Figure, notes
 
 WORDS = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}
 
@@ -42,6 +42,5 @@ def show(figures: Sequence[Figure], title: str) -> None:
         )
     console = Console(width=None if Console().is_terminal else 170)
     console.print(table)
-    for figure in figures:
-        if figure.note:
-            console.print(f"  {figure.name}: {figure.note}", highlight=False, style="dim")
+    for note in notes(figures):
+        console.print(f"  {note}", highlight=False, style="dim")

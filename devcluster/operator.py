@@ -114,7 +114,7 @@ class OperatorProcess:
     def probe(self, path: str) -> tuple[int, str]:
         """Ask one of its own pages; returns HTTP status and text."""
         try:
-            with urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:  # noqa: S310 - its own loopback port
+            with urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
                 return int(answer.status), answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
@@ -36,6 +36,7 @@ START_SECONDS = 10.0
 # A hook that blocks for longer than this is a mistake in a test; a held request is let go after it.
 HELD_SECONDS = 120.0
 CLOSING_SECONDS = 0.1
+LOOK_SECONDS = 0.02
 # What one hop tells the next, and what this proxy decides anew.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te"})
 REASONS = {
@@ -137,7 +138,7 @@ class FaultProxy:
         self._port = 0
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
 
-    def __enter__(self) -> FaultProxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         if not self._started.wait(START_SECONDS) or self._failure is not None:
             raise DevclusterError(f"the proxy did not start: {self._failure!r}")
@@ -159,6 +160,10 @@ class FaultProxy:
         """Answer with an error instead of forwarding."""
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         return self._add("answer", match, status=status, headers=headers)
+
+    def expire(self, **match: Any) -> Fault:
+        """Answer a watch as the API server does whose history is too short: 410, within the stream."""
+        return self._add("expire", match, status=410)
 
     def hang(self, **match: Any) -> Fault:
         """Take the request and do nothing more, until lifted; then it is forwarded."""
@@ -281,6 +286,10 @@ class FaultProxy:
         match fault.kind if fault else "":
             case "answer":
                 return self._error(request, fault)
+            case "expire":
+                request.status = 200
+                event = {"type": "ERROR", "object": self._status(410)}
+                return web.json_response(event, dumps=lambda content: json.dumps(content) + "\n")
             case "refuse":
                 return self._hang_up(incoming)
             case "hang":
@@ -328,15 +337,23 @@ class FaultProxy:
             return answer
         with self._mutex:
             self._streams[line] = request
+        leaving = asyncio.create_task(self._leave_with(line, upstream))
         try:
             await answer.prepare(incoming)
             async for chunk in upstream.content.iter_any():
                 await self._half_opened(request)
                 await answer.write(chunk)
         finally:
+            leaving.cancel()
             with self._mutex:
                 self._streams.pop(line, None)
         return answer
+
+    async def _leave_with(self, line: asyncio.Transport, upstream: aiohttp.ClientResponse) -> None:
+        """End the stream from the API server once its reader is gone."""
+        while not line.is_closing():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(LOOK_SECONDS)
+        upstream.close()
 
     async def _half_opened(self, request: Request) -> None:
         with self._mutex:
@@ -347,8 +364,9 @@ class FaultProxy:
 
     async def _held(self, fault: Fault | None) -> None:
         deadline = time.monotonic() + HELD_SECONDS
-        while fault and not (fault.lifted.is_set() or self._ending.is_set()) and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        # Faults are lifted from other threads, which have no asyncio.Event to set.
+        while fault and not (fault.lifted.is_set() or self._ending.is_set()) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _hooked(self, fault: Fault | None, request: Request) -> None:
         if fault and fault.hook:
@@ -356,11 +374,15 @@ class FaultProxy:
 
     def _error(self, request: Request, fault: Fault | None) -> web.Response:
         request.status = fault.status if fault else 500
-        body = {
-            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": request.status,
-            "reason": REASONS.get(request.status, ""), "message": "injected by the proxy",
+        headers = fault.headers if fault else None
+        return web.json_response(self._status(request.status), status=request.status, headers=headers)
+
+    @staticmethod
+    def _status(code: int) -> dict[str, object]:
+        return {
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": REASONS.get(code, ""), "message": "injected by the proxy",
         }  # fmt: skip
-        return web.json_response(body, status=request.status, headers=fault.headers if fault else None)
 
     def _hang_up(self, incoming: web.BaseRequest) -> web.Response:
         if incoming.transport is not None:

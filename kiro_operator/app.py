@@ -113,6 +113,7 @@ class Operator:
         )
         self.probes = ProbeServer(self.metrics.registry, healthy=self.unhealthy, ready=self.unready)
         self.kopf_running = False
+        self._measure()
 
     def _changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
         self.loop.intake.changed(kind, namespace, old, new)
@@ -126,7 +127,6 @@ class Operator:
     def unhealthy(self) -> str:
         """What a restart of this process could mend; empty when nothing."""
         now = asyncio.get_running_loop().time()
-        self._measure(now)
         if not self.kopf_running:
             return "the watch of the custom resources has ended"
         queue = self.loop.queue
@@ -141,11 +141,15 @@ class Operator:
         """Why this process is not ready; a standby is ready, its caches are warm."""
         return "" if self.kopf_running else "starting"
 
-    def _measure(self, now: float) -> None:
-        self.metrics.leader.set(self.elector.leading)
-        self.metrics.events_dropped.set(self.events.dropped)
+    def _measure(self) -> None:
+        """Have these read when somebody scrapes them, not when somebody last asked for the health."""
+        self.metrics.leader.set_function(lambda: float(self.elector.leading))
+        self.metrics.events_dropped.set_function(lambda: float(self.events.dropped))
+        self.metrics.watch_age.set_function(self._watch_age)
+
+    def _watch_age(self) -> float:
         heard = self.watches.oldest_sign_of_life()
-        self.metrics.watch_age.set(0.0 if heard is None else now - heard)
+        return 0.0 if heard is None else asyncio.get_running_loop().time() - heard
 
     async def run(self) -> int:
         """Run until told to stop, or until the Lease is lost; returns the exit status."""
@@ -177,7 +181,8 @@ class Operator:
         stopping = asyncio.create_task(stop.wait(), name="stop")
         done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         self.kopf_running = False
-        status = 0 if stopping in done else 1
+        # Not whether that task has ended: kopf cancels every task there is when it fails.
+        status = 0 if stop.is_set() else 1
         for task in done - {stopping}:
             error = None if task.cancelled() else task.exception()
             logger.error("%s ended", task.get_name(), exc_info=error)

@@ -53,7 +53,7 @@ def _figure(name: str, key: str, series: list[float]) -> Figure:
         value=told.spread.max,
         bound=BOUNDS.get(key),
         spread=told.spread,
-        note="the last of all, from the first failure's PATCH on",
+        note="measured is the last of all, from the first failure on or, within a second, from its own",
     )
 
 

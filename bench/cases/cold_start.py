@@ -54,7 +54,7 @@ def _figure(name: str, unit: str, value: float, bound: float | None = None) -> F
 
 async def _fresh(made: World, targets: int) -> Told:
     """Until every KiroHealthCheck has a verdict."""
-    return await _start(made, targets, lambda change: change.object.condition("Healthy") != "")
+    return await _start(made, targets, lambda change: change.object.condition("Healthy") in {"True", "False"})
 
 
 async def _again(made: World, failing: Sequence[Workload]) -> Told:

@@ -4,7 +4,8 @@ kopf's own engine is not used: no timers, no daemons, no create/update handlers,
 no annotations of its own. See docs/adr/0002-kopf-is-the-front-door.md.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import kopf
@@ -23,6 +24,18 @@ RULES = (
         Scope.CLUSTER,
     ),
 )
+
+
+class Endless:
+    """Waits between attempts at a request, in seconds. Without a length there is no last one.
+
+    With a last one kopf ends the process over an outage, and Kubernetes starts it ever later: when
+    the API server is back, minutes would pass before the operator is.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.1, 0.5, 1.0, 2.0)
+        yield from itertools.repeat(5.0)
 
 
 class Intake(Protocol):
@@ -72,7 +85,7 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 10
     chosen.watching.inactivity_timeout = 90
     chosen.networking.request_timeout = 30
-    chosen.networking.error_backoffs = (0.1, 0.5, 1, 2, 5, 10)
+    chosen.networking.error_backoffs = Endless()
     chosen.persistence.finalizer = f"{GROUP}/never-set"
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"progress.{GROUP}")
     chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"diffbase.{GROUP}")

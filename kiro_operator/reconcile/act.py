@@ -366,6 +366,9 @@ def done(method: Method, timeout: timedelta) -> Outcome:
 
 def advice(method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
     """Which rule is missing, in words that fit a condition."""
-    rules = scale.RULES if method in {Method.SCALE_UP, Method.SCALE_BACK} else restart.RULES
+    asked = {Method.EVICT: "pods/eviction", Method.ROLLOUT_RESTART: "deployments"}.get(
+        method, "deployments/scale"
+    )
+    rules = [rule for rule in (*restart.RULES, *scale.RULES) if asked in rule.resources]
     missing = "; ".join(rule.advice(namespace) for rule in rules)
     return f"{forbidden.message}; {missing}"

@@ -8,6 +8,7 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.core.objects import Record, selectable_labels
+from kiro_operator.core.policy.types import NEVER_ACTED
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency, WorkQueue
@@ -130,6 +131,10 @@ class Intake:
         """A KiroRemediation changed: it concerns who asked for it, and who waits for something to end."""
         if new is None and old is not None:
             self._records.forget(old.metadata.uid)
+        if new is not None and new.status.get("state") in NEVER_ACTED:
+            # What it had reserved may be given back, and the policy's status is to say so.
+            for policy in self._policies.of(namespace):
+                self.queue.add((POLICY, policy.key), Urgency.RESYNC)
         record = new or old
         asker = record.spec.get("healthCheck", {}).get("name", "") if record else ""
         for key in keys:

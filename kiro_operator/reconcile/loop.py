@@ -303,7 +303,8 @@ class Loop:
 
     def _in_force(self, target: Target) -> tuple[Policy, ...]:
         unreadable = self._records.read(self._watches.records(target.namespace))[1]
-        return plans.in_force(target, self._policies, unreadable)
+        unseen = self._watches.unobserved(REMEDIATIONS, target.namespace)
+        return plans.in_force(target, self._policies, unreadable, unseen)
 
     def _waiting_for(self, target: Target) -> str | None:
         """Which kinds have not been listed yet; None when all were, or cannot be."""

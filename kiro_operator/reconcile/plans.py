@@ -6,12 +6,15 @@ from kiro_operator.api.v1alpha1.healthcheck import Decision, ObjectName, Remedia
 from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core import decide
 from kiro_operator.core.conditions import REMEDIATIONS, Escalation, Permission, shorten
+from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Target
 
 
-def in_force(target: Target, policies: Policies, unreadable: Sequence[str] = ()) -> tuple[decide.Policy, ...]:
+def in_force(
+    target: Target, policies: Policies, unreadable: Sequence[str] = (), unseen: Unobserved | None = None
+) -> tuple[decide.Policy, ...]:
     """The policies that have to allow what this KiroHealthCheck wants.
 
     The one that it names, and every other of the namespace: of each gate the narrowest answer
@@ -26,6 +29,9 @@ def in_force(target: Target, policies: Policies, unreadable: Sequence[str] = ())
     ]
     if unreadable:
         problem = f"KiroRemediation {unreadable[0]} cannot be read, so what was done is not known"
+        found.append(decide.Policy("(records)", None, problem))
+    if unseen is not None:
+        problem = f"KiroRemediations cannot be seen, so what was done is not known: {unseen.message}"
         found.append(decide.Policy("(records)", None, problem))
     return tuple(found)
 

@@ -38,6 +38,8 @@ class WorkQueue(Generic[K]):
         self._again: dict[K, int] = {}
         self._failures: dict[K, int] = {}
         self._retries: dict[K, asyncio.TimerHandle] = {}
+        self._held: set[K] = set()
+        """Keys that the server asked to leave alone until their retry."""
         self._sequence = 0
         self._waiter = asyncio.Event()
         self.last_progress = 0.0
@@ -48,6 +50,8 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, urgency: Urgency = Urgency.CHANGE) -> None:
         """Ask for a look at ``key``; asking again before it comes only makes it more urgent."""
+        if key in self._held:
+            return  # its retry is set, and comes when the server wants to be asked again
         if key in self._working:
             self._again[key] = min(urgency, self._again.get(key, urgency))
             return
@@ -90,6 +94,8 @@ class WorkQueue(Generic[K]):
         handle = self._retries.pop(key, None)
         if handle:
             handle.cancel()
+        if at_least:
+            self._held.add(key)
         self._retries[key] = asyncio.get_running_loop().call_later(wait, self._retry_now, key)
         return wait
 
@@ -102,11 +108,13 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
         self._queued.pop(key, None)
         self._again.pop(key, None)
+        self._held.discard(key)
         if handle := self._retries.pop(key, None):
             handle.cancel()
 
     def _retry_now(self, key: K) -> None:
         self._retries.pop(key, None)
+        self._held.discard(key)
         self.add(key, Urgency.RESYNC)
 
     def _progress(self) -> None:

@@ -107,16 +107,19 @@ class Verify:
             )
         if result.next is not None:
             self._looks[uid] = result.next
-        if (result.healthy_since is None) != (item.status.healthy_since is None):
-            status = item.status.model_copy(
-                update={
-                    "healthy_since": result.healthy_since,
-                    "reason": result.reason,
-                    "message": result.message,
-                }
-            )
-            return await self._act.write(namespace, item, status)
-        return item
+        status = item.status
+        # Times that lie ahead come from a clock that was set back since: held against them, no wait
+        # would be over before the clock has caught up.
+        if status.acted_at is not None and status.acted_at > look.now:
+            status = status.model_copy(update={"acted_at": look.now})
+        if result.healthy_since != status.healthy_since:
+            update = {
+                "healthy_since": result.healthy_since,
+                "reason": result.reason,
+                "message": result.message,
+            }
+            status = status.model_copy(update=update)
+        return await self._act.write(namespace, item, status)
 
     async def _resume(self, look: Look, item: Remediation, ledger: Ledger) -> Remediation:
         """Go on with an action that another process, or this one before an error, left half done."""

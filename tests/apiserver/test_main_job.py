@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from devcluster import faults
@@ -14,7 +16,7 @@ QUICK = {
 }
 
 
-def watch(world: World, **spec: object) -> None:
+def watch(world: World, **spec: Any) -> None:
     world.health_check(
         safetyPolicyRef={"name": "policy"}, checks=WATCHED_ONLY, **({"remediation": QUICK} | spec)
     )
@@ -132,7 +134,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("spec", [{}, {"safetyPolicyRef": {"name": "missing"}}])
-def test_without_a_policy_it_only_observes(world: World, spec: dict[str, object]) -> None:
+def test_without_a_policy_it_only_observes(world: World, spec: dict[str, Any]) -> None:
     world.deployment()
     world.health_check(checks=WATCHED_ONLY, **spec)
     world.operator()

@@ -45,7 +45,8 @@ def judged(status: Status, name: str = "pods-ready", *, polled: bool = False, **
 
 
 def outcome(*items: Judged, **more: Any) -> Outcome:
-    return Outcome(**{"generation": 3, "now": NOW, "judged": items, "permission": ALLOWED} | more)
+    given: dict[str, Any] = {"generation": 3, "now": NOW, "judged": items, "permission": ALLOWED} | more
+    return Outcome(**given)
 
 
 def condition(status: KiroHealthCheckStatus, kind: str) -> tuple[str, str]:

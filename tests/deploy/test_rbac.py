@@ -30,13 +30,13 @@ def test_a_stale_file_is_named_and_fails_the_check(
 def test_the_prose_around_the_table_is_kept(tmp_path: Path) -> None:
     page = tmp_path / rbac.GUIDE
     page.parent.mkdir()
-    page.write_text(f"before\n{rbac.BEGIN}\nold\n{rbac.END}\nafter\n")
+    page.write_text(f"before\n{rbac.BEGIN}\na stale row\n{rbac.END}\nafter\n")
 
     rbac.main(["--root", str(tmp_path)])
 
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith(f"{rbac.END}\nafter\n")
-    assert "old" not in page.read_text()
+    assert "a stale row" not in page.read_text()
 
 
 def test_rules_are_found_wherever_they_are_declared() -> None:

@@ -42,6 +42,7 @@ CHECKS = {
 SOURCES = {"metrics.k8s.io/pods": "pod-metrics", "pods/log": "pod-logs", "configmaps": "config-changes"}
 """Names of sources that differ from their resource's."""
 READING = {"cluster", "kiro-operator-observe"}
+UNSEEN = Right("cluster", "kiro.dev", "kiroremediations", ("list", "watch"))
 RECORDS = {"kiroremediations", "kiroremediations/status", "kirosafetypolicies/status"}
 OF_PODS = {"resource-utilization": ("pods",), "service-logs": ("pods",)}
 ACTIONS = {
@@ -138,10 +139,9 @@ def _plan(right: Right | None) -> tuple[Callable[[Installed], None], Callable[[I
         return _look, _is_unknown
     if right.resource == "horizontalpodautoscalers":
         return lambda world: _break(world, *ACTIONS["deployments/scale"]), _is_held
-    if (
-        right.resource in {"kiroremediations", "kiroremediations/status", "kirosafetypolicies/status"}
-        and writes
-    ):
+    if right == UNSEEN:
+        return lambda world: _break(world, *ACTIONS["pods/eviction"]), _does_nothing_blindly
+    if right.resource in RECORDS and writes:
         return lambda world: _break(world, *ACTIONS["pods/eviction"]), _does_nothing
     if right.resource == "kirohealthchecks/status":
         return _look, _stays_silent
@@ -217,7 +217,9 @@ def _is_denied(world: Installed, right: Right) -> None:
     found = until(denied, f"an action that needs {right.resource}", SECONDS)[0]
     assert found["status"]["state"] == "Denied"
     wanted = Right("", right.group, right.resource, tuple(verb for verb in right.verbs if verb != "get"))
-    assert _names_the_rule(found["status"]["message"], wanted)
+    message = found["status"]["message"]
+    assert _names_the_rule(message, wanted)
+    assert message.count("add to the operator's") == 1, "it names more than the one rule that is missing"
     _wait(world, "verdicts in spite of it", lambda: world.check("pods-ready").get("status") == "Fail")
     assert not _with_reason(world, "Forbidden")
 
@@ -234,6 +236,14 @@ def _does_nothing(world: Installed, right: Right) -> None:
     world.wait_check("pods-ready", "Fail")
     _wait(world, "the log to say so", lambda: f"{right.resource}\\" in _log(world))
     assert {pod["metadata"]["uid"] for pod in world.pods("kiro")} == failing
+
+
+def _does_nothing_blindly(world: Installed, right: Right) -> None:
+    """Without the record of what was done, nobody knows what may be done."""
+    refused = world.wait_condition("RemediationAllowed", "False", reason="PolicyUnusable")
+    assert _names_the_rule(refused["message"], right)
+    assert world.check("pods-ready")["status"] == "Fail"
+    assert not world.remediations()
 
 
 def _stays_silent(world: Installed, right: Right) -> None:

@@ -26,7 +26,7 @@ def run_pytest(empty_cache: Path, continuous_integration: str) -> subprocess.Com
         for key, value in os.environ.items()
         if not key.startswith("PYTEST_XDIST") and key not in dropped
     }
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [
             sys.executable,
             "-m",

@@ -61,6 +61,23 @@ def test_a_clock_set_back_widens_no_limit(
     assert operator.probe("/healthz")[0] == 200
 
 
+def test_an_action_that_does_not_help_fails_in_time_though_the_clock_is_set_back(
+    world: World, shift: Path
+) -> None:
+    scene = Scene(world, "ScaleUp").set()
+    ladder = [{"action": "Scale", "timeout": "10s"}]
+    change = {"spec": {"remediation": {"stabilization": "1s", "ladder": ladder}}}
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), change)
+    world.operator(*STEADY)
+    world.wait_remediation("Verifying")
+
+    shift.write_text("-7200")
+
+    failed = world.wait_remediation("Failed", timeout=60)
+    assert failed[0]["status"]["reason"] == "StillFailing"
+    scene.assert_done_once()
+
+
 def test_an_action_under_way_ends_though_the_clock_is_set_back(world: World, shift: Path) -> None:
     scene = Scene(world, "RolloutRestart").set()
     ladder = [{"action": "Restart", "timeout": "60s"}]

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from devcluster.operator import OperatorProcess
+from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from tests.harness.scenes import Scene
-from tests.harness.world import WATCHED_ONLY, World, enforce
+from tests.harness.world import STEADY, WATCHED_ONLY, World, enforce
 
 LEASE = ("--lease-duration", "3.0", "--lease-renew-deadline", "2.0", "--lease-retry-period", "0.2")
 """Short, but not so short that a busy machine costs it."""
@@ -19,14 +20,14 @@ def leads(operator: OperatorProcess) -> bool:
     return "\nkiro_leader 1.0" in operator.probe("/metrics")[1]
 
 
-def pair(world: World) -> tuple[OperatorProcess, OperatorProcess]:
+def pair(world: World, *lease: str) -> tuple[OperatorProcess, OperatorProcess]:
     """A leader and a standby, over a well Deployment."""
     world.deployment()
     world.policy(**enforce())
     Scene(world, "Evict").watch(checks=WATCHED_ONLY)
-    first = world.operator(*LEASE)
+    first = world.operator(*(lease or LEASE))
     until(lambda: leads(first), "the first to lead", 20)
-    second = world.operator(*LEASE)
+    second = world.operator(*(lease or LEASE))
     world.wait_condition("Healthy", "True")
     assert not leads(second)
     assert second.probe("/readyz")[0] == 200  # a standby is ready: its caches are warm
@@ -43,12 +44,15 @@ def test_only_one_of_two_acts(world: World) -> None:
     assert len(world.evictions()) == 1
     assert len(world.remediations()) == 1
     assert leads(first)
-    assert "kiro_status_writes_total" not in second.probe("/metrics")[1].replace("# HELP kiro_status", "")
+    assert "kiro_status_writes_total{" in first.probe("/metrics")[1]
+    assert "kiro_status_writes_total{" not in second.probe("/metrics")[1]
     assert second.probe("/healthz")[0] == 200
 
 
 def test_a_leader_that_is_told_to_stop_hands_over_at_once(world: World) -> None:
-    first, second = pair(world)
+    # So long that a busy machine cannot make running out look like giving back.
+    lease_seconds = 15.0
+    first, second = pair(world, *STEADY, "--lease-duration", str(lease_seconds))
 
     began = time.monotonic()
     assert first.stop() == 0
@@ -57,15 +61,10 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(world: World) -> None:
 
     lease = world.get("leases", "kiro-operator", api="/apis/coordination.k8s.io/v1")["spec"]
     assert lease["leaseTransitions"] == 1
-    assert "released" in took_over_how(second, took)
+    assert took < lease_seconds  # given back: taken before it would have run out
     world.break_pod()
     world.wait_remediation("Succeeded")
     assert len(world.evictions()) == 1
-
-
-def took_over_how(_: OperatorProcess, took: float) -> str:
-    """A Lease that was given back is taken before it would have run out, unless the machine crawls."""
-    return "released" if took < 3.0 else f"ran out: it took {took:.1f} s"
 
 
 def test_a_leader_that_is_killed_is_followed_once_its_lease_has_run_out(world: World) -> None:
@@ -101,8 +100,6 @@ def test_a_leader_that_was_stopped_in_its_tracks_does_nothing_when_it_goes_on(wo
 @pytest.mark.parametrize("moment", ["intent", "action"])
 def test_a_leader_stopped_in_mid_action_does_not_act_after_its_successor(world: World, moment: str) -> None:
     """It goes on exactly where it stopped, with an intent of its own making, and may not carry it out."""
-    from devcluster.proxy import FaultProxy
-
     scene = Scene(world, "Evict").set()
     with FaultProxy(world.plane) as proxy:
         first = world.operator(*LEASE, server=proxy.url, start=False)

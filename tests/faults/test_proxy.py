@@ -24,10 +24,8 @@ from devcluster.wait import until
 @pytest.fixture
 def rest(control_plane: ControlPlane, namespace: str, proxy: FaultProxy) -> Iterator[Rest]:
     control_plane.kubectl("create", "serviceaccount", "tester", "-n", namespace)
-    control_plane.kubectl(
-        "create", "rolebinding", "tester", "--clusterrole=admin", f"--serviceaccount={namespace}:tester", "-n",
-        namespace,
-    )  # fmt: skip
+    account = f"--serviceaccount={namespace}:tester"
+    control_plane.kubectl("create", "rolebinding", "tester", "--clusterrole=admin", account, "-n", namespace)
     folder = control_plane.service_account_dir(namespace, "tester")
     made = Rest(Access(proxy.url, folder / "ca.crt", None, (folder / "token").read_text()))
     yield made
@@ -110,7 +108,12 @@ def test_a_delay_and_a_hang_hold_the_request(proxy: FaultProxy, rest: Rest, maps
 
     fault = proxy.hang(count=1)
     done = threading.Event()
-    caller = threading.Thread(target=lambda: (rest.get(maps), done.set()))
+
+    def call() -> None:
+        rest.get(maps)
+        done.set()
+
+    caller = threading.Thread(target=call)
     caller.start()
     fault.wait()
     assert not fault.hits[0].forwarded

@@ -29,7 +29,7 @@ def test_a_storm_is_left_to_people_until_it_is_over(world: World, proxy: FaultPr
     assert "2 of 4 pods are unhealthy" in denied["message"]
     assert "40%" in denied["message"]
     decision = world.get("kirohealthchecks", "kiro")["status"]["decisions"][0]
-    assert (decision["decision"], decision["gate"]) == ("Denied", "blast_radius")
+    assert (decision["decision"], decision["gate"]) == ("Denied", "blast-radius")
     assert not world.remediations()
     scene.assert_undone()
 

@@ -28,7 +28,9 @@ class Scene:
         """Make workload, fault, policy and KiroHealthCheck."""
         world = self.world
         world.deployment()
-        broken = [pod["metadata"]["name"] for pod in world.pods()[: 3 if self.method == "RolloutRestart" else 1]]
+        broken = [
+            pod["metadata"]["name"] for pod in world.pods()[: 3 if self.method == "RolloutRestart" else 1]
+        ]
         fault = "not-ready" if self.method == "ScaleUp" else "crash-loop"
         faults.inject_many(world.plane, [(world.namespace, name) for name in broken], fault)
         # All of them at once: with one after the other the first is evicted before the others are seen.

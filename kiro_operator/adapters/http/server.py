@@ -19,8 +19,15 @@ class ProbeServer:
         self._registry = registry
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/healthz", lambda _: self._probe(healthy()))
-        application.router.add_get("/readyz", lambda _: self._probe(ready()))
+
+        async def answer_healthz(_: web.Request) -> web.Response:
+            return self._probe(healthy())
+
+        async def answer_readyz(_: web.Request) -> web.Response:
+            return self._probe(ready())
+
+        application.router.add_get("/healthz", answer_healthz)
+        application.router.add_get("/readyz", answer_readyz)
         self._runner = web.AppRunner(application, access_log=None)
 
     async def start(self, address: str, port: int) -> int:
@@ -43,5 +50,6 @@ class ProbeServer:
             body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
-    async def _probe(self, wrong: str) -> web.Response:
+    @staticmethod
+    def _probe(wrong: str) -> web.Response:
         return web.Response(text=(wrong or "ok") + "\n", status=503 if wrong else 200)

@@ -25,6 +25,8 @@ SERIES_SPAN = 360.0
 QUIET = 60.0
 """Seconds for which repetitions of an event are only counted, not sent."""
 PENDING = 1000
+NOTE_BYTES = 1024
+"""The API server's limit, which it counts in bytes."""
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +90,8 @@ class EventRecorder:
         self._forget(now)
         collection = f"/apis/events.k8s.io/v1/namespaces/{occurrence.namespace}/events"
         unique = zlib.crc32("/".join(key).encode())
-        name = f"{occurrence.regarding.name[:200]}.{unique:08x}.{int(self._clock.now().timestamp() * 1e6):x}"
+        subject = occurrence.regarding.name[:200].rstrip("-.")
+        name = f"{subject}.{unique:08x}.{int(self._clock.now().timestamp() * 1e6):x}"
         await self._client.create(collection, self._body(occurrence, name))
         self._series[key] = _Series(f"{collection}/{name}", now, 1, now)
 
@@ -102,7 +105,7 @@ class EventRecorder:
             "type": "Warning" if occurrence.warning else "Normal",
             "reason": occurrence.reason,
             "action": occurrence.action,
-            "note": occurrence.note[:1024],
+            "note": _cut(occurrence.note, NOTE_BYTES),
             "regarding": {
                 "apiVersion": occurrence.api_version,
                 "kind": regarding.kind,
@@ -120,6 +123,11 @@ class EventRecorder:
 
     def _stamp(self) -> str:
         return stamp(self._clock.now())
+
+
+def _cut(text: str, limit: int) -> str:
+    """As much of a text as fits into so many bytes."""
+    return text.encode()[:limit].decode(errors="ignore")
 
 
 def stamp(time: datetime) -> str:

@@ -1,0 +1,238 @@
+"""The informer against the real API server: listing, watching, bookmarks, cuts and versions too old."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from devcluster import ControlPlane
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes import informer
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.informer import Informer, Kind
+from kiro_operator.adapters.kubernetes.store import Store
+from kiro_operator.core.objects import Service
+
+SERVICES = Kind("/api/v1", "services", Service)
+
+
+class Watched:
+    """An informer of one namespace's Services, and all that it tells."""
+
+    def __init__(self, client: Any, namespace: str) -> None:
+        self.store: Store[Service] = Store(lambda *_: None)
+        self.synced = 0
+        self.troubles: list[Exception] = []
+        self.informer = Informer(
+            client,
+            SERVICES,
+            self.store,
+            namespace=namespace,
+            covers=lambda: frozenset({namespace}),
+            on_synced=self._synced,
+            on_trouble=self.troubles.append,
+        )
+        self._namespace = namespace
+
+    def _synced(self) -> None:
+        self.synced += 1
+
+    def names(self) -> list[str]:
+        return sorted(item.metadata.name for item in self.store.all(self._namespace))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.informer.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a bounded wait for a condition
+            await asyncio.sleep(0.01)
+
+
+def service(name: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}
+
+
+@pytest.fixture
+def services(control_plane: ControlPlane, namespace: str) -> Callable[[str, str], None]:
+    path = f"/api/v1/namespaces/{namespace}/services"
+
+    def change(verb: str, name: str) -> None:
+        if verb == "create":
+            control_plane.rest.post(path, service(name))
+        else:
+            control_plane.rest.delete(f"{path}/{name}")
+
+    return change
+
+
+async def test_what_comes_and_goes_is_followed(
+    client: Client, namespace: str, services: Callable[[str, str], None]
+) -> None:
+    services("create", "a")
+    watched = Watched(client, namespace)
+    async with watched.running():
+        await until(lambda: watched.synced == 1)
+        assert watched.names() == ["a"]
+        services("create", "b")
+        services("delete", "a")
+        await until(lambda: watched.names() == ["b"])
+    assert watched.troubles == []
+    assert watched.synced == 1
+
+
+async def test_a_listing_of_many_pages_is_one_listing(
+    client: Client, namespace: str, services: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer, "PAGE", 2)
+    for name in "abcde":
+        services("create", name)
+    watched = Watched(client, namespace)
+    async with watched.running():
+        await until(lambda: watched.synced == 1)
+        assert watched.names() == list("abcde")
+
+
+async def test_a_watch_that_ends_goes_on_where_it_stopped_with_a_bookmark(
+    client: Client, namespace: str, services: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server sends a bookmark before it ends a watch; taking it in costs no new listing."""
+    monkeypatch.setattr(informer, "WATCH_SPAN", 4.0)
+    services("create", "a")
+    watched = Watched(client, namespace)
+    async with watched.running():
+        await until(lambda: watched.synced == 1)
+        listed = watched.informer._version
+        services("create", "b")
+        await until(lambda: watched.names() == ["a", "b"])
+        version = watched.informer._version
+        assert version != listed
+        heard = watched.informer.last_sign_of_life
+        await until(lambda: watched.informer.last_sign_of_life != heard, 30)
+        services("delete", "a")
+        await until(lambda: watched.names() == ["b"])
+    assert watched.troubles == []
+    assert watched.synced == 1
+
+
+async def test_a_version_too_old_lists_anew_and_tells_of_deletes(
+    client: Client, namespace: str, services: Callable[[str, str], None]
+) -> None:
+    for name in "abc":
+        services("create", name)
+    watched = Watched(client, namespace)
+    async with watched.running():
+        await until(lambda: watched.synced == 1)
+    services("delete", "b")
+    watched.informer._version = "1"  # long compacted, or older than the watch cache
+    async with watched.running():
+        await until(lambda: watched.names() == ["a", "c"])
+
+
+class Scripted:
+    """A client whose watches say what a test wrote."""
+
+    def __init__(self, *watches: list[bytes] | Exception) -> None:
+        self.watches = list(watches)
+        self.lists = 0
+        self.asked: list[str] = []
+        self.over = asyncio.Event()
+
+    async def get(self, _: str, **__: str) -> bytes:
+        self.lists += 1
+        return b'{"metadata":{"resourceVersion":"%d"},"items":[]}' % (self.lists * 100)
+
+    @asynccontextmanager
+    async def stream(self, _: str, **params: Any) -> AsyncIterator[aiohttp.StreamReader]:
+        self.asked.append(params["resourceVersion"])
+        if not self.watches:
+            self.over.set()
+            await asyncio.Event().wait()
+        told = self.watches.pop(0)
+        if isinstance(told, Exception):
+            raise told
+        chunks = told
+
+        class Content:
+            async def iter_any(self) -> AsyncIterator[bytes]:
+                for chunk in chunks:
+                    yield chunk
+
+        yield Content()  # type: ignore[misc]
+
+
+def event(kind: str, name: str, version: int) -> bytes:
+    body = {"metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": str(version)}}
+    return msgspec.json.encode({"type": kind, "object": body}) + b"\n"
+
+
+BOOKMARK = b'{"type":"BOOKMARK","object":{"kind":"Service","metadata":{"resourceVersion":"150"}}}\n'
+EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}\n'
+
+
+async def run(scripted: Scripted) -> Watched:
+    watched = Watched(scripted, "n")
+    async with watched.running():
+        async with asyncio.timeout(20):
+            await scripted.over.wait()
+    return watched
+
+
+async def test_lines_may_be_cut_anywhere() -> None:
+    lines = event("ADDED", "a", 101) + event("ADDED", "b", 102) + BOOKMARK
+    scripted = Scripted([lines[n : n + 7] for n in range(0, len(lines), 7)])
+    watched = await run(scripted)
+    assert watched.names() == ["a", "b"]
+    assert scripted.asked == ["100", "150"]
+    assert scripted.lists == 1
+
+
+@pytest.mark.parametrize(
+    "gone", [ports.Gone(410, "Expired", "too old"), [EXPIRED]], ids=["as the answer", "in the stream"]
+)
+async def test_gone_is_told_in_two_ways_and_both_list_anew(gone: Any) -> None:
+    scripted = Scripted([event("ADDED", "a", 101)], gone)
+    watched = await run(scripted)
+    assert scripted.lists == 2
+    assert scripted.asked == ["100", "101", "200"]
+    assert watched.names() == []
+    assert watched.troubles == []
+
+
+async def test_what_cannot_be_reached_is_asked_again_from_where_it_stopped() -> None:
+    scripted = Scripted([event("ADDED", "a", 101)], ports.Unreachable("cut"), [event("DELETED", "a", 102)])
+    watched = await run(scripted)
+    assert scripted.lists == 1
+    assert scripted.asked == ["100", "101", "101", "102"]
+    assert [type(trouble) for trouble in watched.troubles] == [ports.Unreachable]
+    assert watched.names() == []
+
+
+async def test_what_cannot_be_read_is_listed_anew() -> None:
+    scripted = Scripted([b'{"type":"ADDED","object":{"metadata":{}}}\n'])
+    await run(scripted)
+    assert scripted.lists == 2
+
+
+def test_the_wait_grows_is_bounded_and_respects_the_server() -> None:
+    waits = [informer._wait(attempt, ports.Unreachable("")) for attempt in range(1, 15)]
+    assert waits[0] <= 0.05
+    assert all(wait <= 30.0 for wait in waits)
+    assert waits[-1] >= 15.0
+    throttled = ports.TooManyRequests(429, "", "", retry_after=45.0)
+    assert informer._wait(1, throttled) == 45.0
