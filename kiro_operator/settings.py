@@ -27,8 +27,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     bind_address: str = "127.0.0.1"
     port: int = 8080
     """For /metrics, /healthz and /readyz; 0 takes a free one."""
-    workers: int = 8
-    """Reconciliations under way at once."""
+    workers: int = 32
+    """Reconciliations under way at once: nearly all of their time is waiting for the API server."""
     namespace_watches: int = 8
     """Up to so many namespaces are watched one by one, more by one cluster-wide watch a kind."""
     lease_name: str = "kiro-operator"
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     parser.add_argument("--namespace", help="namespace of the Lease; default: the ServiceAccount's")
     parser.add_argument("--bind-address", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8080, help="metrics and probes; 0: any free one")
-    parser.add_argument("--workers", type=_positive, default=8)
+    parser.add_argument("--workers", type=_positive, default=32)
     parser.add_argument("--namespace-watches", type=_positive, default=8)
     parser.add_argument("--lease-name", default="kiro-operator")
     parser.add_argument("--lease-duration", type=float, default=15.0, metavar="SECONDS")

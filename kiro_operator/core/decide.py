@@ -17,7 +17,7 @@ from kiro_operator.core.remedies import REMEDIES
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
-from kiro_operator.core.snapshot import Ref, workload
+from kiro_operator.core.snapshot import Ref, Unobserved, workload
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
 
@@ -76,6 +76,9 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     target, first = patient.target, patient.wanted[0]
     if target.kind == "Pod":
         return _escalation(target, patient.wanted, "BarePod", "nothing would bring this pod back")
+    unseen = inputs.snapshot.replica_sets
+    if target.kind == "ReplicaSet" and isinstance(unseen, Unobserved):
+        return Held(target, first.check, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
     if target.kind not in WORKLOADS:
         return _escalation(
             target, patient.wanted, "NotSupported", f"a {target.kind} is left to its own controller"

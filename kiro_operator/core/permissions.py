@@ -1,5 +1,6 @@
 """Permissions, declared beside the code that needs them; the Roles in deploy/ are made from these."""
 
+import re
 from enum import StrEnum
 
 from msgspec import Struct
@@ -48,3 +49,22 @@ class Rule(Struct, frozen=True, order=True):
             f"add to {place}: apiGroups [{self.group!r}], resources {list(self.resources)}{names}, "
             f"verbs {list(self.verbs)}"
         )
+
+
+_REFUSAL = re.compile(
+    r'cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)")?'
+)
+
+
+def advice_from(refusal: str) -> str:
+    """The rule that would have let a refused request through, from the API server's own words."""
+    match = _REFUSAL.search(refusal)
+    if match is None:
+        return refusal
+    namespace = match["namespace"]
+    place = f"the operator's Role in namespace {namespace}" if namespace else "the operator's ClusterRole"
+    return (
+        f"the operator may not {match['verb']} {match['resource']}: add to {place}: "
+        f"apiGroups [{match['group']!r}], resources [{match['resource']!r}], verbs [{match['verb']!r}]"
+    )

@@ -38,6 +38,18 @@ class Endless:
         yield from itertools.repeat(5.0)
 
 
+class NoDiffs(kopf.AnnotationsDiffBaseStorage):
+    """Nothing is kept of an object, so nothing of it has to be copied at every event."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf's signature
+        """The essence that is compared with the one before: always the same, always empty."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - kopf's signature
+        """What was kept: nothing."""
+        return None
+
+
 class Intake(Protocol):
     """Whoever works on what comes in."""
 
@@ -88,7 +100,7 @@ def operator_settings(settings: Settings) -> kopf.OperatorSettings:
     chosen.networking.error_backoffs = Endless()
     chosen.persistence.finalizer = f"{GROUP}/never-set"
     chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"progress.{GROUP}")
-    chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"diffbase.{GROUP}")
+    chosen.persistence.diffbase_storage = NoDiffs(prefix=f"diffbase.{GROUP}")
     chosen.queueing.idle_timeout = 1.0
     if settings.watch_label_selector:
         chosen.watching.label_selectors[GROUP, "kirohealthchecks"] = settings.watch_label_selector

@@ -6,7 +6,7 @@ process at any moment loses nothing but time.
 
 import asyncio
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kiro_operator import ports
@@ -17,6 +17,7 @@ from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
 from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
+from kiro_operator.core.permissions import advice_from
 from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.snapshot import WATCHED
 from kiro_operator.reconcile import plans
@@ -35,8 +36,11 @@ from kiro_operator.reconcile.verify import Look, Verify
 
 LONGEST = 120.0
 """Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
-PATIENCE = 2.0
-"""Seconds a first listing may take before the status says what is being waited for."""
+REFUSED_FOR = 60.0
+"""Seconds until an action is tried again after a permission was found missing."""
+PATIENCE = 10.0
+"""Seconds a first listing may take before the status says what is being waited for: in a large cluster
+saying it too early doubles the writes of a start."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +109,9 @@ class Loop:
                 await self._sweep_once()
             except (ports.ApiError, ports.Unreachable) as error:
                 logger.warning("sweep: %s; again in %.0f s", error, self._sweep_interval)
+            except Exception:
+                # Tidying is not worth the process; what it could not do is in the log.
+                logger.exception("sweep broke; again in %.0f s", self._sweep_interval)
             await asyncio.sleep(self._sweep_interval)
 
     async def _sweep_once(self) -> None:
@@ -200,7 +207,7 @@ class Loop:
             facts=self._observation.whole(target),
             now=now,
         )
-        remediations = await self._verify.attend(look, self._remediations(target.namespace))
+        remediations = await self._attend(look)
         plan = self._plan(target, judgement, remediations, now)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
         self._act.begin(target, allowed)
@@ -215,11 +222,32 @@ class Loop:
                 return_exceptions=True,
             )
             for result in results:
+                if isinstance(result, ports.Forbidden) and result is results[1]:
+                    self._refuse(target, result)
                 if isinstance(result, BaseException):
                     raise result
         else:
             await self._reporter.write(target, status)
         self._set_alarm(target, judgement, plan, remediations, now)
+
+    async def _attend(self, look: Look) -> list[Remediation]:
+        """Follow the running actions; a missing permission must not keep the verdicts from being told."""
+        target = look.target
+        if target.refused and self._clock.monotonic() >= target.refused_until:
+            target.refused = ""
+        remediations = self._remediations(target.namespace)
+        if target.refused:
+            return remediations
+        try:
+            return await self._verify.attend(look, remediations)
+        except ports.Forbidden as refusal:
+            self._refuse(target, refusal)
+            return self._remediations(target.namespace)
+
+    def _refuse(self, target: Target, refusal: ports.Forbidden) -> None:
+        logger.warning("KiroHealthCheck %s/%s cannot act: %s", *target.key, refusal)
+        target.refused = advice_from(refusal.message)
+        target.refused_until = self._clock.monotonic() + REFUSED_FOR
 
     def _plan(
         self, target: Target, judgement: Judgement, remediations: list[Remediation], now: datetime
@@ -281,6 +309,8 @@ class Loop:
             next_transition(judgement.judged, now),
             self._verify.next_look(remediations),
         )
+        if target.refused:
+            due = earliest(due, now + timedelta(seconds=REFUSED_FOR))
         wait = LONGEST if due is None else min(LONGEST, max(0.0, (due - now).total_seconds()) + 0.001)
         self._alarms.set((HEALTH_CHECK, target.key), wait)
 

@@ -29,10 +29,12 @@ def in_force(
     ]
     if unreadable:
         problem = f"KiroRemediation {unreadable[0]} cannot be read, so what was done is not known"
-        found.append(decide.Policy("(records)", None, problem))
+        found.append(decide.Policy("", None, problem, "RecordsUnreadable"))
     if unseen is not None:
         problem = f"KiroRemediations cannot be seen, so what was done is not known: {unseen.message}"
-        found.append(decide.Policy("(records)", None, problem))
+        found.append(decide.Policy("", None, problem, unseen.reason))
+    if target.refused:
+        found.append(decide.Policy("", None, target.refused, "Forbidden"))
     return tuple(found)
 
 
@@ -63,8 +65,7 @@ def permission(policies: Sequence[decide.Policy] | None, *, suspended: bool = Fa
     for policy in policies:
         spec = policy.spec
         if spec is None:
-            message = f"KiroSafetyPolicy {policy.name} cannot be used: {policy.problem}"
-            return Permission(allowed=False, reason="PolicyUnusable", message=message)
+            return Permission(allowed=False, reason=policy.reason, message=policy.refusal)
         if spec.mode is not Mode.ENFORCE:
             message = f"KiroSafetyPolicy {policy.name} is in mode {spec.mode.value}: nothing is done"
             return Permission(allowed=False, reason=f"Mode{spec.mode.value}", message=message)

@@ -119,11 +119,12 @@ class Sweep:
             return
         if newest or now - item.entry.ended_at < RETENTION:
             return
+        # In a namespace that is not onboarded the record stays, which is no reason to keep others.
         path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations/{item.name}"
         try:
             await self._client.delete(path, {"preconditions": {"uid": item.record.metadata.uid}})
-        except ports.NotFound:
-            logger.debug("KiroRemediation %s/%s is gone already", namespace, item.name)
+        except ports.ApiError as error:
+            logger.info("KiroRemediation %s/%s not deleted: %s", namespace, item.name, error)
 
     async def _asker_is_gone(self, namespace: str, item: Remediation) -> bool:
         asker = item.spec.health_check

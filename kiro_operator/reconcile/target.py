@@ -67,6 +67,10 @@ class Target:
         """Its metrics have been set once."""
         self.held_back = False
         """Something that it wants is denied: what others do, or become, can change that."""
+        self.refused = ""
+        """Which permission was found missing for acting; empty when none was, or it is time to try again."""
+        self.refused_until = 0.0
+        """Monotonic time at which to try again."""
         self.memory: Memory = {}
         """What the last plan remembered."""
         self.dirty: set[Source] = set()

@@ -99,7 +99,7 @@ class Elector:
     async def run(self, on_elected: Callable[[], None]) -> None:
         """Win the Lease, tell, and renew it; returns when it was lost."""
         while not await self._try():  # noqa: ASYNC110 - the Lease is elsewhere: only asking tells
-            await asyncio.sleep(self._retry_period)
+            await asyncio.sleep(self._until_next_try())
         logger.info("leading", extra={"identity": self.identity, "lease": f"{self._namespace}/{self._name}"})
         on_elected()
         while self.leading:
@@ -144,6 +144,14 @@ class Elector:
             return False
         self._deadline = asked_at + self._renew_deadline
         return True
+
+    def _until_next_try(self) -> float:
+        """Seconds to wait: the retry period, or less where the Lease runs out before."""
+        spec, since = self._seen
+        if spec is None:
+            return self._retry_period
+        left = since + (spec.lease_duration_seconds or self._duration) - self._clock.monotonic()
+        return max(0.05, min(self._retry_period, left))
 
     def _mine(self, lease: _Lease) -> bool:
         return lease.spec.holder_identity == self.identity

@@ -20,11 +20,18 @@ from kiro_operator.core.verdict import Verdict
 
 
 class Policy(Struct, frozen=True):
-    """A KiroSafetyPolicy in force; without a spec, why it cannot be used."""
+    """A KiroSafetyPolicy in force; without a spec, why nothing may be done."""
 
     name: str
+    """Empty where it is not a policy that stands in the way."""
     spec: KiroSafetyPolicySpec | None
     problem: str = ""
+    reason: str = "PolicyUnusable"
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be done, for a person."""
+        return f"KiroSafetyPolicy {self.name} cannot be used: {self.problem}" if self.name else self.problem
 
 
 class Inputs(Struct, frozen=True, kw_only=True):

@@ -26,8 +26,9 @@ def rule(
     specs: list[KiroSafetyPolicySpec] = []
     for policy in in_force:
         if policy.spec is None:
-            message = clip(f"KiroSafetyPolicy {policy.name} cannot be used: {policy.problem}")
-            return Decision(intent, "Denied", "policy", "PolicyUnusable", message, needs_person=True)
+            return Decision(
+                intent, "Denied", "policy", policy.reason, clip(policy.refusal), needs_person=True
+            )
         specs.append(policy.spec)
     narrowest = min(
         (run_gates(intent, spec, situation, ledger, now) for spec in specs),
