@@ -23,6 +23,7 @@ from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.network.connections import Connections, Dns, Fixed
+from kiro_operator.core.checks import registry
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
@@ -227,5 +228,6 @@ async def run(settings: Settings) -> int:
     Raises:
         kubernetes_credentials.CredentialsError: there is no way to an API server.
     """
+    registry()  # a check that cannot be loaded is to end the start, not the first KiroHealthCheck
     operator = Operator(settings, kubernetes_credentials.load(settings))
     return await operator.run()

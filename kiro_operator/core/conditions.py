@@ -19,11 +19,11 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     RemediationSummary,
 )
 from kiro_operator.core.checks import Registered
+from kiro_operator.core.snapshot import CERTAIN
 from kiro_operator.core.verdict import Status, Verdict
 
 OBSERVED_GRACE = timedelta(seconds=60)
 """How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
-AT_ONCE = frozenset({"Forbidden", "NotInstalled"})
 OBJECTS, DECISIONS, REMEDIATIONS = 10, 10, 5
 MESSAGE = 1024
 ALL_OBJECTS, ALL_MESSAGES = 70, 12 * 1024
@@ -154,7 +154,7 @@ def _observed(judged: Iterable[Judged], now: datetime) -> tuple[Truth, str, str]
         item
         for item in judged
         if item.verdict.status == Status.UNKNOWN
-        and (item.verdict.reason in AT_ONCE or now - item.since >= OBSERVED_GRACE)
+        and (item.verdict.reason in CERTAIN or now - item.since >= OBSERVED_GRACE)
     ]
     if not missing:
         return "True", "AsExpected", "every enabled check can be observed"

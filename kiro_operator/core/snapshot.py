@@ -63,6 +63,10 @@ class Unobserved(Struct, frozen=True):
     """What to do about it; for Forbidden the very rule to add."""
 
 
+CERTAIN = frozenset({"Forbidden", "NotInstalled"})
+"""Reasons that another try will not change: they count at once."""
+
+
 class Collection(Generic[T]):
     """The objects of one kind that a KiroHealthCheck selects, read-only.
 

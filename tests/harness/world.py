@@ -17,7 +17,6 @@ from devcluster.wait import until
 
 API = "/apis/kiro.dev/v1alpha1"
 Object = dict[str, Any]
-SPEEDY = ("--lease-duration", "1.5", "--lease-renew-deadline", "1.0", "--lease-retry-period", "0.2")
 STEADY = ("--lease-duration", "10.0", "--lease-renew-deadline", "8.0", "--lease-retry-period", "0.2")
 """For tests that are not about the Lease: a busy machine must not cost it."""
 WATCHED_ONLY = [
@@ -251,7 +250,7 @@ class World:
             namespace=self.namespace,
             service_account="operator",
             log=self._folder / f"operator-{number}.log",
-            flags=(*SPEEDY, "--watch-label-selector", f"test={self.namespace}", *flags),
+            flags=(*STEADY, "--watch-label-selector", f"test={self.namespace}", *flags),
             server=server,
         )
         self._operators.append(operator)
