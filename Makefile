@@ -39,6 +39,10 @@ readme-picture: cluster ## Record README's picture and captured session anew
 bench: cluster ## Measure: a table, and bench/results/latest.json
 	$(BIN)/python -m bench
 
+.PHONY: bench-docs
+bench-docs: $(STAMP) ## Write docs/benchmarks.md from the last figures
+	$(BIN)/python -m bench --write-docs
+
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import Actuator
-from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client
+from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client, Lane
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.kubernetes.store import Store
@@ -196,6 +196,7 @@ class Act:
         answer = await self._client.merge_patch(
             f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations/{metadata.name}/status",
             {"metadata": {"resourceVersion": metadata.resource_version}, "status": content},
+            Lane.ACTION if status.state is RemediationState.ACTING else Lane.RECORD,
         )
         self._metrics.status_writes.labels("KiroRemediation").inc()
         written = Remediation(msgspec.json.decode(answer, type=Record))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import Client, Lane
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
@@ -85,7 +85,7 @@ class Reporter:
         before = target.status  # the watch may bring the new one before the answer comes
         try:
             answer = await self._client.merge_patch(
-                f"{path}/status", body_of(status, target.resource_version)
+                f"{path}/status", body_of(status, target.resource_version), Lane.CONDITION
             )
         except ports.Conflict:
             target.take(msgspec.json.decode(await self._client.get(path)))

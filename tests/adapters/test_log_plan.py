@@ -8,14 +8,17 @@ from kiro_operator.adapters.kubernetes.log_plan import Cursor, Job, Reading, cho
 from kiro_operator.adapters.kubernetes.log_text import nanoseconds
 from kiro_operator.core.checks.responsiveness.service_logs import ServiceLogsParameters
 from kiro_operator.core.objects import (
+    ConditionKind,
     ContainerState,
     ContainerStatus,
     Metadata,
     ObjectCondition,
+    Phase,
     Pod,
     PodStatus,
     Running,
     Terminated,
+    Truth,
     Waiting,
 )
 
@@ -44,11 +47,11 @@ def pod(
     phase: str = "Running",
     init: tuple[ContainerStatus, ...] = (),
 ) -> Pod:
-    ready = ObjectCondition("Ready", "True")
+    ready = ObjectCondition(ConditionKind.READY, Truth.TRUE)
     return Pod(
         Metadata(name, uid=f"uid-{name}"),
         status=PodStatus(
-            phase, conditions=(ready,), container_statuses=statuses, init_container_statuses=init
+            Phase(phase), conditions=(ready,), container_statuses=statuses, init_container_statuses=init
         ),
     )
 

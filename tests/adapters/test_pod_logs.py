@@ -25,6 +25,7 @@ from kiro_operator.core.objects import (
     ContainerState,
     ContainerStatus,
     Metadata,
+    Phase,
     Pod,
     PodSpec,
     PodStatus,
@@ -232,7 +233,7 @@ def running(name: str, node: str = "a") -> Pod:
     return Pod(
         Metadata(name, uid=name),
         PodSpec(node),
-        PodStatus("Running", container_statuses=(main,)),
+        PodStatus(Phase.RUNNING, container_statuses=(main,)),
     )
 
 

@@ -5,9 +5,11 @@ caller knows whether a write may be repeated.
 """
 
 import asyncio
+import heapq
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from enum import IntEnum
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,8 @@ from kiro_operator.adapters.kubernetes.credentials import Credentials
 
 FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
+LOGS = 8
+"""Logs that are read at once."""
 REQUEST_TIMEOUT = 10.0
 """Seconds a request may take."""
 
@@ -30,6 +34,58 @@ _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     422: ports.Invalid,
     429: ports.TooManyRequests,
 }
+
+
+class Lane(IntEnum):
+    """Which requests go first where more are wanted than there are connections."""
+
+    LEASE = 0
+    """Without which nothing may be done."""
+    CONDITION = 1
+    """What users wait for."""
+    ACTION = 2
+    """What mends."""
+    RECORD = 3
+    """What tells of it afterwards."""
+    LOG = 4
+    """Logs have connections of their own: a kubelet that hangs holds up nothing but logs."""
+
+
+class Lanes:
+    """At most so many requests at once, the most urgent first. For one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._sequence = 0
+
+    @asynccontextmanager
+    async def turn(self, lane: Lane) -> AsyncIterator[None]:
+        """Wait for a turn, and give it back."""
+        if self._free:
+            self._free -= 1
+        else:
+            self._sequence += 1
+            turn = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (lane, self._sequence, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._give_back()
+                raise
+        try:
+            yield
+        finally:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 class _Details(Struct):
@@ -49,10 +105,12 @@ class Client:
 
     def __init__(self, credentials: Credentials, *, connections: int = 16) -> None:
         self._credentials = credentials
+        self._lanes = Lanes(connections)
+        self._logs = Lanes(LOGS)
         context: ssl.SSLContext | bool = credentials.ssl_context() or True
         headers = {"User-Agent": f"kiro-operator/{__version__}", "Accept-Encoding": "identity"}
         self._requests = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=connections + LOGS, ssl=context, keepalive_timeout=30),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -75,24 +133,26 @@ class Client:
 
     async def get_text(self, path: str, **params: str) -> bytes:
         """Read what is not JSON, such as a log."""
-        return await self._request("GET", path, params=params, accept="*/*")
+        return await self._request("GET", path, params=params, accept="*/*", lane=Lane.LOG)
 
     async def get_metadata(self, path: str, **params: str) -> bytes:
         """List metadata only: names and managers, never contents."""
         accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         return await self._request("GET", path, params=params, accept=accept)
 
-    async def create(self, path: str, body: Any) -> bytes:
+    async def create(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
         """Create an object, or post to a subresource."""
-        return await self._request("POST", path, body=body, params=_manager())
+        return await self._request("POST", path, body=body, params=_manager(), lane=lane)
 
-    async def merge_patch(self, path: str, body: Any) -> bytes:
+    async def merge_patch(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
         """Merge ``body`` into an object; with metadata.resourceVersion in it, a compare-and-swap."""
-        return await self._request("PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager())
+        return await self._request(
+            "PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager(), lane=lane
+        )
 
-    async def put(self, path: str, body: Any) -> bytes:
-        """Replace an object; with metadata.resourceVersion in it, a compare-and-swap."""
-        return await self._request("PUT", path, body=body, params=_manager())
+    async def put_lease(self, path: str, body: Any) -> bytes:
+        """Replace a Lease; with metadata.resourceVersion in it, a compare-and-swap."""
+        return await self._request("PUT", path, body=body, params=_manager(), lane=Lane.LEASE)
 
     async def delete(self, path: str, body: Any = None) -> bytes:
         """Delete an object; ``body`` is DeleteOptions, with preconditions."""
@@ -126,6 +186,7 @@ class Client:
         body: Any = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        lane: Lane = Lane.ACTION,
     ) -> bytes:
         headers = self._headers(accept)
         data = None
@@ -133,16 +194,19 @@ class Client:
             data = msgspec.json.encode(body)
             headers["Content-Type"] = content_type
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
-                async with self._requests.request(
+            async with (
+                (self._logs if lane is Lane.LOG else self._lanes).turn(lane),
+                asyncio.timeout(REQUEST_TIMEOUT),
+                self._requests.request(
                     method,
                     self._credentials.server + path,
                     params=params,
                     data=data,
                     headers=headers,
                     allow_redirects=False,
-                ) as response:
-                    content = await response.read()
+                ) as response,
+            ):
+                content = await response.read()
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
         if response.status >= 300:

@@ -119,7 +119,7 @@ class Elector:
         held.spec.holder_identity, held.spec.lease_duration_seconds = "", 1
         held.spec.renew_time = _now(self._clock)
         try:
-            await self._client.put(f"{self._path}/{self._name}", held)
+            await self._client.put_lease(f"{self._path}/{self._name}", held)
         except (ports.ApiError, ports.Unreachable) as error:
             logger.warning("could not release the lease, it runs out by itself: %s", error)
 
@@ -188,7 +188,7 @@ class Elector:
         if lease is None:
             answer = await self._client.create(self._path, wanted)
         else:
-            answer = await self._client.put(f"{self._path}/{self._name}", wanted)
+            answer = await self._client.put_lease(f"{self._path}/{self._name}", wanted)
         return msgspec.json.decode(answer, type=_Lease)
 
 

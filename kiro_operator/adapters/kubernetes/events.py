@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import Client, Lane
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.report import Occurrence
 
@@ -83,7 +83,7 @@ class EventRecorder:
                 known.sent = now
                 series = {"count": known.count, "lastObservedTime": self._stamp()}
                 try:
-                    await self._client.merge_patch(known.path, {"series": series})
+                    await self._client.merge_patch(known.path, {"series": series}, Lane.RECORD)
                 except ports.NotFound:
                     del self._series[key]
             return
@@ -92,7 +92,7 @@ class EventRecorder:
         unique = zlib.crc32("/".join(key).encode())
         subject = occurrence.regarding.name[:200].rstrip("-.")
         name = f"{subject}.{unique:08x}.{int(self._clock.now().timestamp() * 1e6):x}"
-        await self._client.create(collection, self._body(occurrence, name))
+        await self._client.create(collection, self._body(occurrence, name), Lane.RECORD)
         self._series[key] = _Series(f"{collection}/{name}", now, 1, now)
 
     def _body(self, occurrence: Occurrence, name: str) -> dict[str, object]:

@@ -50,7 +50,7 @@ def fault_of(pod: Pod, limits: PodFaultParameters, now: datetime) -> Judged:
         return _WELL
     if phase == "Failed":
         return _failed(pod, now), None
-    conditions = {condition.type: condition for condition in pod.status.conditions}
+    conditions = {condition.type.value: condition for condition in pod.status.conditions}
     ready = conditions.get("Ready")
     initialized = _holds(conditions.get("Initialized"))
     worst, again = of_containers(pod, limits, now, initialized=initialized)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -17,7 +18,6 @@ class OwnerReference(Base, frozen=True):
     kind: str
     name: str
     uid: str
-    api_version: str = ""
     controller: bool = False
 
 
@@ -63,11 +63,42 @@ class ManagedMetadata(Metadata, frozen=True):
     managed_fields: tuple[ManagedField, ...] = ()
 
 
+class ConditionKind(StrEnum):
+    """Types of conditions that are read. As members, not texts, they cost each pod nothing."""
+
+    READY = "Ready"
+    CONTAINERS_READY = "ContainersReady"
+    INITIALIZED = "Initialized"
+    POD_SCHEDULED = "PodScheduled"
+    POD_READY_TO_START_CONTAINERS = "PodReadyToStartContainers"
+    DISRUPTION_TARGET = "DisruptionTarget"
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    REPLICA_FAILURE = "ReplicaFailure"
+    OTHER = "(other)"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ConditionKind":  # noqa: ARG003 - whatever it is, nobody reads it
+        return cls.OTHER
+
+
+class Truth(StrEnum):
+    """Status of a condition; what is no status is not known."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Truth":  # noqa: ARG003 - see above
+        return cls.UNKNOWN
+
+
 class ObjectCondition(Base, frozen=True):
     """A condition as Kubernetes' own kinds carry it."""
 
-    type: str
-    status: str
+    type: ConditionKind
+    status: Truth
     reason: str = ""
     message: str = ""
     last_transition_time: datetime | None = None

@@ -1,6 +1,7 @@
 """Pods."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from kiro_operator.core.objects.meta import Base, Metadata, ObjectCondition
 
@@ -60,18 +61,41 @@ class ContainerStatus(Base, frozen=True):
     last_state: ContainerState = ContainerState()
 
 
+class Phase(StrEnum):
+    """A pod's phase."""
+
+    NONE = ""
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Phase":  # noqa: ARG003 - a phase nobody knows yet
+        return cls.UNKNOWN
+
+
+class RestartPolicy(StrEnum):
+    """Whether a pod's containers are started again."""
+
+    ALWAYS = "Always"
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
 class PodSpec(Base, frozen=True):
     """What checks read of a pod's spec."""
 
     node_name: str = ""
-    restart_policy: str = "Always"
+    restart_policy: RestartPolicy = RestartPolicy.ALWAYS
     containers: tuple[Container, ...] = ()
 
 
 class PodStatus(Base, frozen=True):
     """What checks read of a pod's status."""
 
-    phase: str = ""
+    phase: Phase = Phase.NONE
     reason: str = ""
     message: str = ""
     conditions: tuple[ObjectCondition, ...] = ()

@@ -11,6 +11,7 @@ from kiro_operator.core.decide import Inputs, Policy
 from kiro_operator.core.objects import (
     Annotations,
     AutoscalerSpec,
+    ConditionKind,
     DaemonSet,
     Deployment,
     HorizontalPodAutoscaler,
@@ -18,6 +19,7 @@ from kiro_operator.core.objects import (
     Metadata,
     ObjectCondition,
     OwnerReference,
+    Phase,
     Pod,
     PodSpec,
     PodStatus,
@@ -28,6 +30,7 @@ from kiro_operator.core.objects import (
     StatefulSet,
     Strategy,
     TemplateMetadata,
+    Truth,
     Workload,
     WorkloadSpec,
     WorkloadStatus,
@@ -150,7 +153,10 @@ def pod(
             deletion_timestamp=deleted,
         ),
         spec=PodSpec(),
-        status=PodStatus(phase=phase, conditions=(ObjectCondition("Ready", "True" if ready else "False"),)),
+        status=PodStatus(
+            phase=Phase(phase),
+            conditions=(ObjectCondition(ConditionKind.READY, Truth.TRUE if ready else Truth.FALSE),),
+        ),
     )
 
 

@@ -10,10 +10,12 @@ from kiro_operator.api.v1alpha1.safetypolicy import Protected
 from kiro_operator.api.v1alpha1.types import LabelSelector, LabelSelectorRequirement
 from kiro_operator.core.objects import (
     Annotations,
+    ConditionKind,
     DaemonSet,
     ObjectCondition,
     RollingUpdate,
     StatefulSet,
+    Truth,
     Workload,
     WorkloadStatus,
 )
@@ -211,7 +213,7 @@ STUCK = WorkloadStatus(
     replicas=5,
     updated_replicas=1,
     available_replicas=3,
-    conditions=(ObjectCondition("Progressing", "False", "ProgressDeadlineExceeded"),),
+    conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.FALSE, "ProgressDeadlineExceeded"),),
 )
 MID_ROLLOUT = WorkloadStatus(observed_generation=3, replicas=5, updated_replicas=1, available_replicas=4)
 UNSEEN = WorkloadStatus(observed_generation=2, replicas=4, updated_replicas=4, available_replicas=4)
