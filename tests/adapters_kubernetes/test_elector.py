@@ -136,7 +136,7 @@ class Hanging:
         self._client = client
         self.get, self.create = client.get, client.create
 
-    async def put(self, *_: Any) -> bytes:
+    async def put_lease(self, *_: Any) -> bytes:
         await asyncio.Event().wait()
         raise AssertionError
 
