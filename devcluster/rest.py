@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from devcluster.errors import ApiError
 from devcluster.kubeconfig import Access
+from devcluster.wait import until
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -29,6 +30,8 @@ APPLY = "application/apply-patch+yaml"
 FIELD_MANAGER = "devcluster"
 WORKERS = 16
 FIRST_ERROR_STATUS = 400
+TOO_MANY_REQUESTS = 429
+BUSY_SECONDS = 30.0
 
 
 def on_each(call: Callable[[S], T], items: Iterable[S]) -> list[T]:
@@ -51,8 +54,17 @@ class Rest:
         self._idle: queue.LifoQueue[http.client.HTTPSConnection] = queue.LifoQueue()
 
     def get(self, path: str) -> Object:
-        """GET; `path` may carry a query."""
-        return self.request("GET", path)
+        """GET; `path` may carry a query. A busy server, as after a change of a CRD, is asked again."""
+
+        def answered() -> Object | None:
+            try:
+                return self.request("GET", path)
+            except ApiError as error:
+                if error.status != TOO_MANY_REQUESTS:
+                    raise
+                return None
+
+        return until(answered, f"an answer to GET {path}", BUSY_SECONDS)
 
     def post(self, path: str, body: Object) -> Object:
         """Create an object."""

@@ -234,13 +234,14 @@ def _does_nothing(world: Installed, right: Right) -> None:
     """What cannot be recorded is not done."""
     failing = {pod["metadata"]["uid"] for pod in world.pods("kiro")}
     world.wait_check("pods-ready", "Fail")
-    _wait(world, "the log to say so", lambda: f"{right.resource}\\" in _log(world))
+    refused = world.wait_condition("RemediationAllowed", "False", reason="Forbidden")
+    assert f"resources ['{right.resource}']" in refused["message"]
     assert {pod["metadata"]["uid"] for pod in world.pods("kiro")} == failing
 
 
 def _does_nothing_blindly(world: Installed, right: Right) -> None:
     """Without the record of what was done, nobody knows what may be done."""
-    refused = world.wait_condition("RemediationAllowed", "False", reason="PolicyUnusable")
+    refused = world.wait_condition("RemediationAllowed", "False", reason="Forbidden")
     assert _names_the_rule(refused["message"], right)
     assert world.check("pods-ready")["status"] == "Fail"
     assert not world.remediations()
