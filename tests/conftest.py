@@ -11,6 +11,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from filelock import FileLock
@@ -19,6 +20,7 @@ import devcluster
 from devcluster import ControlPlane, DevclusterError
 from devcluster.errors import ApiError
 from devcluster.wait import until
+from tests.harness.need import give_up
 
 CRDS = Path(__file__).resolve().parent.parent / "crds"
 BOOT_LOCK_SECONDS = 240
@@ -70,12 +72,8 @@ def _shared_plane(shared: Path, owner: int) -> ControlPlane:
     return plane
 
 
-def _give_up(why: str) -> None:
-    """A run in CI must not pass for want of a control plane; elsewhere the other tests are worth running."""
-    text = f"NO CONTROL PLANE, so everything that needs an API server is not tested: {why}"
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(text, pytrace=False)
-    pytest.skip(text)
+def _give_up(why: str) -> NoReturn:
+    give_up(f"NO CONTROL PLANE, so everything that needs an API server is not tested: {why}")
 
 
 @pytest.fixture

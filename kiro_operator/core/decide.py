@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
-from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
@@ -11,7 +11,7 @@ from kiro_operator.core.policy.ruling import narrowest_limits, rule
 from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Entry, Intent
+from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember
 from kiro_operator.core.remedies import REMEDIES
 from kiro_operator.core.remedies.scale import borrowed, give_back
@@ -56,7 +56,7 @@ def _judge(
         decision = rule(intent, inputs.policies, situation, ledger, inputs.now)
         decisions.append(decision)
         if decision.decision != "Denied":
-            ledger = ledger.plus(_reserved(intent, inputs.now))
+            ledger = ledger.plus(reserved(intent, inputs.now))
         if decision.needs_person and intent.method is not Method.SCALE_BACK:
             escalations.append(
                 Escalation(intent.target, intent.check, decision.reason, intent.reason, decision.message)
@@ -214,22 +214,6 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
         return False
     selector = selector_of(inputs.spec.selector)
     return selector.matches(found.spec.template.metadata.labels) or selector.matches(found.metadata.labels)
-
-
-def _reserved(intent: Intent, now: datetime) -> Entry:
-    """The intent as the ledger will hold it once it is reserved."""
-    return Entry(
-        name=intent.name,
-        action=intent.action,
-        method=intent.method,
-        target=intent.target,
-        episode=intent.episode,
-        step=intent.step,
-        state=RemediationState.RESERVED,
-        reserved_at=now,
-        replicas=intent.replicas,
-        check=intent.check,
-    )
 
 
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:

@@ -29,7 +29,7 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.permissions import Rule, Scope
-from kiro_operator.core.policy.types import Entry
+from kiro_operator.core.policy.types import Entry, reserved
 from kiro_operator.core.remedies import restart, scale
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
@@ -104,18 +104,7 @@ class Act:
         """Take the allowed actions into the ledger. To be called without a wait after deciding them."""
         for decision in decisions:
             intent = decision.intent
-            self._pending[target.namespace, intent.name] = Entry(
-                name=intent.name,
-                action=intent.action,
-                method=intent.method,
-                target=intent.target,
-                episode=intent.episode,
-                step=intent.step,
-                state=RemediationState.RESERVED,
-                reserved_at=self._clock.now(),
-                replicas=intent.replicas,
-                check=intent.check,
-            )
+            self._pending[target.namespace, intent.name] = reserved(intent, self._clock.now())
             self.in_flight.add((target.namespace, intent.name))
 
     async def carry_out(self, target: Target, decisions: Sequence[Decision], named: Policy) -> None:

@@ -20,6 +20,7 @@ from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from tests.conftest import CRDS
+from tests.harness.need import give_up
 from tests.harness.scenes import Scene
 from tests.harness.world import STEADY, WATCHED_ONLY, World, enforce
 
@@ -56,7 +57,7 @@ def private(tmp_path: Path) -> Iterator[ControlPlane]:
     try:
         plane = devcluster.boot(tmp_path / "plane", name="outage", metrics_server=False)
     except DevclusterError as error:
-        pytest.skip(f"no control plane: {error}")
+        give_up(f"no control plane: {error}")
     try:
         plane.apply(CRDS)
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))

@@ -95,6 +95,22 @@ class Entry(Struct, frozen=True, kw_only=True):
         return self.started_at if self.completed_at is None else max(self.completed_at, self.started_at)
 
 
+def reserved(intent: Intent, now: datetime) -> Entry:
+    """The intent as the ledger holds it once it is reserved."""
+    return Entry(
+        name=intent.name,
+        action=intent.action,
+        method=intent.method,
+        target=intent.target,
+        episode=intent.episode,
+        step=intent.step,
+        state=RemediationState.RESERVED,
+        reserved_at=now,
+        replicas=intent.replicas,
+        check=intent.check,
+    )
+
+
 class Ledger(Struct, frozen=True):
     """All actions of the namespace that are still remembered, in any order."""
 
