@@ -11,7 +11,6 @@ ApiError                 the API server answered, and not with what was asked
 Unreachable              no answer could be had: connection, timeout, 5xx
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -107,6 +106,3 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
-
-
-Body = Mapping[str, Any]

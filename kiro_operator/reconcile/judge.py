@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
@@ -81,8 +82,7 @@ def _to_be_judged(
 def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
     facts = with_sample(snapshot, target, check_id)
     if enabled.check.only_while_failing:
-        fields = {name: getattr(facts, name) for name in facts.__struct_fields__}
-        facts = Snapshot(**(fields | {"began_failing": began_failing(target, but=check_id)}))
+        facts = replace(facts, began_failing=began_failing(target, but=check_id))
     try:
         return enabled.check.judge(facts, enabled.parameters, now)
     except Exception:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import Watches
 from kiro_operator.adapters.metrics import Metrics
@@ -182,9 +184,7 @@ def with_sample(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
     enabled, sample = target.checks[check_id], target.samples.get(check_id)
     if sample is None or not enabled.check.polled:
         return facts
-    fields = {name: getattr(facts, name) for name in facts.__struct_fields__}
-    fields[_FIELD[enabled.check.polled[0]]] = sample
-    return Snapshot(**fields)
+    return replace(facts, **{_FIELD[enabled.check.polled[0]]: sample})
 
 
 def began_failing(target: Target, *, but: str) -> dict[str, datetime]:

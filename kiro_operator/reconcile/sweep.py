@@ -6,8 +6,9 @@ no budget window, and no ladder, can need them.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +29,8 @@ KEPT_OF_EACH = 5
 """The newest records of each target are kept for longer: they number its episodes."""
 PAGE = 500
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,15 +42,27 @@ class _Named(Struct):
     metadata: Metadata
 
 
-class _Names(Struct):
+class _Page(Struct, Generic[T]):
     metadata: _ListMeta
-    items: list[_Named] | None = None
-    """null when there are none: so the API server writes an empty list of metadata."""
+    items: list[T] | None = None
+    """The server may send null where there is none."""
 
 
-class _Records(Struct):
-    metadata: _ListMeta
-    items: list[Record]
+async def _listed(
+    get: Callable[..., Awaitable[bytes]], plural: str, kind: type[T], params: Mapping[str, str]
+) -> AsyncIterator[T]:
+    """All objects of a kind in the whole cluster, read page by page."""
+    decoder: msgspec.json.Decoder[_Page[T]] = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type]
+    proceed: dict[str, str] = {}
+    while True:
+        page = decoder.decode(
+            await get(f"/apis/{API_VERSION}/{plural}", limit=str(PAGE), **proceed, **params)
+        )
+        for item in page.items or ():
+            yield item
+        if not page.metadata.proceed:
+            return
+        proceed = {"continue": page.metadata.proceed}
 
 
 class Sweep:
@@ -62,50 +77,24 @@ class Sweep:
     async def deleted(self, plural: str, known: Callable[[], dict[Key, str]]) -> list[Key]:
         """Which of the known objects are gone, by comparing UIDs with a listing of names."""
         before = known()
-        there: dict[Key, str] = {}
-        proceed = ""
         selector = {"labelSelector": self._selector} if self._selector and "healthcheck" in plural else {}
-        while True:
-            page = msgspec.json.decode(
-                await self._client.get_metadata(
-                    f"/apis/{API_VERSION}/{plural}",
-                    limit=str(PAGE),
-                    **({"continue": proceed} if proceed else {}),
-                    **selector,
-                ),
-                type=_Names,
-            )
-            for item in page.items or ():
-                there[item.metadata.namespace, item.metadata.name] = item.metadata.uid
-            proceed = page.metadata.proceed
-            if not proceed:
-                break
+        there = {
+            (item.metadata.namespace, item.metadata.name): item.metadata.uid
+            async for item in _listed(self._client.get_metadata, plural, _Named, selector)
+        }
         after = known()
         return [key for key, uid in before.items() if after.get(key) == uid and there.get(key) != uid]
 
     async def records(self) -> None:
         """End the actions of KiroHealthChecks that are gone, and delete records past their time."""
         by_target: dict[str, list[tuple[str, Remediation]]] = {}
-        proceed = ""
-        while True:
-            page = msgspec.json.decode(
-                await self._client.get(
-                    f"/apis/{API_VERSION}/kiroremediations",
-                    limit=str(PAGE),
-                    **({"continue": proceed} if proceed else {}),
-                ),
-                type=_Records,
-            )
-            for record in page.items:
-                try:
-                    item = Remediation(record)
-                except (ValidationError, ValueError) as error:
-                    logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
-                    continue
-                by_target.setdefault(item.spec.target.uid, []).append((record.metadata.namespace, item))
-            proceed = page.metadata.proceed
-            if not proceed:
-                break
+        async for record in _listed(self._client.get, "kiroremediations", Record, {}):
+            try:
+                item = Remediation(record)
+            except (ValidationError, ValueError) as error:
+                logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
+                continue
+            by_target.setdefault(item.spec.target.uid, []).append((record.metadata.namespace, item))
         now = self._clock.now()
         for items in by_target.values():
             items.sort(key=lambda pair: pair[1].entry.reserved_at, reverse=True)

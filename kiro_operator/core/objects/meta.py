@@ -26,9 +26,7 @@ class Annotations(Base, frozen=True):
 
     protected: str = field(default="", name="kiro.dev/protected")
     restarted_by: str = field(default="", name="kiro.dev/restarted-by")
-    requested_at: str = field(default="", name="kiro.dev/requestedAt")
     revision: str = field(default="", name="deployment.kubernetes.io/revision")
-    change_cause: str = field(default="", name="kubernetes.io/change-cause")
     argocd_tracking: str = field(default="", name="argocd.argoproj.io/tracking-id")
     endpoints_changed: str = field(default="", name="endpoints.kubernetes.io/last-change-trigger-time")
 
