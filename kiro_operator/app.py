@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from kiro_operator import ports
@@ -24,7 +24,6 @@ from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.network.connections import Connections, Dns, Fixed
 from kiro_operator.core.checks import registry
-from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
 from kiro_operator.reconcile.observe import Observation
@@ -99,6 +98,7 @@ class Operator:
                 observers(self.client, settings),
                 self.clock,
                 self.metrics,
+                policies=policies.readable,
                 sampled=self._sampled,
             ),
             policies=policies,
@@ -211,15 +211,15 @@ class Operator:
         await self.client.close()
 
 
-def observers(client: Client, settings: Settings) -> Mapping[Source, ports.Observer]:
+def observers(client: Client, settings: Settings) -> Sequence[ports.Observer]:
     """The polled sources."""
-    every: tuple[ports.Observer, ...] = (
+    resolver = Fixed(settings.resolve) if settings.resolve else Dns()
+    return (
         PodMetrics(client),
         PodLogs(client),
-        Connections(Fixed(settings.resolve) if settings.resolve else Dns()),
+        Connections(resolver),
         ConfigChanges(client),
     )
-    return {observer.source: observer for observer in every}
 
 
 async def run(settings: Settings) -> int:

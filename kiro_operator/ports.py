@@ -16,9 +16,11 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.core.checks import Check
 from kiro_operator.core.objects import Selector
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.snapshot import Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
 
 
 class ApiError(Exception):
@@ -65,13 +67,25 @@ class Unreachable(Exception):
     """No answer could be had: connection refused or cut, timeout, server error."""
 
 
-class PollRequest(Struct, frozen=True, kw_only=True):
-    """What a polled source is to observe."""
+class Ask(Struct, frozen=True):
+    """One check that waits for a sample."""
 
+    id: str
+    check: Check
+    parameters: Any
+
+
+class PollRequest(Struct, frozen=True, kw_only=True):
+    """What a polled source is to observe, once for all checks that read it."""
+
+    asker: str
+    """Whom the sample is for: what a source remembers between two samples belongs to it."""
     namespace: str
     selector: Selector
-    parameters: Any
-    """Parameters of the check that asks."""
+    spec: KiroHealthCheckSpec
+    """Where the evidence is."""
+    asks: tuple[Ask, ...]
+    """The checks that read the sample, by id."""
     snapshot: Snapshot
     """The watched facts now: which pods, containers and Services there are."""
     now: datetime
@@ -79,12 +93,16 @@ class PollRequest(Struct, frozen=True, kw_only=True):
     """Time of the last sample; None for the first."""
     interval: timedelta
 
+    def parameters(self, check_id: str) -> Any | None:
+        """Parameters of a check that asks; None when it does not."""
+        return next((ask.parameters for ask in self.asks if ask.id == check_id), None)
+
 
 class Observer(Protocol):
     """A polled source."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Polled[Any]:
         """The source it observes."""
 
     @property

@@ -39,6 +39,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """KiroHealthChecks of this shard, as a label selector; empty: all."""
     resolve: Mapping[str, str] = {}
     """Addresses instead of DNS, ``service.namespace:port`` → ``address:port``."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """host:port outside of its namespace that a KiroHealthCheck may name."""
+    credentials: Path | None = None
+    """Folder of credentials, ``NAMESPACE/NAME/{token,ca.crt}``; None: there are none."""
+    cluster_facts_namespaces: frozenset[str] = frozenset({"kiro-system"})
+    """Namespaces whose KiroHealthChecks are shown facts of the whole cluster."""
     stale_after: float = 150.0
     """A watch without any sign of life for so long has nothing to say any more."""
     sweep_interval: float = 600.0
@@ -77,6 +83,26 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         help="connect there instead of asking DNS; may be repeated",
     )
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="HOST:PORT",
+        help="a KiroHealthCheck may name this host outside of its namespace; may be repeated",
+    )
+    parser.add_argument(
+        "--credentials-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of mounted credentials, NAMESPACE/NAME/{token,ca.crt}",
+    )
+    parser.add_argument(
+        "--cluster-facts-namespace",
+        action="append",
+        metavar="NAMESPACE",
+        help="namespace that is shown facts of the whole cluster; may be repeated; default: kiro-system",
+    )
+    parser.add_argument(
         "--stale-after",
         type=_seconds,
         default=150.0,
@@ -112,6 +138,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         lease_retry_period=flags.lease_retry_period,
         watch_label_selector=flags.watch_label_selector,
         resolve=dict(flags.resolve),
+        allowed_hosts=frozenset(flags.allow_host),
+        credentials=flags.credentials_dir,
+        cluster_facts_namespaces=frozenset(flags.cluster_facts_namespace or ["kiro-system"]),
         stale_after=flags.stale_after,
         sweep_interval=flags.sweep_interval,
         json_logs=flags.log_format == "json",
@@ -143,6 +172,13 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("write a number of seconds above 0")
     return value
+
+
+def _host(text: str) -> str:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isdigit():
+        raise argparse.ArgumentTypeError("write HOST:PORT, such as prometheus.monitoring.svc:9090")
+    return text.lower()
 
 
 def _resolve(text: str) -> tuple[str, str]:

@@ -26,8 +26,13 @@ OBSERVED_GRACE = timedelta(seconds=60)
 """How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
 OBJECTS, DECISIONS, REMEDIATIONS = 10, 10, 5
 MESSAGE = 1024
-ALL_OBJECTS, ALL_MESSAGES = 70, 12 * 1024
+ALL_OBJECTS, ALL_MESSAGES, ALL_COMMANDS = 70, 14 * 1024, 6 * 1024
 """What all checks together may name and say, so that the whole status stays below 64 KiB."""
+QUIET = 120
+"""What a check may say that passes or is skipped: what is wrong has the room."""
+
+COMMAND = 256
+_QUIET = frozenset({Status.PASS, Status.SKIPPED})
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -59,6 +64,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """All that a reconciliation found out."""
 
     generation: int
+    namespace: str
     now: datetime
     stalled: Permission | None = None
     """Why the spec cannot be acted on, in the words of a refusal."""
@@ -75,9 +81,14 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthCheckStatus:
     """The status to show; what has not changed keeps its times."""
-    count = max(1, len(outcome.judged))
-    objects, message = min(OBJECTS, ALL_OBJECTS // count), min(MESSAGE, ALL_MESSAGES // count)
-    judged = [_check(item, objects, message) for item in outcome.judged]
+    told = sum(item.verdict.status not in _QUIET for item in outcome.judged)
+    room = ALL_MESSAGES - QUIET * (len(outcome.judged) - told)
+    bounds = _Bounds(
+        objects=min(OBJECTS, ALL_OBJECTS // max(1, told)),
+        message=min(MESSAGE, room // max(1, told)),
+        command=min(COMMAND, ALL_COMMANDS // max(1, told)),
+    )
+    judged = [_check(item, outcome.namespace, bounds) for item in outcome.judged]
     checks = before.checks if outcome.suspended else judged
     return KiroHealthCheckStatus(
         observed_generation=outcome.generation,
@@ -195,20 +206,39 @@ def _escalated(escalations: Sequence[Escalation]) -> tuple[Truth, str, str]:
     return "True", reason, "; ".join(sorted(item.message for item in escalations))
 
 
-def _check(item: Judged, most_objects: int, longest: int) -> CheckStatus:
+class _Bounds(Struct, frozen=True, kw_only=True):
+    """Characters and objects that one check that does not pass may have."""
+
+    objects: int
+    message: int
+    command: int
+
+
+def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
+    quiet = verdict.status in _QUIET
     objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,
         reason=verdict.reason,
-        message=shorten(verdict.message, longest),
+        message=shorten(verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
         observed=verdict.observed,
         threshold=verdict.threshold,
-        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[:most_objects]],
+        command=None if quiet else _command(item, namespace, bounds.command),
+        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[: bounds.objects]],
         object_count=len(objects),
     )
+
+
+def _command(item: Judged, namespace: str, longest: int) -> str | None:
+    """What shows a person the same; nothing rather than half of it."""
+    first = item.verdict.findings[0].object if item.verdict.findings else None
+    named = f"{first.kind.lower()}/{first.name}" if first else ""
+    command = item.registered.check.command.format(namespace=namespace, object=named)
+    command = " ".join(command.split())
+    return command if len(command) <= longest else None
 
 
 def _line(item: Judged) -> str:

@@ -23,6 +23,12 @@ class Grant(StrEnum):
     BASE = "base"
     RESTART = "restart"
     SCALE = "scale"
+    EXEC = "exec"
+    """Running fixed commands in pods, for the evidence that exists nowhere else."""
+    HISTORY = "history"
+    """Remembering, in a ConfigMap, how steering documents changed."""
+    CLUSTER_FACTS = "cluster-facts"
+    """Reading what belongs to no namespace: nodes, ClusterRoles, permissions."""
 
 
 class Rule(Struct, frozen=True, order=True):

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
@@ -14,8 +15,8 @@ from kiro_operator.core.objects import (
     HorizontalPodAutoscaler,
     Pod,
     Projection,
+    Record,
     ReplicaSet,
-    Selector,
     Service,
     StatefulSet,
     Workload,
@@ -26,7 +27,7 @@ V = TypeVar("V")
 
 
 class Source(StrEnum):
-    """Where facts come from. Watched sources are streamed, polled ones sampled at an interval."""
+    """Sources that are watched; what has to be sampled is Polled."""
 
     PODS = "pods"
     DEPLOYMENTS = "deployments"
@@ -36,22 +37,8 @@ class Source(StrEnum):
     SERVICES = "services"
     ENDPOINT_SLICES = "endpointslices"
     AUTOSCALERS = "horizontalpodautoscalers"
-    POD_METRICS = "pod-metrics"
-    POD_LOGS = "pod-logs"
-    CONNECTIONS = "connections"
-    CONFIG_CHANGES = "config-changes"
-
-
-WATCHED = (
-    Source.PODS,
-    Source.DEPLOYMENTS,
-    Source.STATEFUL_SETS,
-    Source.DAEMON_SETS,
-    Source.REPLICA_SETS,
-    Source.SERVICES,
-    Source.ENDPOINT_SLICES,
-    Source.AUTOSCALERS,
-)
+    POLICIES = "kirosafetypolicies"
+    REMEDIATIONS = "kiroremediations"
 
 
 class Unobserved(Struct, frozen=True):
@@ -63,8 +50,13 @@ class Unobserved(Struct, frozen=True):
     """What to do about it; for Forbidden the very rule to add."""
 
 
+NOT_CONFIGURED = "NotConfigured"
+"""Reason of what nobody asked to be observed: such a check is Skipped."""
 CERTAIN = frozenset({"Forbidden", "NotInstalled"})
 """Reasons that another try will not change: they count at once."""
+
+
+AWAITING = Unobserved("AwaitingSamples", "No sample has been taken yet.")
 
 
 class Collection(Generic[T]):
@@ -111,59 +103,6 @@ class Collection(Generic[T]):
         return self._lookup(name)
 
 
-class Usage(Struct, frozen=True):
-    """What a container uses now."""
-
-    cpu: float
-    """Cores."""
-    memory: int
-    """Bytes."""
-
-
-class PodUsage(Struct, frozen=True):
-    """What a pod's containers use, by container name, averaged over ``window`` seconds."""
-
-    containers: Mapping[str, Usage]
-    timestamp: datetime | None = None
-    window: float = 0.0
-
-
-class LogTail(Struct, frozen=True):
-    """The new lines of one container's log, already redacted and bounded."""
-
-    pod: str
-    container: str
-    lines: tuple[str, ...]
-    seconds: float
-    """Span of time the lines were asked for."""
-    truncated: bool = False
-    """More was written than the bounds let through."""
-    previous: bool = False
-    """The lines are those of the instance before the last crash."""
-
-
-class Connection(Struct, frozen=True):
-    """The outcome of a TCP connect to one port of a Service."""
-
-    service: str
-    port: int
-    seconds: float
-    """Until connected or given up."""
-    error: str = ""
-    """Empty when connected: refused, timeout, unresolved, unreachable."""
-
-
-class Change(Struct, frozen=True):
-    """A recent write to an object's desired state, as its managedFields tell."""
-
-    kind: str
-    name: str
-    manager: str
-    time: datetime
-    detail: str = ""
-    """What is known of it, such as the revision."""
-
-
 class Sample(Struct, Generic[V], frozen=True):
     """One answer of a polled source."""
 
@@ -171,6 +110,21 @@ class Sample(Struct, Generic[V], frozen=True):
     """Counts the samples of this source, from 1."""
     time: datetime
     value: V | Unobserved
+
+
+class Polled(Struct, Generic[V], frozen=True):
+    """A source that is sampled: its key, and the type of what it gives."""
+
+    name: str
+    type: Any
+    """Type of the value, as fixtures are read."""
+    section: str = ""
+    """Field of a KiroHealthCheck's spec without which there is nothing to sample; empty: none."""
+    timeout: float = 15.0
+    """Seconds a sample may take at most; a shorter interval is a shorter limit."""
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -185,13 +139,28 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     services: Collection[Service] | Unobserved
     endpoint_slices: Collection[EndpointSlice] | Unobserved
     autoscalers: Collection[HorizontalPodAutoscaler] | Unobserved
-    pod_metrics: Sample[Mapping[str, PodUsage]] | None = None
-    """By pod name; None before the first sample."""
-    pod_logs: Sample[tuple[LogTail | Unobserved, ...]] | None = None
-    connections: Sample[tuple[Connection, ...]] | None = None
-    config_changes: Sample[tuple[Change, ...]] | None = None
+    policies: Mapping[str, KiroSafetyPolicySpec] = {}
+    """The KiroSafetyPolicies of the namespace that can be read, by name."""
+    remediations: Iterable[Record] | Unobserved = ()
+    """The KiroRemediations of the namespace."""
+    samples: Mapping[str, Sample[Any]] = {}
+    """The last sample of each polled source, by the source's name."""
     began_failing: Mapping[str, datetime] = {}
     """Since when each other check fails, by id: what a change is held against."""
+
+    def sample(self, source: Polled[V]) -> Sample[V] | None:
+        """The last sample of a source; None before the first."""
+        return self.samples.get(source.name)
+
+    def value(self, source: Polled[V]) -> V | Unobserved:
+        """What the last sample of a source gave; before the first, that there is none yet."""
+        sample = self.sample(source)
+        return AWAITING if sample is None else sample.value
+
+    def sampled_at(self, source: Polled[Any], now: datetime) -> datetime:
+        """When the source was sampled last, and never in the future."""
+        sample = self.sample(source)
+        return now if sample is None else min(sample.time, now)
 
 
 class Ref(Struct, frozen=True, order=True):
@@ -236,22 +205,3 @@ def workload(ref: Ref, snapshot: Snapshot) -> Workload | None:
         return None
     found = source.get(ref.name)
     return found if found is not None and found.metadata.uid == ref.uid else None
-
-
-__all__ = [
-    "WATCHED",
-    "Change",
-    "Collection",
-    "Connection",
-    "LogTail",
-    "PodUsage",
-    "Ref",
-    "Sample",
-    "Selector",
-    "Snapshot",
-    "Source",
-    "Unobserved",
-    "Usage",
-    "controller_of",
-    "workload",
-]

@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Unobserved
 
 
 class Status(StrEnum):
@@ -60,8 +60,9 @@ def passed(message: str, *, observed: str | None = None, threshold: str | None =
 
 
 def unknown(cause: Unobserved) -> Verdict:
-    """The observation could not be made."""
-    return Verdict(Status.UNKNOWN, cause.reason, cause.message)
+    """The observation could not be made; one that nobody asked for is Skipped."""
+    status = Status.SKIPPED if cause.reason == NOT_CONFIGURED else Status.UNKNOWN
+    return Verdict(status, cause.reason, cause.message)
 
 
 def skipped(reason: str, message: str) -> Verdict:

@@ -94,6 +94,8 @@ class Intake:
     def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A KiroSafetyPolicy came, changed or went."""
         namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
+        for key in self._by_namespace.get(namespace, ()):
+            self._targets[key].dirty.add(Source.POLICIES)
         if deleted:
             self._policies.remove((namespace, name))
             self.queue.forget((POLICY, (namespace, name)))
@@ -138,6 +140,7 @@ class Intake:
         record = new or old
         asker = record.spec.get("healthCheck", {}).get("name", "") if record else ""
         for key in keys:
+            self._targets[key].dirty.add(Source.REMEDIATIONS)
             if key == (namespace, asker) or self._targets[key].held_back:
                 self.queue.add((HEALTH_CHECK, key))
 
@@ -145,8 +148,7 @@ class Intake:
         """A kind has been listed, or it is known that it cannot be."""
         for namespace in namespaces:
             for key in self._by_namespace.get(namespace, ()):
-                if kind != REMEDIATIONS:
-                    self._targets[key].dirty.add(Source(kind))
+                self._targets[key].dirty.add(kind)
             self.wake(namespace)
 
     def sampled(self, target: Target) -> None:

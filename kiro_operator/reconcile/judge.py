@@ -1,8 +1,8 @@
 """Judge: run the checks whose facts have changed, and settle each verdict."""
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,15 +10,16 @@ from msgspec.structs import replace
 from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.flap import Settled, settle
-from kiro_operator.core.snapshot import WATCHED, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status, Verdict, unknown
-from kiro_operator.reconcile.observe import began_failing, with_sample
+from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
 
+NEVER: Sample[Any] = Sample(0, datetime.fromtimestamp(0, UTC), None)
 FRESH = 1.5
 """Intervals for which a sample counts as fresh enough to act on."""
 
-_FIELDS: Mapping[Source, str] = {
+_FIELDS = {
     Source.PODS: "pods",
     Source.DEPLOYMENTS: "deployments",
     Source.STATEFUL_SETS: "stateful_sets",
@@ -27,6 +28,7 @@ _FIELDS: Mapping[Source, str] = {
     Source.SERVICES: "services",
     Source.ENDPOINT_SLICES: "endpoint_slices",
     Source.AUTOSCALERS: "autoscalers",
+    Source.REMEDIATIONS: "remediations",
 }
 
 logger = logging.getLogger(__name__)
@@ -48,14 +50,13 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     actionable: set[str] = set()
     next_check: datetime | None = None
     blind = frozenset(
-        source for source in WATCHED if isinstance(getattr(snapshot, _FIELDS[source]), Unobserved)
+        source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
     for check_id, enabled in target.checks.items():
         raw = target.raw.get(check_id)
         if raw is None or _to_be_judged(raw, enabled, target, blind, now):
             raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
-        sample = target.samples.get(check_id)
-        number = (sample.number if sample else 0) if enabled.check.polled else None
+        number = _oldest(target, enabled).number if enabled.check.polled else None
         target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
         judged.append(Judged(enabled.registered, settled.verdict, settled.since))
         if _may_act(check_id, settled, target, enabled, now):
@@ -69,7 +70,7 @@ def _to_be_judged(
     raw: Verdict, enabled: Enabled, target: Target, blind: frozenset[Source], now: datetime
 ) -> bool:
     """Whether the facts behind a verdict have changed, or time has come to look again."""
-    sources = enabled.check.sources
+    sources = enabled.check.reads
     return (
         not target.dirty.isdisjoint(sources)
         or raw.status is Status.UNKNOWN
@@ -80,9 +81,9 @@ def _to_be_judged(
 
 
 def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
-    facts = with_sample(snapshot, target, check_id)
+    facts = with_samples(snapshot, target, check_id)
     if enabled.check.only_while_failing:
-        facts = replace(facts, began_failing=began_failing(target, but=check_id))
+        facts = replace(facts, began_failing=began_failing(target, but=frozenset({check_id})))
     try:
         return enabled.check.judge(facts, enabled.parameters, now)
     except Exception:
@@ -98,11 +99,16 @@ def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, 
     if settled.verdict.status is not Status.FAIL:
         target.confirmed.pop(check_id, None)
         return False
-    sample = target.samples.get(check_id)
+    sample = _oldest(target, enabled)
     if settled.actionable:
-        if sample is not None:
-            target.confirmed[check_id] = sample.number
+        target.confirmed[check_id] = sample.number
         return True
-    if sample is None or target.confirmed.get(check_id) != sample.number:
+    if not sample.number or target.confirmed.get(check_id) != sample.number:
         return False
     return abs(now - sample.time) <= FRESH * enabled.interval
+
+
+def _oldest(target: Target, enabled: Enabled) -> Sample[Any]:
+    """The sample that a check's verdict is as old as: of all that it reads, the one furthest behind."""
+    read = [target.samples.get((source.name, enabled.seconds), NEVER) for source in enabled.polled]
+    return min(read, key=lambda sample: sample.number, default=NEVER)

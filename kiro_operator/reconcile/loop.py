@@ -19,7 +19,6 @@ from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.permissions import advice_from
 from kiro_operator.core.policy.reservations import next_release
-from kiro_operator.core.snapshot import WATCHED
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
@@ -181,7 +180,8 @@ class Loop:
             self._observation.forget(target.key)
             permission = plans.permission(None, suspended=True)
             outcome = Outcome(
-                generation=target.generation, now=now, suspended=True, permission=permission,
+                generation=target.generation, namespace=target.namespace, now=now, suspended=True,
+                permission=permission,
                 remediations=plans.summaries(target, self._remediations(target.namespace)),
                 requested_at=target.requested_at,
             )  # fmt: skip
@@ -284,6 +284,7 @@ class Loop:
     ) -> KiroHealthCheckStatus:
         outcome = Outcome(
             generation=target.generation,
+            namespace=target.namespace,
             now=now,
             stalled=target.problem or plans.policy_problem(target, self._policies),
             judged=judgement.judged,
@@ -340,7 +341,7 @@ class Loop:
         """Which kinds have not been listed yet; None when all were, or cannot be."""
         names = [
             name
-            for name in (*WATCHED, REMEDIATIONS)
+            for name in self._watches.kinds
             if (missing := self._watches.unobserved(name, target.namespace)) and missing.reason == "NotSynced"
         ]
         return ", ".join(names) if names else None
@@ -355,6 +356,7 @@ class Loop:
         if target.status.observed_generation != target.generation:
             outcome = Outcome(
                 generation=target.generation,
+                namespace=target.namespace,
                 now=now,
                 waiting_for=waiting_for,
                 permission=plans.permission(None),

@@ -1,9 +1,13 @@
-"""Observe: put the watched facts together, and sample what cannot be watched."""
+"""Observe: put the watched facts together, and sample what cannot be watched.
+
+The checks of a KiroHealthCheck that share an interval are sampled in one round, and a source is asked
+once in a round for all of them. Each source answers for itself: one that hangs holds up no other.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,22 +15,20 @@ from msgspec.structs import replace
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import Watches
 from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
-from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
-from kiro_operator.reconcile.target import Enabled, Key, Target
+from kiro_operator.reconcile.target import Key, Target
 
-TIMEOUT = 15.0
-"""Seconds a sample may take at most; a shorter interval is a shorter limit."""
 CONCURRENT = 16
+"""Samples of one source under way at once."""
 
-_FIELD = {
-    Source.POD_METRICS: "pod_metrics",
-    Source.POD_LOGS: "pod_logs",
-    Source.CONNECTIONS: "connections",
-    Source.CONFIG_CHANGES: "config_changes",
-}
+Round = tuple[Key, float]
+"""A KiroHealthCheck and an interval in seconds."""
+
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +39,23 @@ class Observation:
     def __init__(
         self,
         watches: Watches,
-        observers: Mapping[Source, ports.Observer],
+        observers: Iterable[ports.Observer],
         clock: ports.Clock,
         metrics: Metrics,
         *,
+        policies: Callable[[str], Mapping[str, KiroSafetyPolicySpec]],
         sampled: Callable[[Target], None],
     ) -> None:
         self._watches = watches
-        self._observers = observers
+        self._observers = {observer.source.name: observer for observer in observers}
         self._clock = clock
         self._metrics = metrics
+        self._policies = policies
         self._sampled = sampled
-        self._alarms: Alarms[tuple[Key, str]] = Alarms(self._due)
-        self._targets: dict[tuple[Key, str], Target] = {}
-        self._running: dict[tuple[Key, str], asyncio.Task[None]] = {}
-        self._free = asyncio.Semaphore(CONCURRENT)
+        self._alarms: Alarms[Round] = Alarms(self._due)
+        self._targets: dict[Round, Target] = {}
+        self._running: dict[tuple[Round, str], asyncio.Task[None]] = {}
+        self._free = {name: asyncio.Semaphore(CONCURRENT) for name in self._observers}
 
     def whole(self, target: Target) -> Snapshot:
         """The watched facts of the whole namespace, whatever the target selects."""
@@ -80,117 +84,140 @@ class Observation:
             services=see(Source.SERVICES, selected=True),
             endpoint_slices=see(Source.ENDPOINT_SLICES),
             autoscalers=see(Source.AUTOSCALERS),
+            policies=self._policies(namespace),
+            remediations=see(Source.REMEDIATIONS),
             began_failing=began_failing,
         )
 
     def schedule(self, target: Target) -> None:
         """Have each polled check of a target sampled at its interval."""
-        for check_id, enabled in target.checks.items():
-            if enabled.check.polled:
-                self._targets[target.key, check_id] = target
-                if (target.key, check_id) not in self._running and not self._alarms.waiting(
-                    (target.key, check_id)
-                ):
-                    self._set(target, check_id, enabled)
+        for interval in target.intervals:
+            round_ = (target.key, interval)
+            self._targets[round_] = target
+            if not self._alarms.waiting(round_):
+                self._set(target, interval)
 
     def sample_now(self, target: Target) -> None:
         """Sample all polled checks of a target at once."""
-        for check_id, enabled in target.checks.items():
-            if enabled.check.polled:
-                self._targets[target.key, check_id] = target
-                self._alarms.set((target.key, check_id), 0.0)
+        for interval in target.intervals:
+            self._targets[target.key, interval] = target
+            self._alarms.set((target.key, interval), 0.0)
 
     def forget(self, key: Key) -> None:
-        """Stop sampling for a target that is gone, or for checks that it no longer has."""
-        for pair in [pair for pair in self._targets if pair[0] == key]:
-            self._alarms.cancel(pair)
-            del self._targets[pair]
-            if task := self._running.pop(pair, None):
-                task.cancel()
+        """Stop sampling for a target that is gone."""
+        for round_ in [round_ for round_ in self._targets if round_[0] == key]:
+            self._forget_round(round_)
+
+    def _forget_round(self, round_: Round) -> None:
+        self._alarms.cancel(round_)
+        del self._targets[round_]
+        for pair in [pair for pair in self._running if pair[0] == round_]:
+            self._running.pop(pair).cancel()
 
     async def stop(self) -> None:
         """End all sampling."""
-        for key in {pair[0] for pair in self._targets}:
-            self.forget(key)
+        for round_ in list(self._targets):
+            self._forget_round(round_)
 
-    def _set(self, target: Target, check_id: str, enabled: Enabled) -> None:
-        interval = enabled.interval.total_seconds()
-        name = f"{target.namespace}/{target.name}/{check_id}"
-        wait = until_turn(name, interval, self._clock.monotonic())
-        if check_id not in target.samples and check_id not in target.tracks:
-            wait = 0.0  # never judged: whoever has just applied it is waiting
-        self._alarms.set((target.key, check_id), wait)
+    def _set(self, target: Target, interval: float) -> None:
+        wait = until_turn(f"{target.namespace}/{target.name}", interval, self._clock.monotonic())
+        if target.unsampled(interval):
+            wait = 0.0  # whoever has just applied it is waiting
+        self._alarms.set((target.key, interval), wait)
 
-    def _due(self, pair: tuple[Key, str]) -> None:
-        target = self._targets.get(pair)
-        enabled = target.checks.get(pair[1]) if target else None
-        if target is None or enabled is None or pair in self._running:
+    def _due(self, round_: Round) -> None:
+        target = self._targets.get(round_)
+        if target is None:
             return
-        task = asyncio.create_task(self._sample(target, pair[1], enabled), name=f"sample {pair}")
-        self._running[pair] = task
-        task.add_done_callback(lambda _: self._ended(pair, task))
+        if round_[1] not in target.intervals:
+            self._forget_round(round_)
+            return
+        failing = began_failing(target)
+        for source in target.sources(round_[1], failing):
+            if (round_, source.name) not in self._running:
+                self._start(round_, target, source)
+        wait = until_turn(f"{target.namespace}/{target.name}", round_[1], self._clock.monotonic())
+        self._alarms.set(round_, wait)
 
-    def _ended(self, pair: tuple[Key, str], task: asyncio.Task[None]) -> None:
+    def _start(self, round_: Round, target: Target, source: Polled[Any]) -> None:
+        task = asyncio.create_task(
+            self._sample(target, round_[1], source), name=f"sample {source.name} {round_}"
+        )
+        self._running[round_, source.name] = task
+        task.add_done_callback(lambda _: self._ended((round_, source.name), task))
+
+    def _ended(self, pair: tuple[Round, str], task: asyncio.Task[None]) -> None:
         if self._running.get(pair) is task:
             del self._running[pair]
         if not task.cancelled() and (error := task.exception()):
             logger.error("sampling %s broke", pair, exc_info=error)
-        target = self._targets.get(pair)
-        enabled = target.checks.get(pair[1]) if target else None
-        if target is not None and enabled is not None:
-            self._set(target, pair[1], enabled)
 
-    async def _sample(self, target: Target, check_id: str, enabled: Enabled) -> None:
-        failing = began_failing(target, but=check_id)
-        if enabled.check.only_while_failing and not failing:
-            return
-        before = target.samples.get(check_id)
-        async with self._free:
-            value = await self._ask(target, enabled, before, failing)
-        if isinstance(value, Unobserved):
-            self._metrics.sample_failures.labels(enabled.check.polled[0], value.reason).inc()
+    async def _sample(self, target: Target, interval: float, source: Polled[Any]) -> None:
+        before = target.samples.get((source.name, interval))
+        async with self._free[source.name]:
+            value = await self._ask(target, interval, source, before)
+        if isinstance(value, Unobserved) and value.reason != NOT_CONFIGURED:
+            self._metrics.sample_failures.labels(source.name, value.reason).inc()
         number = before.number + 1 if before else 1
-        target.samples[check_id] = Sample(number, self._clock.now(), value)
-        target.dirty.update(enabled.check.polled)
+        target.samples[source.name, interval] = Sample(number, self._clock.now(), value)
+        target.dirty.add(source.name)
         self._sampled(target)
 
     async def _ask(
-        self,
-        target: Target,
-        enabled: Enabled,
-        before: Sample[Any] | None,
-        failing: Mapping[str, datetime],
+        self, target: Target, interval: float, source: Polled[Any], before: Sample[Any] | None
     ) -> Any | Unobserved:
+        asks = tuple(
+            ports.Ask(check_id, enabled.check, enabled.parameters)
+            for check_id, enabled in target.checks.items()
+            if enabled.seconds == interval and source in enabled.polled
+        )
+        if not asks:
+            return Unobserved(NOT_CONFIGURED, f"no check reads {source.name} any more")
         request = ports.PollRequest(
+            asker=f"{target.uid}/{source.name}/{interval:g}",
             namespace=target.namespace,
             selector=target.selector,
-            parameters=enabled.parameters,
-            snapshot=self.snapshot(target, failing),
+            spec=target.spec,
+            asks=asks,
+            snapshot=self.snapshot(target, began_failing(target, but=frozenset(ask.id for ask in asks))),
             now=self._clock.now(),
             since=before.time if before else None,
-            interval=enabled.interval,
+            interval=next(
+                enabled.interval for enabled in target.checks.values() if enabled.seconds == interval
+            ),
         )
-        observer = self._observers[enabled.check.polled[0]]
-        limit = min(TIMEOUT, enabled.interval.total_seconds())
+        limit = min(source.timeout, interval)
         try:
             async with asyncio.timeout(limit):
-                return await observer.observe(request)
+                return await self._observers[source.name].observe(request)
         except TimeoutError:
-            return Unobserved("Timeout", f"no answer from {observer.source} within {limit:g} s")
+            return Unobserved("Timeout", f"no answer from {source.name} within {limit:g} s")
 
 
-def with_sample(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
+def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
     """The same facts with what was sampled for one check."""
-    enabled, sample = target.checks[check_id], target.samples.get(check_id)
-    if sample is None or not enabled.check.polled:
+    enabled = target.checks[check_id]
+    if not enabled.check.polled:
         return facts
-    return replace(facts, **{_FIELD[enabled.check.polled[0]]: sample})
+    samples: dict[str, Sample[Any]] = {}
+    for source in enabled.check.polled:
+        if source not in enabled.polled:
+            samples[source.name] = not_configured(source)
+        elif sample := target.samples.get((source.name, enabled.seconds)):
+            samples[source.name] = sample
+    return replace(facts, samples=samples)
 
 
-def began_failing(target: Target, *, but: str) -> dict[str, datetime]:
+def not_configured(source: Polled[Any]) -> Sample[Any]:
+    """What stands for the sample of a source that the spec does not name."""
+    message = f"spec.{source.section} is not set, so there is no {source.name} to ask"
+    return Sample(0, _NEVER, Unobserved(NOT_CONFIGURED, message))
+
+
+def began_failing(target: Target, *, but: frozenset[str] = frozenset()) -> dict[str, datetime]:
     """Since when each other check fails."""
     return {
         check_id: track.since
         for check_id, track in target.tracks.items()
-        if check_id != but and track.since and track.shown and track.shown[0] is Status.FAIL
+        if check_id not in but and track.since and track.shown and track.shown[0] is Status.FAIL
     }

@@ -175,6 +175,10 @@ class Policies:
         """The policy of that name."""
         return self._policies.get((namespace, name))
 
+    def readable(self, namespace: str) -> dict[str, KiroSafetyPolicySpec]:
+        """What the policies of a namespace say, by name; those that cannot be read are left out."""
+        return {policy.key[1]: policy.spec for policy in self.of(namespace) if policy.spec is not None}
+
     def of(self, namespace: str) -> list[Policy]:
         """All policies of a namespace, by name."""
         found = [policy for key, policy in self._policies.items() if key[0] == namespace]

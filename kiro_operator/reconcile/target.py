@@ -1,7 +1,7 @@
 """One KiroHealthCheck as the engine holds it: what was asked, and what is remembered of it."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
-from kiro_operator.core.snapshot import Sample, Source
+from kiro_operator.core.snapshot import Polled, Sample
 from kiro_operator.core.verdict import Status, Verdict
 
 Key = tuple[str, str]
@@ -32,6 +32,13 @@ class Enabled(msgspec.Struct, frozen=True):
     parameters: Parameters
     rule: FlapRule
     interval: timedelta
+    polled: tuple[Polled[Any], ...]
+    """Its polled sources, less those that the spec does not name."""
+
+    @property
+    def seconds(self) -> float:
+        """Its interval in seconds."""
+        return self.interval.total_seconds()
 
     @property
     def check(self) -> Check:
@@ -49,7 +56,7 @@ class Target:
         self.resource_version = ""
         self.requested_at = ""
         """Value of the annotation kiro.dev/requestedAt."""
-        self._request: tuple[str, dict[str, int]] = ("", {})
+        self._request: tuple[str, dict[tuple[str, float], int]] = ("", {})
         """The request that is being handled, and the number of each sample before it."""
         self.created = datetime.fromtimestamp(0, UTC)
         self.spec = KiroHealthCheckSpec()
@@ -60,7 +67,10 @@ class Target:
         self.checks: dict[str, Enabled] = {}
         self.tracks: dict[str, Track] = {}
         self.raw: dict[str, Verdict] = {}
-        self.samples: dict[str, Sample[Any]] = {}
+        self.samples: dict[tuple[str, float], Sample[Any]] = {}
+        """The last sample by source and interval in seconds."""
+        self.intervals: frozenset[float] = frozenset()
+        """Seconds between the rounds of sampling that its checks ask for."""
         self.confirmed: dict[str, int] = {}
         """Number of the sample on which each polled check last failed so that it may be acted on."""
         self.measured = False
@@ -73,7 +83,7 @@ class Target:
         """Monotonic time at which to try again."""
         self.memory: Memory = {}
         """What the last plan remembered."""
-        self.dirty: set[Source] = set()
+        self.dirty: set[str] = set()
         """Sources that changed since the last judgement."""
 
     @property
@@ -116,9 +126,9 @@ class Target:
         ):
             return False
         numbers = {
-            check_id: self.samples[check_id].number if check_id in self.samples else 0
-            for check_id, enabled in self.checks.items()
-            if enabled.check.polled and not enabled.check.only_while_failing
+            (source.name, interval): self._number((source.name, interval))
+            for interval in self.intervals
+            for source in self.sources(interval, ())
         }
         self._request = (self.requested_at, numbers)
         return True
@@ -126,12 +136,36 @@ class Target:
     def handled_request(self) -> str:
         """The last request for which everything has been sampled anew."""
         wanted, numbers = self._request
+        wanted_still = {
+            (source.name, interval) for interval in self.intervals for source in self.sources(interval, ())
+        }
         done = all(
-            check_id not in self.checks
-            or (check_id in self.samples and self.samples[check_id].number > number)
-            for check_id, number in numbers.items()
+            pair not in wanted_still or self._number(pair) > number for pair, number in numbers.items()
         )
         return wanted if wanted and done else self.status.last_handled_reconcile_at or ""
+
+    def sources(self, interval: float, failing: Collection[str]) -> set[Polled[Any]]:
+        """What is to be sampled in a round, given which checks fail."""
+        return {
+            source
+            for check_id, enabled in self.checks.items()
+            if enabled.seconds == interval
+            and (not enabled.check.only_while_failing or any(other != check_id for other in failing))
+            for source in enabled.polled
+        }
+
+    def unsampled(self, interval: float) -> bool:
+        """Whether something has never been sampled, nor judged by an earlier process."""
+        return any(
+            enabled.seconds == interval
+            and check_id not in self.tracks
+            and any((source.name, interval) not in self.samples for source in enabled.polled)
+            for check_id, enabled in self.checks.items()
+        )
+
+    def _number(self, pair: tuple[str, float]) -> int:
+        sample = self.samples.get(pair)
+        return sample.number if sample else 0
 
     def _start_over(self, status: KiroHealthCheckStatus) -> None:
         self.status = status
@@ -165,26 +199,31 @@ class Target:
             self.problem = Permission(
                 allowed=False, reason="UnknownCheck", message=_no_such_check(unknown[0])
             )
-        self.checks = {}
+        before, self.checks = self.checks, {}
         for check_id, registered in registry().items():
             chosen = settings.get(check_id) or CheckSettings(id=check_id)
             if not chosen.enabled:
                 continue
             try:
-                self.checks[check_id] = _enable(registered, chosen, self.spec.interval)
+                self.checks[check_id] = _enable(registered, chosen, self.spec)
             except ValidationError as error:
                 self.problem = Permission(
                     allowed=False,
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
-        for forgotten in [name for name in self.tracks if name not in self.checks]:
-            self.tracks.pop(forgotten, None)
-            self.samples.pop(forgotten, None)
+        for name in list(self.tracks):
+            now, then = self.checks.get(name), before.get(name)
+            if now is None or (then is not None and then.polled != now.polled):
+                del self.tracks[name]
+        self.intervals = frozenset(enabled.seconds for enabled in self.checks.values() if enabled.polled)
+        wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
+        for pair in [pair for pair in self.samples if pair not in wanted]:
+            del self.samples[pair]
         self.raw.clear()
 
 
-def _enable(registered: Registered, settings: CheckSettings, interval: timedelta) -> Enabled:
+def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec) -> Enabled:
     check = registered.check
     return Enabled(
         registered,
@@ -195,7 +234,12 @@ def _enable(registered: Registered, settings: CheckSettings, interval: timedelta
             failure_threshold=settings.failure_threshold or check.failure_threshold,
             success_threshold=settings.success_threshold or check.success_threshold,
         ),
-        settings.interval or interval,
+        settings.interval or max(spec.interval, check.interval),
+        tuple(
+            source
+            for source in check.polled
+            if not source.section or getattr(spec, source.section) is not None
+        ),
     )
 
 

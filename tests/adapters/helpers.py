@@ -15,11 +15,12 @@ from devcluster import ControlPlane
 from devcluster.errors import WaitTimeout
 from kiro_operator.adapters.kubernetes import credentials
 from kiro_operator.adapters.kubernetes.client import Client
-from kiro_operator.core.checks import Parameters
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.core.checks import Parameters, registry
 from kiro_operator.core.objects import Pod, Selector, Service
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import Collection, Snapshot, Unobserved
-from kiro_operator.ports import PollRequest
+from kiro_operator.ports import Ask, PollRequest
 from kiro_operator.settings import Settings
 
 T = TypeVar("T")
@@ -56,17 +57,26 @@ def live_services(plane: ControlPlane, namespace: str) -> list[Service]:
 
 def poll(
     snapshot: Snapshot,
-    parameters: Parameters,
+    parameters: Parameters | None = None,
     *,
+    spec: KiroHealthCheckSpec | None = None,
+    asker: str = "test",
     now: datetime | None = None,
     since: datetime | None = None,
     interval: timedelta = INTERVAL,
     selector: Selector | None = None,
 ) -> PollRequest:
+    asks = [
+        Ask(item.id, item.check, parameters)
+        for item in registry().values()
+        if parameters is not None and type(parameters) is item.check.parameters
+    ]
     return PollRequest(
+        asker=asker,
         namespace=snapshot.namespace,
         selector=selector or Selector(),
-        parameters=parameters,
+        spec=spec or KiroHealthCheckSpec(),
+        asks=tuple(asks),
         snapshot=snapshot,
         now=now or datetime.now(UTC),
         since=since,

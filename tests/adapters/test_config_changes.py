@@ -17,7 +17,8 @@ from kiro_operator.adapters.kubernetes.config_changes import RULES, ConfigChange
 from kiro_operator.core.checks.responsiveness.recent_configuration_changes import (
     RecentConfigurationChangesParameters,
 )
-from kiro_operator.core.snapshot import Change, Unobserved
+from kiro_operator.core.evidence.changes import Change
+from kiro_operator.core.snapshot import Unobserved
 
 from .conftest import ClientWith
 from .helpers import facts, poll

@@ -28,8 +28,9 @@ from kiro_operator.adapters.network.connections import (
     tcp_ports,
 )
 from kiro_operator.core.checks.responsiveness.network_connectivity import NetworkConnectivityParameters
+from kiro_operator.core.evidence.connections import Connection
 from kiro_operator.core.objects import Metadata, Service, ServicePort, ServiceSpec
-from kiro_operator.core.snapshot import Connection, Unobserved
+from kiro_operator.core.snapshot import Unobserved
 
 from .helpers import eventually, facts, live_services, poll
 
@@ -240,9 +241,9 @@ async def test_dns_asks_for_the_clusters_name_and_turns_errors_into_words(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    assert await Dns().resolve("web", "kiro", 80) == [("10.0.0.7", 80)]
+    assert await Dns().resolve("web.kiro.svc", 80) == [("10.0.0.7", 80)]
     with pytest.raises(Unresolved):
-        await Dns().resolve("web", "kiro", 80)
+        await Dns().resolve("web.kiro.svc", 80)
     assert asked == [("web.kiro.svc", 80)] * 2
 
 

@@ -19,7 +19,9 @@ from devcluster.wait import until
 from kiro_operator.adapters.kubernetes import pod_logs
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.pod_logs import LATE, RULES, TOO_MANY, PodLogs
-from kiro_operator.core.checks.responsiveness.service_logs import ServiceLogsParameters
+from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.core.evidence.logs import LogTail
 from kiro_operator.core.loglines import LINE_LIMIT
 from kiro_operator.core.objects import (
     ContainerState,
@@ -31,15 +33,13 @@ from kiro_operator.core.objects import (
     PodStatus,
     Running,
 )
-from kiro_operator.core.snapshot import LogTail, Unobserved
+from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.ports import PollRequest
 from tests.devcluster.helpers import container, evict, make_pod, ready, wait_pod
 
 from .conftest import ClientWith
 from .helpers import facts, live_pods, poll
 from .test_log_text import KEY
-
-PARAMETERS = ServiceLogsParameters()
 
 
 class Reader:
@@ -50,16 +50,16 @@ class Reader:
         plane: ControlPlane,
         namespace: str,
         client: Client,
-        parameters: ServiceLogsParameters = PARAMETERS,
+        logs: LogsEvidence | None = None,
     ) -> None:
         self._plane, self._namespace = plane, namespace
         self._observer = PodLogs(client)
-        self._parameters = parameters
+        self._spec = KiroHealthCheckSpec(logs=logs or LogsEvidence())
         self._since: datetime | None = None
 
     async def sample(self) -> tuple[LogTail | Unobserved, ...] | Unobserved:
         snapshot = facts(self._namespace, live_pods(self._plane, self._namespace))
-        value = await self._observer.observe(poll(snapshot, self._parameters, since=self._since))
+        value = await self._observer.observe(poll(snapshot, spec=self._spec, since=self._since))
         self._since = datetime.now(UTC)
         return value
 
@@ -193,7 +193,7 @@ async def test_more_lines_than_may_be_read(
     make_pod(control_plane, namespace)
     wait_pod(control_plane, namespace, ready, "a healthy pod")
     show(control_plane, namespace, [f"line {number}" for number in range(500)])
-    reader = Reader(control_plane, namespace, client_with(RULES), ServiceLogsParameters(max_lines=20))
+    reader = Reader(control_plane, namespace, client_with(RULES), LogsEvidence(max_lines=20))
     (tail,) = await reader.tails()
     assert tail.lines == tuple(f"line {number}" for number in range(480, 500))
     assert tail.truncated
@@ -221,11 +221,11 @@ async def test_what_has_no_log(control_plane: ControlPlane, namespace: str, clie
     snapshot = facts(namespace, live_pods(control_plane, namespace))
     evict(control_plane, namespace, "gone")
     # web has written nothing yet, for which the API server's answer is 400.
-    sample = await PodLogs(client_with(RULES)).observe(poll(snapshot, PARAMETERS))
+    sample = await PodLogs(client_with(RULES)).observe(poll(snapshot))
     assert not isinstance(sample, Unobserved)
     assert [(tail.pod, tail.lines) for tail in sample if isinstance(tail, LogTail)] == [("web", ())]
     assert len(sample) == 1
-    assert await PodLogs(client_with(())).observe(poll(facts(namespace), PARAMETERS)) == ()
+    assert await PodLogs(client_with(())).observe(poll(facts(namespace))) == ()
 
 
 def running(name: str, node: str = "a") -> Pod:
@@ -238,7 +238,7 @@ def running(name: str, node: str = "a") -> Pod:
 
 
 def at(pods: list[Pod], interval: float = 30.0) -> PollRequest:
-    return poll(facts("kiro", pods), PARAMETERS, interval=timedelta(seconds=interval))
+    return poll(facts("kiro", pods), interval=timedelta(seconds=interval))
 
 
 async def test_a_kubelet_that_is_silent_costs_only_its_own_logs(
@@ -306,7 +306,7 @@ async def test_two_readers_do_not_take_lines_from_each_other(client_of: Callable
             for offset in (0.0, 1.0):
                 now = start + timedelta(seconds=10 * turn + offset)
                 since = now - timedelta(seconds=9.5) if turn else None
-                value = await observer.observe(poll(facts("kiro", pods), PARAMETERS, now=now, since=since))
+                value = await observer.observe(poll(facts("kiro", pods), now=now, since=since))
                 assert isinstance(value, tuple)
                 assert [one.lines for one in value if isinstance(one, LogTail)] == [(f"line {turn}",)]
 
@@ -371,5 +371,5 @@ async def test_other_answers(answer: Answer, reason: str, client_of: Callable[[s
 
 async def test_pods_that_cannot_be_seen() -> None:
     unseen = Unobserved("StaleWatch", "silent")
-    request = poll(msgspec.structs.replace(facts("kiro"), pods=unseen), PARAMETERS)
+    request = poll(msgspec.structs.replace(facts("kiro"), pods=unseen))
     assert await PodLogs(None).observe(request) is unseen  # type: ignore[arg-type]

@@ -25,8 +25,9 @@ from kiro_operator.adapters.kubernetes.pod_metrics import (
     usages,
 )
 from kiro_operator.core.checks.responsiveness.resource_utilization import ResourceUtilizationParameters
+from kiro_operator.core.evidence.usage import PodUsage, Usage
 from kiro_operator.core.objects import LabelSelectorExpression, Selector
-from kiro_operator.core.snapshot import PodUsage, Unobserved, Usage
+from kiro_operator.core.snapshot import Unobserved
 from tests.devcluster.helpers import make_pod, ready, wait_pod
 
 from .conftest import ClientWith

@@ -1,5 +1,6 @@
 """Fixtures of checks: objects as kubectl prints them, read as the informer reads them."""
 
+import typing
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,29 +10,23 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import Registered, registry
+from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
     EndpointSlice,
     HorizontalPodAutoscaler,
     Pod,
+    Record,
     ReplicaSet,
     Service,
     StatefulSet,
 )
-from kiro_operator.core.snapshot import (
-    Change,
-    Collection,
-    Connection,
-    LogTail,
-    PodUsage,
-    Sample,
-    Snapshot,
-    Source,
-    Unobserved,
-)
+from kiro_operator.core.snapshot import Collection, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict
+from kiro_operator.reconcile.observe import not_configured
 
 HERE = Path(__file__).parent
 NAMESPACE = "kiro-system"
@@ -45,12 +40,6 @@ KINDS: Mapping[str, tuple[str, Source, Any]] = {
     "Service": ("services", Source.SERVICES, Service),
     "EndpointSlice": ("endpoint_slices", Source.ENDPOINT_SLICES, EndpointSlice),
     "HorizontalPodAutoscaler": ("autoscalers", Source.AUTOSCALERS, HorizontalPodAutoscaler),
-}
-SAMPLES: Mapping[str, str] = {
-    "pod-metrics": "pod_metrics",
-    "pod-logs": "pod_logs",
-    "connections": "connections",
-    "config-changes": "config_changes",
 }
 
 
@@ -93,8 +82,23 @@ class Fixture(Struct, frozen=True):
                     ]
                 )
             )
-        for source_id, sample in self.body.get("samples", {}).items():
-            facts[SAMPLES[source_id]] = _sample(source_id, sample)
+        samples = {
+            source.name: _sample(source, self.body.get("samples", {}).get(source.name))
+            for source in self.check.check.polled
+        }
+        facts["samples"] = {name: sample for name, sample in samples.items() if sample is not None}
+        facts["policies"] = {
+            name: KiroSafetyPolicySpec.model_validate(spec)
+            for name, spec in self.body.get("policies", {}).items()
+        }
+        missing = self.body.get("unobserved", {}).get(Source.REMEDIATIONS.value)
+        facts["remediations"] = (
+            Unobserved(**missing)
+            if missing
+            else tuple(
+                msgspec.convert(item, Record) for item in self.objects if item["kind"] == "KiroRemediation"
+            )
+        )
         began = {check: when(time) for check, time in self.body.get("beganFailing", {}).items()}
         return Snapshot(namespace=NAMESPACE, began_failing=began, **facts)
 
@@ -108,22 +112,32 @@ def when(value: str | datetime) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _sample(source: str, body: Mapping[str, Any]) -> Sample[Any]:
+def _sample(source: Polled[Any], body: Mapping[str, Any] | None) -> Sample[Any] | None:
+    """A sample as the source gives it; ``notConfigured: true`` stands for a section that is not set."""
+    if body is None:
+        return None
+    if body.get("notConfigured"):
+        return not_configured(source)
     value: Any
     if "unobserved" in body:
         value = Unobserved(**body["unobserved"])
-    elif source == "pod-metrics":
-        value = msgspec.convert(body["value"], dict[str, PodUsage])
-    elif source == "pod-logs":
-        value = tuple(
-            Unobserved(**item) if "reason" in item else msgspec.convert(_lines(item), LogTail)
-            for item in body["value"]
-        )
-    elif source == "connections":
-        value = msgspec.convert(body["value"], tuple[Connection, ...])
     else:
-        value = msgspec.convert(body["value"], tuple[Change, ...])
+        given = body["value"]
+        if source is POD_LOGS:
+            given = [_lines(item) if "lines" in item else item for item in given]
+        value = _convert(given, source.type)
     return Sample(body["number"], when(body["time"]), value)
+
+
+def _convert(given: Any, type_: Any) -> Any:
+    """Read a value; what has a reason and a message and nothing else is Unobserved."""
+    if typing.get_origin(type_) is tuple and Unobserved in typing.get_args(typing.get_args(type_)[0]):
+        of = next(one for one in typing.get_args(typing.get_args(type_)[0]) if one is not Unobserved)
+        return tuple(
+            Unobserved(**item) if set(item) == {"reason", "message"} else msgspec.convert(item, of)
+            for item in given
+        )
+    return msgspec.convert(given, type_, strict=False)
 
 
 def _lines(item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from kiro_operator.core.conditions import (
     next_transition,
     summarize,
 )
+from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.snapshot import Ref, Source
 from kiro_operator.core.verdict import Finding, Status, Verdict
 
@@ -30,9 +31,13 @@ EMPTY = KiroHealthCheckStatus()
 
 
 def registered(name: str = "pods-ready", *, polled: bool = False) -> Registered:
-    source = Source.POD_LOGS if polled else Source.PODS
+    source = POD_LOGS if polled else Source.PODS
     check = Check(
-        title=name, section="1", sources=(source,), judge=lambda *_: Verdict(Status.PASS, "AsExpected", "")
+        title=name,
+        section="1",
+        command="kubectl get pods -n {namespace} {object}",
+        sources=(source,),
+        judge=lambda *_: Verdict(Status.PASS, "AsExpected", ""),
     )
     return Registered(name, "responsiveness", "Responsive", check)
 
@@ -46,7 +51,7 @@ def judged(status: Status, name: str = "pods-ready", *, polled: bool = False, **
 
 def outcome(*items: Judged, **more: Any) -> Outcome:
     given: dict[str, Any] = {"generation": 3, "now": NOW, "judged": items, "permission": ALLOWED} | more
-    return Outcome(**given)
+    return Outcome(namespace="kiro-system", **given)
 
 
 def condition(status: KiroHealthCheckStatus, kind: str) -> tuple[str, str]:

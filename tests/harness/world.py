@@ -14,20 +14,13 @@ from devcluster import ControlPlane, faults
 from devcluster.operator import OperatorProcess
 from devcluster.proxy import Fault
 from devcluster.wait import until
+from kiro_operator.core.checks import registry
 
 API = "/apis/kiro.dev/v1alpha1"
 Object = dict[str, Any]
 STEADY = ("--lease-duration", "10.0", "--lease-renew-deadline", "8.0", "--lease-retry-period", "0.2")
 """For tests that are not about the Lease: a busy machine must not cost it."""
-WATCHED_ONLY = [
-    {"id": name, "enabled": False}
-    for name in (
-        "network-connectivity",
-        "recent-configuration-changes",
-        "resource-utilization",
-        "service-logs",
-    )
-]
+WATCHED_ONLY = [{"id": name, "enabled": False} for name, item in registry().items() if item.check.polled]
 """For tests that are about what is watched: polled checks off."""
 
 

@@ -7,7 +7,7 @@ caller knows whether a write may be repeated.
 import asyncio
 import heapq
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from typing import Any
@@ -177,6 +177,28 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
 
+    @asynccontextmanager
+    async def websocket(
+        self, path: str, query: Sequence[tuple[str, str]]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a connection to a subresource that speaks the channel protocol, such as exec."""
+        try:
+            async with (
+                self._logs.turn(Lane.LOG),
+                self._streams.ws_connect(
+                    self._credentials.server + path,
+                    params=query,
+                    protocols=("v5.channel.k8s.io",),
+                    headers=self._headers("application/json"),
+                    max_msg_size=4 * 1024 * 1024,
+                ) as socket,
+            ):
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            raise _refusal(error) from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise ports.Unreachable(_words(error)) from error
+
     async def _request(
         self,
         method: str,
@@ -226,6 +248,14 @@ def _manager() -> dict[str, str]:
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _refusal(error: aiohttp.WSServerHandshakeError) -> Exception:
+    """Why a websocket was not opened: aiohttp keeps the status of the answer, not its body."""
+    status = error.status
+    if status >= 500:
+        return ports.Unreachable(f"{status} {error.message}")
+    return _BY_STATUS.get(status, ports.ApiError)(status, "", error.message)
 
 
 def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception:

@@ -13,9 +13,10 @@ from kiro_operator.core.checks.responsiveness.recent_configuration_changes impor
     CLUSTER,
     RecentConfigurationChangesParameters,
 )
+from kiro_operator.core.evidence.changes import CONFIG_CHANGES, Change
 from kiro_operator.core.objects import Base, ManagedField
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.snapshot import Change, Source, Unobserved
+from kiro_operator.core.snapshot import Unobserved
 
 RULES = (
     Rule(
@@ -69,7 +70,7 @@ _decode = msgspec.json.Decoder(_List).decode
 class ConfigChanges:
     """Samples the writes to ConfigMaps; those to workloads are in the snapshot already."""
 
-    source = Source.CONFIG_CHANGES
+    source = CONFIG_CHANGES
     rules = RULES
 
     def __init__(self, client: Client) -> None:
@@ -77,7 +78,8 @@ class ConfigChanges:
 
     async def observe(self, request: ports.PollRequest) -> tuple[Change, ...] | Unobserved:
         """The writes from the look-back before the first failure on, the latest first."""
-        parameters: RecentConfigurationChangesParameters = request.parameters
+        asked = request.parameters("recent-configuration-changes")
+        parameters: RecentConfigurationChangesParameters = asked or RecentConfigurationChangesParameters()
         began = request.snapshot.began_failing.values()
         first = min(began, default=request.now) - parameters.look_back
         path = f"/api/v1/namespaces/{request.namespace}/configmaps"

@@ -8,16 +8,15 @@ by the container runtime's own clock; the operator's clock counts only where not
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import msgspec
-
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.log_plan import Cursor, Id, Job, Reading, choose, jobs
 from kiro_operator.adapters.kubernetes.log_text import LAST_SECOND, SECOND, Read, readable, split
 from kiro_operator.adapters.kubernetes.unobserved import unobserved
-from kiro_operator.core.checks.responsiveness.service_logs import ServiceLogsParameters
+from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
+from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.snapshot import LogTail, Source, Unobserved
+from kiro_operator.core.snapshot import Unobserved
 
 RULES = (
     Rule(
@@ -45,37 +44,32 @@ TOO_MANY = Unobserved(
 LATE = Unobserved("Timeout", "the logs of some containers did not come in time")
 
 _WHAT = "the logs of pods"
-_Reader = tuple[str, bytes, str, timedelta]
 
 
 class PodLogs:
-    """Samples logs, and remembers for each KiroHealthCheck how far it has read.
+    """Samples logs, and remembers for each KiroHealthCheck how far it has read."""
 
-    A KiroHealthCheck is told from others by what it asks for and by the time of its last sample, which
-    each request carries.
-    """
-
-    source = Source.POD_LOGS
+    source = POD_LOGS
     rules = RULES
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._readings: dict[_Reader, list[Reading]] = {}
+        self._readings: dict[str, tuple[timedelta, list[Reading]]] = {}
 
     async def observe(self, request: ports.PollRequest) -> tuple[LogTail | Unobserved, ...] | Unobserved:
         """The new lines of every selected container since the last sample, or in the last interval."""
         if isinstance(request.snapshot.pods, Unobserved):
             return request.snapshot.pods
-        parameters: ServiceLogsParameters = request.parameters
-        readings = self._of(request, parameters)
+        bounds = request.spec.logs
+        readings = self._of(request)
         before = max(
             (one for one in readings if request.since is not None and one.taken <= request.since),
             key=lambda one: one.taken,
             default=None,
         )
         pods = choose(request.snapshot.pods)
-        planned = list(jobs(pods[:PODS], parameters.containers, before, request))
-        sample = _Sample(self._client, parameters, request.now)
+        planned = list(jobs(pods[:PODS], bounds.containers, before, request))
+        sample = _Sample(self._client, bounds, request.now)
         await sample.run(planned, min(BUDGET, 0.8 * request.interval).total_seconds())
         readings.append(Reading(request.now, {job.id: job.cursor for job in planned} | sample.cursors))
         del readings[:-READINGS]
@@ -85,20 +79,19 @@ class PodLogs:
             return missing[0]
         return (*tails, *missing, *((TOO_MANY,) if len(pods) > PODS else ()))
 
-    def _of(self, request: ports.PollRequest, parameters: ServiceLogsParameters) -> list[Reading]:
-        for reader, readings in list(self._readings.items()):
-            if not readings or readings[-1].taken < request.now - 10 * reader[-1]:
-                del self._readings[reader]  # its KiroHealthCheck is gone, or asks for something else now
-        asks = msgspec.json.encode(request.selector), parameters.model_dump_json(), request.interval
-        return self._readings.setdefault((request.namespace, *asks), [])
+    def _of(self, request: ports.PollRequest) -> list[Reading]:
+        for asker, (interval, readings) in list(self._readings.items()):
+            if not readings or readings[-1].taken < request.now - 10 * interval:
+                del self._readings[asker]  # its KiroHealthCheck is gone
+        return self._readings.setdefault(request.asker, (request.interval, []))[1]
 
 
 class _Sample:
     """One sample under way."""
 
-    def __init__(self, client: Client, parameters: ServiceLogsParameters, now: datetime) -> None:
+    def __init__(self, client: Client, bounds: LogsEvidence, now: datetime) -> None:
         self._client = client
-        self._parameters = parameters
+        self._bounds = bounds
         self._now = now
         self._free = asyncio.Semaphore(CONCURRENT)
         self._refused: Unobserved | None = None
@@ -159,13 +152,13 @@ class _Sample:
 
     async def _get(self, job: Job, *, previous: bool) -> Read | None:
         """What is new in one log; None when the pod is gone, or has no such log."""
-        parameters = self._parameters
+        bounds = self._bounds
         query = {
             "container": job.container,
             "timestamps": "true",
             "sinceTime": _whole_second(job.cursor.last),
-            "limitBytes": str(parameters.limit_bytes),
-            "tailLines": str(parameters.max_lines),
+            "limitBytes": str(bounds.limit_bytes),
+            "tailLines": str(bounds.max_lines),
         }
         if previous:
             query["previous"] = "true"
@@ -183,8 +176,8 @@ class _Sample:
         return split(
             content,
             after=job.cursor.last,
-            limit_bytes=parameters.limit_bytes,
-            max_lines=parameters.max_lines,
+            limit_bytes=bounds.limit_bytes,
+            max_lines=bounds.max_lines,
         )
 
 

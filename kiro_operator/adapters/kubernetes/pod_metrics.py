@@ -11,10 +11,11 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
+from kiro_operator.core.evidence.usage import POD_METRICS, PodUsage, Usage
 from kiro_operator.core.objects import Selector
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.quantity import parse_quantity
-from kiro_operator.core.snapshot import PodUsage, Source, Unobserved, Usage
+from kiro_operator.core.snapshot import Unobserved
 
 RULES = (
     Rule(
@@ -62,7 +63,7 @@ _decode = msgspec.json.Decoder(_List).decode
 class PodMetrics:
     """Samples the metrics API; one request a sample, however many pods there are."""
 
-    source = Source.POD_METRICS
+    source = POD_METRICS
     rules = RULES
 
     def __init__(self, client: Client, api: str = API) -> None:

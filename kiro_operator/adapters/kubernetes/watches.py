@@ -19,7 +19,7 @@ from kiro_operator.core.snapshot import Source, Unobserved
 
 T = TypeVar("T", bound=objects.Projection)
 
-REMEDIATIONS = "kiroremediations"
+REMEDIATIONS = Source.REMEDIATIONS
 """The operator's own records are watched like everything else."""
 
 _CORE, _APPS, _KIRO = "/api/v1", "/apis/apps/v1", "/apis/kiro.dev/v1alpha1"
@@ -35,10 +35,10 @@ KINDS: Mapping[str, Kind[Any]] = {
     Source.AUTOSCALERS: Kind(
         "/apis/autoscaling/v2", "horizontalpodautoscalers", objects.HorizontalPodAutoscaler
     ),
-    REMEDIATIONS: Kind(_KIRO, REMEDIATIONS, objects.Record),
+    REMEDIATIONS: Kind(_KIRO, "kiroremediations", objects.Record),
 }
 
-_WHY = {
+_WHY: Mapping[str, str] = {
     Source.PODS: "pods-ready judges them",
     Source.DEPLOYMENTS: "workloads-available judges them",
     Source.STATEFUL_SETS: "workloads-available judges them",

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from kiro_operator import ports
 from kiro_operator.core.checks.responsiveness.network_connectivity import NetworkConnectivityParameters
+from kiro_operator.core.evidence.connections import CONNECTIONS, Connection
 from kiro_operator.core.objects import Service
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.snapshot import Connection, Source, Unobserved
+from kiro_operator.core.snapshot import Unobserved
 
 CONCURRENT = 32
 PORTS = 256
@@ -45,9 +46,9 @@ class Unresolved(Exception):
 
 
 class Resolver(Protocol):
-    """Where a port of a Service is."""
+    """Where a port of a host is; a Service's host is ``service.namespace.svc``."""
 
-    async def resolve(self, service: str, namespace: str, port: int) -> Sequence[Address]:
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
         """The addresses to try, in order.
 
         Raises:
@@ -61,12 +62,10 @@ class Resolver(Protocol):
 class Dns:
     """The cluster's own names, as a pod resolves them."""
 
-    async def resolve(self, service: str, namespace: str, port: int) -> Sequence[Address]:
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
         """Ask the resolver of the operating system, off the event loop."""
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                f"{service}.{namespace}.svc", port, type=socket.SOCK_STREAM
-            )
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Unresolved(str(error)) from error
         return [(str(address[0]), port) for *_, address in found]
@@ -82,13 +81,14 @@ class Fixed:
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = addresses
 
-    async def resolve(self, service: str, namespace: str, port: int) -> Sequence[Address]:
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
         """Look the port up."""
-        given = self._addresses.get(f"{service}.{namespace}:{port}", "")
-        host, _, number = given.rpartition(":")
-        if not host or not number.isdigit():
-            raise Unresolved(f"no address is given for {service}.{namespace}:{port}")
-        return [(host.strip("[]"), int(number))]
+        known = f"{host.removesuffix('.svc')}:{port}"
+        given = self._addresses.get(known, "")
+        address, _, number = given.rpartition(":")
+        if not address or not number.isdigit():
+            raise Unresolved(f"no address is given for {known}")
+        return [(address.strip("[]"), int(number))]
 
     def forbids(self, address: str) -> bool:
         """Loopback is for the admin to decide."""
@@ -112,7 +112,7 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 class Connections:
     """Samples a connect to each TCP port of each Service; the API server is not asked."""
 
-    source = Source.CONNECTIONS
+    source = CONNECTIONS
     rules: tuple[Rule, ...] = ()
 
     def __init__(self, resolver: Resolver) -> None:
@@ -123,7 +123,8 @@ class Connections:
         services = request.snapshot.services
         if isinstance(services, Unobserved):
             return services
-        parameters: NetworkConnectivityParameters = request.parameters
+        asked = request.parameters("network-connectivity")
+        parameters: NetworkConnectivityParameters = asked or NetworkConnectivityParameters()
         budget = min(BUDGET, 0.8 * request.interval).total_seconds()
         timeout = min(parameters.timeout.total_seconds(), budget)
         wanted = sorted({pair for service in services for pair in tcp_ports(service)})[:PORTS]
@@ -160,7 +161,7 @@ async def connect(
     out_of_time = "unresolved"
     try:
         async with asyncio.timeout(within):
-            addresses = await resolver.resolve(service, namespace, port)
+            addresses = await resolver.resolve(f"{service}.{namespace}.svc", port)
             out_of_time = "timeout"
             allowed = [address for address in addresses if not resolver.forbids(address[0])]
             errors = {"forbidden-address"} if len(allowed) < len(addresses) else set()

@@ -7,6 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.conditions import Condition
+from kiro_operator.api.v1alpha1.evidence.autonomy import AutonomyEvidence
+from kiro_operator.api.v1alpha1.evidence.aws import AwsEvidence
+from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
+from kiro_operator.api.v1alpha1.evidence.mcp import McpEvidence
+from kiro_operator.api.v1alpha1.evidence.prices import PricesEvidence
+from kiro_operator.api.v1alpha1.evidence.prometheus import AlertmanagerEvidence, PrometheusEvidence
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
+from kiro_operator.api.v1alpha1.evidence.steering import SteeringEvidence
 from kiro_operator.api.v1alpha1.types import ApiModel, Between, LabelSelector, LocalReference, rules
 
 Message = Annotated[str, Field(max_length=1024)]
@@ -102,6 +110,31 @@ class KiroHealthCheckSpec(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
     )
     remediation: Remediation = Field(default=Remediation(), description="The remediation ladder.")
+    logs: LogsEvidence = Field(default=LogsEvidence(), description="Bounds of what is read of logs.")
+    records: RecordsEvidence = Field(
+        default=RecordsEvidence(), description="Which fields hold what in the records that Kiro logs."
+    )
+    prometheus: PrometheusEvidence | None = Field(
+        default=None, description="Where Prometheus is; the checks that ask it are skipped without."
+    )
+    alertmanager: AlertmanagerEvidence | None = Field(
+        default=None, description="Where Alertmanager is; the checks that ask it are skipped without."
+    )
+    mcp: McpEvidence | None = Field(
+        default=None, description="The MCP servers; the checks on them are skipped without."
+    )
+    steering: SteeringEvidence | None = Field(
+        default=None, description="Where steering documents and hooks are; their checks are skipped without."
+    )
+    autonomy: AutonomyEvidence = Field(
+        default=AutonomyEvidence(), description="What is to be known of autonomous operations."
+    )
+    aws: AwsEvidence | None = Field(
+        default=None, description="The AWS account; the checks on it are skipped without."
+    )
+    prices: PricesEvidence | None = Field(
+        default=None, description="What resources cost; without, waste is told in cores and bytes only."
+    )
 
 
 class ObjectName(ApiModel):
@@ -121,6 +154,9 @@ class CheckStatus(ApiModel):
     since: datetime = Field(description="When the verdict last changed its status or reason.")
     observed: Word | None = Field(default=None, description="What was measured.")
     threshold: Word | None = Field(default=None, description="What it was held against.")
+    command: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="What shows a person the same, where there is something to see."
+    )
     objects: Annotated[list[ObjectName], Field(max_length=10)] = Field(
         default=[],
         description="The first ten objects concerned.",

@@ -6,7 +6,7 @@ that its checks add up to. Nothing else lists them.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from types import MappingProxyType
@@ -16,7 +16,8 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from kiro_operator.core.snapshot import WATCHED, Snapshot, Source
+from kiro_operator.core.evidence.series import Query
+from kiro_operator.core.snapshot import Polled, Snapshot, Source
 from kiro_operator.core.verdict import Verdict
 
 
@@ -32,11 +33,18 @@ class Check(Struct, frozen=True, kw_only=True):
     title: str
     """What it answers, in a few words."""
     section: str
-    """Section of the support procedures that asks for it."""
-    sources: tuple[Source, ...]
-    """The first is the one without which there is no verdict."""
+    """Anchor in docs/procedures.md of the section that asks for it."""
+    command: str
+    """What shows a person the same; ``{namespace}`` and ``{object}`` are filled in, the latter with the
+    first object found."""
+    sources: tuple[Source | Polled[Any], ...]
+    """All that it reads."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]
     parameters: type[Parameters] = Parameters
+    queries: Callable[[Any, str], Sequence[Query]] | None = None
+    """What it asks Prometheus, by its parameters and the namespace."""
+    interval: timedelta = timedelta(0)
+    """Sampled no more often than this, unless the check's own settings say so."""
     fail_after: timedelta = timedelta(0)
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
@@ -45,9 +53,14 @@ class Check(Struct, frozen=True, kw_only=True):
     """Sampled only while another check fails, and never more often than its interval."""
 
     @property
-    def polled(self) -> tuple[Source, ...]:
+    def polled(self) -> tuple[Polled[Any], ...]:
         """Sources that have to be sampled; empty for a check that is judged whenever facts change."""
-        return tuple(source for source in self.sources if source not in WATCHED)
+        return tuple(source for source in self.sources if isinstance(source, Polled))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of its sources."""
+        return frozenset(source.name if isinstance(source, Polled) else source for source in self.sources)
 
 
 class Registered(Struct, frozen=True):

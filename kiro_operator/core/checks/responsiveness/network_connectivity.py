@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks._samples import value_of
+from kiro_operator.core.evidence.connections import CONNECTIONS, Connection
 from kiro_operator.core.faults.kinds import NOTHING, RESTART
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import EndpointSlice, Service, Workload
-from kiro_operator.core.snapshot import Connection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -72,9 +72,9 @@ def judge(snapshot: Snapshot, parameters: NetworkConnectivityParameters, now: da
     if not len(services):
         return skipped("NoServices", f"No Service is selected in namespace {snapshot.namespace}.")
     findings, judged = _of_endpoints(services, slices, snapshot, now)
-    connections = value_of(snapshot.connections)
+    connections = snapshot.value(CONNECTIONS)
     if not isinstance(connections, Unobserved):
-        since = min(snapshot.connections.time if snapshot.connections is not None else now, now)
+        since = snapshot.sampled_at(CONNECTIONS, now)
         findings += _of_connections(connections, judged, snapshot, parameters, since)
     if findings:
         return found(sorted(findings, key=lambda item: (_RANKS[item.reason], item.object, item.message)))
@@ -201,8 +201,9 @@ def _ref(workload: Workload) -> Ref:
 
 CHECK = Check(
     title="Services have endpoints and can be connected to",
-    section="Kiro Responsiveness Issues: validate network connectivity",
-    sources=(Source.SERVICES, Source.ENDPOINT_SLICES, Source.CONNECTIONS),
+    section="responsiveness-service-status",
+    command="kubectl get services,endpointslices -n {namespace}",
+    sources=(Source.SERVICES, Source.ENDPOINT_SLICES, CONNECTIONS),
     judge=judge,
     parameters=NetworkConnectivityParameters,
     # A rollout or an eviction leaves a Service of few pods without an endpoint for a moment.

@@ -61,7 +61,8 @@ def _finding(pod: Pod, fault: Fault, snapshot: Snapshot) -> Finding:
 
 CHECK = Check(
     title="Pods are Ready and do not crash",
-    section="Kiro Responsiveness Issues: verify Kiro service status and health",
+    section="responsiveness-service-status",
+    command="kubectl get pods -n {namespace}",
     sources=(Source.PODS, Source.REPLICA_SETS),
     judge=judge,
     parameters=PodsReadyParameters,

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks._samples import value_of
+from kiro_operator.core.evidence.changes import CONFIG_CHANGES, Change
 from kiro_operator.core.faults.kinds import NOTHING
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import ReplicaSet, Workload
-from kiro_operator.core.snapshot import Change, Collection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 OPERATOR = "kiro-operator"
@@ -67,7 +67,7 @@ def judge(snapshot: Snapshot, parameters: RecentConfigurationChangesParameters, 
     changes: list[Written] = []
     for workload in (item for collection in collections for item in collection):
         changes += _of_workload(workload, revisions, ignored, first)
-    sample = value_of(snapshot.config_changes)
+    sample = snapshot.value(CONFIG_CHANGES)
     if not isinstance(sample, Unobserved):
         changes += [_of_sample(change) for change in sample if change.manager not in ignored]
     findings = _findings(changes, failing, parameters.look_back, now)
@@ -187,13 +187,14 @@ def _message(change: Written, checks: list[str]) -> str:
 
 CHECK = Check(
     title="No change came shortly before a failure",
-    section="Kiro Responsiveness Issues: review recent configuration changes",
+    section="responsiveness-service-status",
+    command="kubectl get configmaps,replicasets -n {namespace} --show-managed-fields -o yaml",
     sources=(
         Source.DEPLOYMENTS,
         Source.STATEFUL_SETS,
         Source.DAEMON_SETS,
         Source.REPLICA_SETS,
-        Source.CONFIG_CHANGES,
+        CONFIG_CHANGES,
     ),
     judge=judge,
     parameters=RecentConfigurationChangesParameters,

@@ -11,11 +11,11 @@ from pydantic import Field
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks._samples import value_of
+from kiro_operator.core.evidence.usage import POD_METRICS, PodUsage, Usage
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Pod
 from kiro_operator.core.quantity import parse_quantity
-from kiro_operator.core.snapshot import PodUsage, Ref, Snapshot, Source, Unobserved, Usage, controller_of
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
 
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
@@ -57,7 +57,7 @@ class Load(Struct, frozen=True):
 
 def judge(snapshot: Snapshot, parameters: ResourceUtilizationParameters, now: datetime) -> Verdict:
     """Judge each running container that has a limit or a request."""
-    pods, usage = snapshot.pods, value_of(snapshot.pod_metrics)
+    pods, usage = snapshot.pods, snapshot.value(POD_METRICS)
     if isinstance(pods, Unobserved):
         return unknown(pods)
     running = [pod for pod in pods if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp]
@@ -85,7 +85,7 @@ def judge(snapshot: Snapshot, parameters: ResourceUtilizationParameters, now: da
             f"set resources for {_some(boundless)}.",
         )
     limits = {"cpu": parameters.cpu_percent, "memory": parameters.memory_percent}
-    since = snapshot.pod_metrics.time if snapshot.pod_metrics is not None else now
+    since = snapshot.sampled_at(POD_METRICS, now)
     floor = _unproven(running, {pod.metadata.name for pod, _ in measured}, snapshot)
     return _verdict(loads, limits, boundless, min(since, now), floor)
 
@@ -236,10 +236,11 @@ def _some(names: set[str]) -> str:
 
 CHECK = Check(
     title="CPU and memory are not used up",
-    section="Kiro Responsiveness Issues: check system resource utilization",
+    section="responsiveness-service-status",
+    command="kubectl top pods -n {namespace} --containers",
     # It reads the pods as well, but is judged when figures come in: an event of one pod must not
     # cost a walk over all of them.
-    sources=(Source.POD_METRICS,),
+    sources=(POD_METRICS,),
     judge=judge,
     parameters=ResourceUtilizationParameters,
 )

@@ -11,14 +11,14 @@ from pydantic import Field, field_validator
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import ApiModel
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks._samples import value_of
+from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.faults.kinds import NOTHING
 from kiro_operator.core.findings import found
 from kiro_operator.core.loglines import LINE_LIMIT, is_error, is_quiet
 from kiro_operator.core.patterns import LINE_LIMIT as OWN_LINE_LIMIT
 from kiro_operator.core.patterns import PATTERN_LIMIT, compile_pattern
 from kiro_operator.core.signatures import BUILT_IN, Severity, Signature
-from kiro_operator.core.snapshot import LogTail, Ref, Snapshot, Source, Unobserved, controller_of
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _OWN_LINES = 2000
@@ -64,15 +64,6 @@ class ServiceLogsParameters(Parameters):
     disabled_signatures: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(
         default=[], description="Names of built-in signatures that do not count."
     )
-    containers: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(
-        default=[], description="Names of the containers to read; [] for all."
-    )
-    limit_bytes: Annotated[int, Field(ge=1024, le=4_194_304)] = Field(
-        default=262_144, description="Bytes read of one container in one interval."
-    )
-    max_lines: Annotated[int, Field(ge=10, le=20_000)] = Field(
-        default=2000, description="Lines read of one container in one interval."
-    )
 
     @field_validator("disabled_signatures")
     @classmethod
@@ -94,7 +85,7 @@ class Hits(Struct, frozen=True):
 
 def judge(snapshot: Snapshot, parameters: ServiceLogsParameters, now: datetime) -> Verdict:
     """Judge the lines of the last sample, pod by pod."""
-    sample = value_of(snapshot.pod_logs)
+    sample = snapshot.value(POD_LOGS)
     if isinstance(sample, Unobserved):
         return unknown(sample)
     tails = [item for item in sample if not isinstance(item, Unobserved)]
@@ -111,8 +102,8 @@ def judge(snapshot: Snapshot, parameters: ServiceLogsParameters, now: datetime) 
         by_pod.setdefault(tail.pod, []).append(tail)
     own = sum(signature.own for signature in signatures)
     lines = max(_FEWEST, _OWN_LINES // max(1, own * len(tails)))
-    hits = {pod: _hits(group, signatures, parameters, lines) for pod, group in by_pod.items()}
-    since = min(snapshot.pod_logs.time if snapshot.pod_logs is not None else now, now)
+    hits = {pod: _hits(group, signatures, lines) for pod, group in by_pod.items()}
+    since = snapshot.sampled_at(POD_LOGS, now)
     failed, warned = _findings(hits, signatures, parameters, snapshot, since)
     if failed:
         return found(failed)
@@ -144,14 +135,11 @@ def _signatures(parameters: ServiceLogsParameters) -> list[Signature]:
 def _hits(
     tails: Iterable[LogTail],
     signatures: Sequence[Signature],
-    parameters: ServiceLogsParameters,
     own_lines: int,
 ) -> Hits:
     errors, counts = 0.0, Counter[str]()
     for tail in tails:
-        if parameters.containers and tail.container not in parameters.containers:
-            continue
-        lines = tail.lines[-parameters.max_lines :]
+        lines = tail.lines
         if not tail.previous:
             # A former instance's lines tell what it died of, but not how often something happens now.
             errors += 60 * sum(map(is_error, lines)) / max(tail.seconds, 1.0)
@@ -217,9 +205,10 @@ def _refs(name: str, snapshot: Snapshot) -> tuple[Ref, Ref | None]:
 
 CHECK = Check(
     title="Logs show no known fault and few errors",
-    section="Kiro Responsiveness Issues: verify Kiro service status and health",
+    section="responsiveness-service-status",
+    command="kubectl logs -n {namespace} {object} --all-containers --tail=100",
     # It looks pods up by name as well, but is judged when lines come in.
-    sources=(Source.POD_LOGS,),
+    sources=(POD_LOGS,),
     judge=judge,
     parameters=ServiceLogsParameters,
 )

@@ -236,7 +236,8 @@ def _of_pod(ref: Ref, pod: Ref, since: datetime, *, paused: bool) -> Finding:
 
 CHECK = Check(
     title="Workloads have the replicas they should have",
-    section="Kiro Responsiveness Issues: verify Kiro service status and health",
+    section="responsiveness-service-status",
+    command="kubectl get deployments,statefulsets,daemonsets -n {namespace}",
     sources=(
         Source.DEPLOYMENTS,
         Source.STATEFUL_SETS,

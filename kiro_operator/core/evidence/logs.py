@@ -1,0 +1,22 @@
+"""What the selected containers wrote since the last sample."""
+
+from msgspec import Struct
+
+from kiro_operator.core.snapshot import Polled, Unobserved
+
+
+class LogTail(Struct, frozen=True):
+    """The new lines of one container's log, already redacted and bounded."""
+
+    pod: str
+    container: str
+    lines: tuple[str, ...]
+    seconds: float
+    """Span of time the lines were asked for."""
+    truncated: bool = False
+    """More was written than the bounds let through."""
+    previous: bool = False
+    """The lines are those of the instance before the last crash."""
+
+
+POD_LOGS: Polled[tuple[LogTail | Unobserved, ...]] = Polled("pod-logs", tuple[LogTail | Unobserved, ...])

@@ -1,0 +1,64 @@
+"""Answers of Prometheus, and how checks read numbers from them.
+
+Nothing of what is missing counts as good: no series, no point, and NaN are all Unobserved.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+
+from msgspec import Struct
+
+from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
+
+
+class Query(Struct, frozen=True):
+    """One PromQL query; ``window`` zero asks for now, else for the past that long in steps."""
+
+    expr: str
+    window: timedelta = timedelta(0)
+    step: timedelta = timedelta(minutes=1)
+
+
+class Series(Struct, frozen=True):
+    """One series of an answer."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+    """Unix time in seconds and value, in the order of time; one point of an instant query."""
+
+    @property
+    def last(self) -> float:
+        """The latest value; NaN when there is none."""
+        return self.points[-1][1] if self.points else math.nan
+
+
+class Answer(Struct, frozen=True):
+    """What Prometheus said to one query."""
+
+    query: Query
+    series: tuple[Series, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """A partial response, in the words of the server."""
+    missing: Unobserved | None = None
+    """Why there is no answer."""
+
+
+SERIES: Polled[tuple[Answer, ...]] = Polled("prometheus", tuple[Answer, ...], section="prometheus")
+
+
+def answer(snapshot: Snapshot, query: Query) -> Answer | Unobserved:
+    """The answer to a query that the check has declared; Unobserved when it has no number in it."""
+    sampled = snapshot.value(SERIES)
+    if isinstance(sampled, Unobserved):
+        return sampled
+    found = next((item for item in sampled if item.query == query), None)
+    if found is None:
+        return Unobserved("NotAsked", f"the query was not asked: {query.expr}")
+    if found.missing is not None:
+        return found.missing
+    if not any(series.points for series in found.series):
+        return Unobserved("NoData", f"Prometheus has no series for: {query.expr}")
+    if not any(math.isfinite(value) for series in found.series for _, value in series.points):
+        return Unobserved("NotANumber", f"Prometheus answers nothing but NaN or infinity to: {query.expr}")
+    return found
