@@ -35,7 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """The run's control plane, or the user's own cluster that KIRO_TEST_CONTEXT names."""
+    """The run's control plane, the one in KIRO_TEST_PLANE, or the cluster that KIRO_TEST_CONTEXT names."""
+    if folder := os.environ.get("KIRO_TEST_PLANE"):
+        plane = devcluster.attach(Path(folder))
+        _apply_crds(plane)
+        yield plane
+        plane.close()
+        return
     workers = "PYTEST_XDIST_WORKER" in os.environ
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if workers else base
@@ -62,14 +68,18 @@ def _shared_plane(shared: Path, owner: int) -> ControlPlane:
             plane = devcluster.use_context(folder, context)
         else:
             plane = devcluster.boot(folder, name="tests", parent_pid=owner)
-        if any(CRDS.glob("*.yaml")):
-            plane.apply(CRDS)
-            plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        _apply_crds(plane)
     except DevclusterError as error:
         failure.write_text(str(error), encoding="utf-8")
         _give_up(str(error))
     (folder / "ready").touch()
     return plane
+
+
+def _apply_crds(plane: ControlPlane) -> None:
+    if any(CRDS.glob("*.yaml")):
+        plane.apply(CRDS)
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
 
 
 def _give_up(why: str) -> NoReturn:
