@@ -51,6 +51,7 @@ lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.crds --check
 	$(BIN)/python -m tools.rbac --check
+	$(BIN)/python -m tools.checks --check
 
 .PHONY: test
 test: lint cluster ## All checks and tests; the last lines are pytest's
@@ -63,6 +64,10 @@ crds: $(STAMP) ## Generate crds/ and the field tables of docs/api/ from the mode
 .PHONY: rbac
 rbac: $(STAMP) ## Generate deploy/'s Roles from the rules declared in the code
 	$(BIN)/python -m tools.rbac
+
+.PHONY: docs
+docs: $(STAMP) ## Generate the index of docs/checks/ from the checks
+	$(BIN)/python -m tools.checks
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve pyproject.toml anew into the hash-locked requirements

@@ -33,6 +33,8 @@ QUIET = 120
 
 COMMAND = 256
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
+_GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
+"""Symptoms in the order of what they cost: a Kiro that does not answer comes first."""
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -146,14 +148,14 @@ def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:
     for item in judged:
         by_status.setdefault(item.verdict.status, []).append(item)
     if failing := by_status.get(Status.FAIL):
-        return "False", "ChecksFailing", "; ".join(_line(item) for item in failing)
+        return "False", "ChecksFailing", _told(failing)
     unknown = by_status.get(Status.UNKNOWN, [])
     essential = [item for item in unknown if not item.registered.check.polled]
     answered = Status.PASS in by_status or Status.WARN in by_status
     if essential or (unknown and not answered):
-        return "Unknown", "NotObserved", "; ".join(_line(item) for item in essential or unknown)
+        return "Unknown", "NotObserved", _told(essential or unknown)
     if warnings := by_status.get(Status.WARN):
-        return "True", "Warnings", "; ".join(_line(item) for item in warnings)
+        return "True", "Warnings", _told(warnings)
     if not answered:
         return "Unknown", "NothingToJudge", "no enabled check has anything to judge"
     passing = len(by_status[Status.PASS])
@@ -171,7 +173,7 @@ def _observed(judged: Iterable[Judged], now: datetime) -> tuple[Truth, str, str]
         return "True", "AsExpected", "every enabled check can be observed"
     reasons = {item.verdict.reason for item in missing}
     reason = reasons.pop() if len(reasons) == 1 else "SeveralReasons"
-    return "False", reason, "; ".join(_line(item) for item in missing)
+    return "False", reason, _told(missing)
 
 
 def next_transition(judged: Iterable[Judged], now: datetime) -> datetime | None:
@@ -241,8 +243,20 @@ def _command(item: Judged, namespace: str, longest: int) -> str | None:
     return command if len(command) <= longest else None
 
 
-def _line(item: Judged) -> str:
-    return f"{item.registered.id}: {shorten(item.verdict.message, 300)}"
+def _told(items: Iterable[Judged]) -> str:
+    """The worst in full and every other by its id: first the graver symptom, then what began first."""
+    ordered = sorted(
+        items, key=lambda item: (_GRAVITY[item.registered.condition], item.since, item.registered.id)
+    )
+    ids = [item.registered.id for item in ordered]
+    lines: list[str] = []
+    for number, item in enumerate(ordered):
+        line = f"{item.registered.id}: {shorten(item.verdict.message, 300)}"
+        rest = ", ".join(ids[number + 1 :])
+        if lines and len("; ".join([*lines, line])) + len(rest) + 8 > MESSAGE:
+            return shorten(f"{'; '.join(lines)}; also {', '.join(ids[number:])}", MESSAGE)
+        lines.append(line)
+    return "; ".join(lines)
 
 
 def _failing(judged: Iterable[Judged]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import Decision, KiroHealthCheckStatus, ObjectName
 from kiro_operator.core.checks import Check, Registered
 from kiro_operator.core.conditions import (
@@ -179,3 +180,35 @@ def test_every_status_keeps_its_invariants_and_its_bounds(
     )
     assert all(invariants(status).values())
     assert len(json.dumps(status.model_dump(mode="json", by_alias=True))) <= 64 * 1024
+
+
+def test_the_graver_symptom_and_what_began_first_are_told_first() -> None:
+    items = [
+        judged(Status.FAIL, "cost", since=NOW - timedelta(hours=9)),
+        judged(Status.FAIL, "late", since=NOW - timedelta(minutes=1)),
+        judged(Status.FAIL, "early", since=NOW - timedelta(hours=1)),
+    ]
+    registered_ = items[0].registered
+    costs = Registered(registered_.id, "cost-efficiency", ConditionType.COST_EFFICIENT, registered_.check)
+    items[0] = Judged(costs, items[0].verdict, items[0].since)
+    status = summarize(outcome(*items), EMPTY)
+    message = next(item.message for item in status.conditions if item.type == "Healthy")
+    assert message == "early: early says so; late: late says so; cost: cost says so"
+    symptoms = {item.type: item.message for item in status.conditions}
+    assert symptoms["CostEfficient"] == "cost: cost says so"
+
+
+def test_every_failing_check_is_named_however_much_each_has_to_say() -> None:
+    items = [judged(Status.FAIL, f"check-{number:02}", message="m" * 900) for number in range(30)]
+    status = summarize(outcome(*items), EMPTY)
+    message = next(item.message for item in status.conditions if item.type == "Healthy")
+    assert all(item.registered.id in message for item in items)
+    assert len(message) <= 1024
+
+
+def test_a_check_that_does_not_pass_says_what_shows_the_same() -> None:
+    finding = Finding(Ref("Pod", "kiro-1"), "Broken", "Pod kiro-1 is broken", NOW)
+    failed, passing = judged(Status.FAIL, findings=(finding,)), judged(Status.PASS, "b")
+    checks = {item.id: item for item in summarize(outcome(failed, passing), EMPTY).checks}
+    assert checks["pods-ready"].command == "kubectl get pods -n kiro-system pod/kiro-1"
+    assert checks["b"].command is None

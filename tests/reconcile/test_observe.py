@@ -1,0 +1,201 @@
+"""Sampling: once a round for all checks that read a source, and no source waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kiro_operator import ports
+from kiro_operator.adapters.clock import SystemClock
+from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.api.v1alpha1.conditions import ConditionType
+from kiro_operator.core.checks import Check, Parameters, Registered
+from kiro_operator.core.flap import FlapRule
+from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
+from kiro_operator.core.verdict import Status, Verdict, passed, unknown
+from kiro_operator.reconcile import observe
+from kiro_operator.reconcile.judge import Judgement, judge
+from kiro_operator.reconcile.observe import Observation, with_samples
+from kiro_operator.reconcile.target import Enabled, Target
+
+FIRST: Polled[int] = Polled("first", int, timeout=0.2)
+SECOND: Polled[int] = Polled("second", int, timeout=0.2)
+ABSENT: Polled[int] = Polled("absent", int, section="prometheus")
+MINUTE = timedelta(minutes=1)
+
+
+class Blind:
+    """Watches that see nothing: these tests are about what is sampled."""
+
+    def unobserved(self, name: str, namespace: str) -> Unobserved:
+        return Unobserved("NotSynced", f"{name} in {namespace}")
+
+    kinds: dict[str, Any] = {}  # noqa: RUF012 - never filled
+
+
+class Source:
+    """An observer whose answers the test decides."""
+
+    rules = ()
+
+    def __init__(self, source: Polled[int], answer: Callable[[], Any]) -> None:
+        self.source = source
+        self.requests: list[ports.PollRequest] = []
+        self._answer = answer
+
+    async def observe(self, request: ports.PollRequest) -> Any:
+        self.requests.append(request)
+        answer = self._answer()
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+
+def enabled(name: str, *sources: Polled[int], interval: timedelta = MINUTE) -> Enabled:
+    def verdict(snapshot: Snapshot, _: Parameters, __: datetime) -> Verdict:
+        for source in sources:
+            value = snapshot.value(source)
+            if isinstance(value, Unobserved):
+                return unknown(value)
+        return passed("all is well")
+
+    check = Check(title=name, section="s", command="c", sources=sources, judge=verdict)
+    registered = Registered(name, "responsiveness", ConditionType.RESPONSIVE, check)
+    configured = tuple(source for source in sources if not source.section)
+    return Enabled(registered, Parameters(), FlapRule(success_threshold=1), interval, configured)
+
+
+def target(*checks: Enabled) -> Target:
+    made = Target(("kiro-system", "kiro"))
+    made.uid = "u"
+    made.checks = {item.registered.id: item for item in checks}
+    made.intervals = frozenset(item.seconds for item in checks if item.polled)
+    return made
+
+
+class Run:
+    """An Observation and the samples that it reports."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self.samples: asyncio.Queue[Target] = asyncio.Queue()
+        self.observation = Observation(
+            Blind(),  # type: ignore[arg-type]
+            sources,
+            SystemClock(),
+            Metrics(),
+            policies=lambda _: {},
+            sampled=self.samples.put_nowait,
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await self.samples.get()
+
+    def judge(self, made: Target) -> Judgement:
+        return judge(made, self.observation.snapshot(made, {}), datetime.now(UTC))
+
+
+async def never() -> int:
+    await asyncio.Event().wait()
+    return 0
+
+
+async def test_one_sample_serves_all_checks_of_a_round() -> None:
+    source = Source(FIRST, lambda: 7)
+    run, made = Run([source]), target(enabled("a", FIRST), enabled("b", FIRST))
+    run.observation.schedule(made)
+    await run.until(lambda: bool(made.samples))
+    await run.observation.stop()
+    [request] = source.requests
+    assert [ask.id for ask in request.asks] == ["a", "b"]
+    facts = run.observation.snapshot(made, {})
+    for name in "ab":
+        value = with_samples(facts, made, name).value(FIRST)
+        assert value == 7
+
+
+async def test_each_interval_has_its_own_samples() -> None:
+    source = Source(FIRST, lambda: 7)
+    made = target(enabled("a", FIRST), enabled("b", FIRST, interval=timedelta(hours=1)))
+    run = Run([source])
+    run.observation.schedule(made)
+    await run.until(lambda: len(made.samples) == 2)
+    await run.observation.stop()
+    asked = sorted((request.interval, request.asks[0].id) for request in source.requests)
+    assert asked == [(MINUTE, "a"), (timedelta(hours=1), "b")]
+    assert len({request.asker for request in source.requests}) == 2
+
+
+async def test_a_source_that_hangs_delays_no_other() -> None:
+    hung, fast = Source(FIRST, never), Source(SECOND, lambda: 1)
+    run, made = Run([hung, fast]), target(enabled("a", FIRST), enabled("b", SECOND))
+    run.observation.schedule(made)
+    await run.until(lambda: ("second", 60.0) in made.samples)
+    assert ("first", 60.0) not in made.samples
+    await run.until(lambda: ("first", 60.0) in made.samples)
+    await run.observation.stop()
+    value = made.samples["first", 60.0].value
+    assert isinstance(value, Unobserved)
+    assert value.reason == "Timeout"
+
+
+async def test_many_that_hang_hold_up_only_their_own_source() -> None:
+    hung, fast = Source(FIRST, never), Source(SECOND, lambda: 1)
+    run = Run([hung, fast])
+    many = [target(enabled("a", FIRST), enabled("b", SECOND)) for _ in range(3 * observe.CONCURRENT)]
+    for number, made in enumerate(many):
+        made.key = ("kiro-system", f"kiro-{number}")
+        run.observation.schedule(made)
+    await run.until(lambda: all(("second", 60.0) in made.samples for made in many))
+    assert len(hung.requests) == observe.CONCURRENT
+    await run.observation.stop()
+
+
+async def test_a_source_that_is_not_configured_is_never_asked() -> None:
+    source = Source(ABSENT, lambda: 1)
+    run, made = Run([source]), target(enabled("a", ABSENT))
+    run.observation.schedule(made)
+    [verdict] = run.judge(made).judged
+    assert (verdict.verdict.status, verdict.verdict.reason) == (Status.SKIPPED, "NotConfigured")
+    assert "spec.prometheus" in verdict.verdict.message
+    assert source.requests == []
+    await run.observation.stop()
+
+
+async def test_a_check_of_two_sources_counts_a_round_once_both_have_answered() -> None:
+    released = asyncio.Event()
+
+    async def late() -> int:
+        await released.wait()
+        return 2
+
+    slow: Polled[int] = Polled("slow", int)
+    run = Run([Source(FIRST, lambda: 1), Source(slow, late)])
+    made = target(enabled("a", FIRST, slow))
+    run.observation.schedule(made)
+    await run.until(lambda: ("first", 60.0) in made.samples)
+    [item] = run.judge(made).judged
+    assert item.verdict.status is Status.UNKNOWN
+    assert made.tracks["a"].sample == 0
+    released.set()
+    await run.until(lambda: ("slow", 60.0) in made.samples)
+    [item] = run.judge(made).judged
+    assert (item.verdict.status, made.tracks["a"].sample) == (Status.PASS, 1)
+    await run.observation.stop()
+
+
+async def test_a_check_that_is_gone_ends_its_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "until_turn", lambda *_: 0.0)
+    source = Source(FIRST, lambda: 7)
+    run, made = Run([source]), target(enabled("a", FIRST))
+    run.observation.schedule(made)
+    await run.until(lambda: len(source.requests) > 1)
+    made.checks, made.intervals = {}, frozenset()
+    run.observation.forget(made.key)
+    count = len(source.requests)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(source.requests) == count
