@@ -56,6 +56,20 @@ class Metrics:
         self.sample_failures = Counter(
             "kiro_sample_failures", "Samples that could not be had.", ("source", "reason"), registry=registry
         )
+        self.sample_delay = Histogram(
+            "kiro_sample_delay_seconds",
+            "From the turn of a sample until its source is asked.",
+            ("source",),
+            buckets=(0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+            registry=registry,
+        )
+        self.sample_duration = Histogram(
+            "kiro_sample_duration_seconds",
+            "From asking a source until its answer.",
+            ("source",),
+            buckets=(0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0),
+            registry=registry,
+        )
         self.queue_depth = Gauge("kiro_queue_depth", "Keys waiting to be worked.", registry=registry)
         self.leader = Gauge("kiro_leader", "1 when this process may act.", registry=registry)
         self.watch_age = Gauge(

@@ -54,6 +54,8 @@ class Observation:
         self._sampled = sampled
         self._alarms: Alarms[Round] = Alarms(self._due)
         self._targets: dict[Round, Target] = {}
+        self._turns: dict[Round, float] = {}
+        """Monotonic time of each round's turn."""
         self._running: dict[tuple[Round, str], asyncio.Task[None]] = {}
         self._free = {name: asyncio.Semaphore(CONCURRENT) for name in self._observers}
 
@@ -101,7 +103,7 @@ class Observation:
         """Sample all polled checks of a target at once."""
         for interval in target.intervals:
             self._targets[target.key, interval] = target
-            self._alarms.set((target.key, interval), 0.0)
+            self._ring_in((target.key, interval), 0.0)
 
     def forget(self, key: Key) -> None:
         """Stop sampling for a target that is gone."""
@@ -111,6 +113,7 @@ class Observation:
     def _forget_round(self, round_: Round) -> None:
         self._alarms.cancel(round_)
         del self._targets[round_]
+        self._turns.pop(round_, None)
         for pair in [pair for pair in self._running if pair[0] == round_]:
             self._running.pop(pair).cancel()
 
@@ -123,7 +126,11 @@ class Observation:
         wait = until_turn(f"{target.namespace}/{target.name}", interval, self._clock.monotonic())
         if target.unsampled(interval):
             wait = 0.0  # whoever has just applied it is waiting
-        self._alarms.set((target.key, interval), wait)
+        self._ring_in((target.key, interval), wait)
+
+    def _ring_in(self, round_: Round, wait: float) -> None:
+        self._turns[round_] = self._clock.monotonic() + wait
+        self._alarms.set(round_, wait)
 
     def _due(self, round_: Round) -> None:
         target = self._targets.get(round_)
@@ -137,11 +144,12 @@ class Observation:
             if (round_, source.name) not in self._running:
                 self._start(round_, target, source)
         wait = until_turn(f"{target.namespace}/{target.name}", round_[1], self._clock.monotonic())
-        self._alarms.set(round_, wait)
+        self._ring_in(round_, wait)
 
     def _start(self, round_: Round, target: Target, source: Polled[Any]) -> None:
         task = asyncio.create_task(
-            self._sample(target, round_[1], source), name=f"sample {source.name} {round_}"
+            self._sample(target, round_[1], source, self._turns[round_]),
+            name=f"sample {source.name} {round_}",
         )
         self._running[round_, source.name] = task
         task.add_done_callback(lambda _: self._ended((round_, source.name), task))
@@ -152,10 +160,13 @@ class Observation:
         if not task.cancelled() and (error := task.exception()):
             logger.error("sampling %s broke", pair, exc_info=error)
 
-    async def _sample(self, target: Target, interval: float, source: Polled[Any]) -> None:
+    async def _sample(self, target: Target, interval: float, source: Polled[Any], turn: float) -> None:
         before = target.samples.get((source.name, interval))
         async with self._free[source.name]:
+            started = self._clock.monotonic()
+            self._metrics.sample_delay.labels(source.name).observe(max(0.0, started - turn))
             value = await self._ask(target, interval, source, before)
+            self._metrics.sample_duration.labels(source.name).observe(self._clock.monotonic() - started)
         if isinstance(value, Unobserved) and value.reason != NOT_CONFIGURED:
             self._metrics.sample_failures.labels(source.name, value.reason).inc()
         number = before.number + 1 if before else 1
