@@ -11,6 +11,7 @@ from typing import Any
 
 from kiro_operator import ports
 from kiro_operator.adapters.clock import SystemClock
+from kiro_operator.adapters.http.fetch import Fetcher
 from kiro_operator.adapters.http.server import ProbeServer
 from kiro_operator.adapters.kubernetes import credentials as kubernetes_credentials
 from kiro_operator.adapters.kubernetes.actuator import Actuator
@@ -22,7 +23,8 @@ from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
 from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.adapters.network.connections import Connections, Dns, Fixed
+from kiro_operator.adapters.network.connections import Connections, Dns, Fixed, Resolver
+from kiro_operator.adapters.prometheus.series import Prometheus
 from kiro_operator.core.checks import registry
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
@@ -61,6 +63,8 @@ class Operator:
         self.clock = SystemClock()
         self.metrics = Metrics()
         self.client = Client(credentials)
+        resolver: Resolver = Fixed(settings.resolve) if settings.resolve else Dns()
+        self.fetcher = Fetcher(resolver, settings.allowed_hosts, settings.credentials)
         self.events = EventRecorder(self.client, self.clock, settings.identity)
         self.elector = Elector(
             self.client,
@@ -95,7 +99,7 @@ class Operator:
             watches=self.watches,
             observation=Observation(
                 self.watches,
-                observers(self.client, settings),
+                observers(self.client, self.fetcher, resolver, settings),
                 self.clock,
                 self.metrics,
                 policies=policies.readable,
@@ -208,17 +212,23 @@ class Operator:
         await asyncio.gather(tasks[0], return_exceptions=True)
         await self.watches.stop()
         await self.probes.stop()
+        await self.fetcher.close()
         await self.client.close()
 
 
-def observers(client: Client, settings: Settings) -> Sequence[ports.Observer]:
+def observers(
+    client: Client,
+    fetcher: Fetcher,
+    resolver: Resolver,
+    settings: Settings,  # noqa: ARG001 - the next source that has something to decide reads it
+) -> Sequence[ports.Observer]:
     """The polled sources."""
-    resolver = Fixed(settings.resolve) if settings.resolve else Dns()
     return (
         PodMetrics(client),
         PodLogs(client),
         Connections(resolver),
         ConfigChanges(client),
+        Prometheus(fetcher),
     )
 
 
