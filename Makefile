@@ -54,7 +54,8 @@ lint: $(STAMP) ## ruff, mypy, import contracts, stale generated files
 	$(BIN)/python -m tools.checks --check
 
 .PHONY: test
-test: lint cluster ## All checks and tests; the last lines are pytest's
+test: lint ## All checks and tests; the last lines are pytest's
+	$(BIN)/python -m devcluster build --all
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 .PHONY: crds
