@@ -1,5 +1,6 @@
 """What holds for every check: its fixtures, its page, its bounds, its words."""
 
+import ast
 import inspect
 import re
 from datetime import timedelta
@@ -17,6 +18,7 @@ from kiro_operator.core.signatures import BUILT_IN
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding
 from tests.checks.fixtures import Fixture, all_fixtures
+from tests.contracts.documented import DOCUMENTED
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = ROOT / "kiro_operator" / "core" / "checks"
@@ -37,12 +39,43 @@ def page(check: Registered) -> str:
     return (DOCS / f"{check.id}.md").read_text()
 
 
-def test_registry_fixtures_and_pages_are_the_same_set() -> None:
+def test_documented_registry_fixtures_and_pages_are_the_same_set() -> None:
+    assert {item.id: item.symptom for item in registry().values()} == {
+        check_id: symptom for symptom, ids in DOCUMENTED.items() for check_id in ids
+    }
     ids = set(registry())
     assert {path.name for path in FIXTURES.iterdir() if path.is_dir() and path.name[0] != "_"} == ids
     assert {path.stem for path in DOCS.glob("*.md")} - {"README"} == ids
     index = (DOCS / "README.md").read_text()
     assert all(f"[{check_id}]({check_id}.md)" in index for check_id in ids)
+
+
+@each_check
+def test_points_to_its_section_of_the_procedures(item: Registered) -> None:
+    procedures = (ROOT / "docs" / "procedures.md").read_text()
+    _, anchor, section = procedures.partition(f'<a id="{item.check.section}"></a>')
+    assert anchor, f"docs/procedures.md has no anchor {item.check.section}"
+    assert f"(checks/{item.id}.md)" in section.partition("<a id=")[0], "the section says what implements it"
+
+
+def test_every_check_flips_against_its_live_backend() -> None:
+    """A test marked ``flips(id)`` sees the check pass, fail and pass again on the real thing."""
+    marked = {
+        argument.value
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "flips"
+        for argument in node.args
+        if isinstance(argument, ast.Constant)
+    }
+    assert marked == set(registry())
+
+
+@each_check
+def test_says_what_shows_a_person_the_same(item: Registered) -> None:
+    shown = item.check.command.format(namespace="kiro-system", object="pod/kiro-7d4b9c6f5-x2x4x")
+    assert 0 < len(shown) <= 256
+    assert "{" not in item.check.command.replace("{{", "").replace("{namespace}", "").replace("{object}", "")
 
 
 @each_check
