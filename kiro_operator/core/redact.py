@@ -13,12 +13,13 @@ _WORDS = (
     r"shared[_-]?access[_-]?\w{1,16}|private[_-]?key|signing[_-]?key|encryption[_-]?key|"
     r"credentials?|cookie|session[_-]?id|authorization|x-amz-signature|sig(?:nature)?"
 )
+_BARE = r"(?:(?!\"(?:[\s,}\]]|$))\S)+"  # up to the end of the JSON string that it stands in
 _VALUE = (
-    r"(?:(?P<esc>\\+[\"'])(?:(?!(?P=esc))[^\r\n])*"  # \"value\" in JSON within JSON
-    r"|\"(?:[^\"\\\r\n]|\\.)*\"?"
-    r"|'(?:[^'\\\r\n]|\\.)*'?"
-    r"|(?:bearer|basic|digest|negotiate|token)\s+[^\r\n]+"
-    r"|[^\s]+)"
+    r"(?:(?P<esc>\\+[\"'])(?:(?!(?P=esc))[^\r\n])*(?P<unesc>(?P=esc))?"  # \"value\" in JSON within JSON
+    r"|(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\r\n]|\\.)*(?P<unquote>(?P=quote))?"
+    rf"|(?:bearer|basic|negotiate|token)\s+{_BARE}"
+    r"|digest\s+[^\r\n]+"
+    rf"|{_BARE}|\S+)"
 )
 
 _END = re.compile(r"^-----END [A-Z0-9 ]{0,40}PRIVATE KEY", re.MULTILINE)
@@ -51,13 +52,13 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
             rf"(?P<key>(?:{_WORDS})[\w.-]{{0,40}}(?:\\*[\"'])?\s{{0,8}}(?::=|=>|[:=])\s{{0,8}}){_VALUE}",
             re.IGNORECASE,
         ),
-        rf"\g<key>{REDACTED}",
+        rf"\g<key>\g<esc>\g<quote>{REDACTED}\g<unesc>\g<unquote>",
     ),
     (
         re.compile(
             rf"(?P<key>(?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}\s{{1,8}}){_VALUE}", re.IGNORECASE
         ),
-        rf"\g<key>{REDACTED}",
+        rf"\g<key>\g<esc>\g<quote>{REDACTED}\g<unesc>\g<unquote>",
     ),
     (re.compile(r"\b(?P<key>bearer|basic)\s{1,8}[^\s\"',;]{6,}", re.IGNORECASE), rf"\g<key> {REDACTED}"),
 )

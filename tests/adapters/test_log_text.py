@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,9 @@ from kiro_operator.adapters.kubernetes.log_text import (
     readable,
     split,
 )
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.core.loglines import LINE_LIMIT
+from kiro_operator.core.records import QueryRecord
 
 T0 = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 N0 = nanoseconds(T0)
@@ -83,9 +86,9 @@ async def test_a_line_of_a_megabyte() -> None:
     assert read.truncated
     # The same second would bring the same bytes again, so it is over.
     assert read.last == N0 + SECOND
-    lines, shortened = await readable(read.lines)
-    assert shortened
-    assert lines == ("x" * LINE_LIMIT,)
+    text = await readable(read.lines, RecordsEvidence())
+    assert text.cut
+    assert text.lines == ("x" * LINE_LIMIT,)
 
 
 def test_what_is_left_of_a_short_line_goes() -> None:
@@ -108,10 +111,10 @@ def test_more_lines_than_asked_for() -> None:
 
 async def test_secrets_are_redacted_before_lines_are_cut() -> None:
     long = "x" * (LINE_LIMIT - 10) + " password=hunter2hunter2"
-    lines, shortened = await readable([Line(0, long), Line(1, "token: abcdef")])
-    assert shortened
-    assert "hunter2" not in "".join(lines)
-    assert lines[1] == "token: [redacted]"
+    text = await readable([Line(0, long), Line(1, "token: abcdef")], RecordsEvidence())
+    assert text.cut
+    assert "hunter2" not in "".join(text.lines)
+    assert text.lines[1] == "token: [redacted]"
 
 
 KEY = [
@@ -124,9 +127,9 @@ KEY = [
 @given(st.integers(0, CHUNK + 3000))
 async def test_a_private_key_across_chunks(before: int) -> None:
     padding = ["p" * 100] * (before // 100)
-    lines, _ = await readable([Line(0, text) for text in (*padding, *KEY, "after")])
-    assert not any("MIIEow" in line for line in lines)
-    assert lines[-1] == "after"
+    text = await readable([Line(0, text) for text in (*padding, *KEY, "after")], RecordsEvidence())
+    assert not any("MIIEow" in line for line in text.lines)
+    assert text.lines[-1] == "after"
 
 
 @given(st.binary(max_size=300), st.integers(0, 2 * N0), st.integers(1, 300), st.integers(1, 20))
@@ -134,8 +137,8 @@ async def test_no_bytes_break_it(content: bytes, after: int, limit: int, lines: 
     for text in (content, stamp(N0) + content):
         read = split(text[:limit], after=after, limit_bytes=limit, max_lines=lines)
         assert read.last >= after
-        kept, _ = await readable(read.lines)
-        assert all(len(line) <= LINE_LIMIT and "\0" not in line and "\n" not in line for line in kept)
+        kept = await readable(read.lines, RecordsEvidence())
+        assert all(len(line) <= LINE_LIMIT and "\0" not in line and "\n" not in line for line in kept.lines)
 
 
 @given(
@@ -172,3 +175,18 @@ def test_a_burst_is_left_behind(limit: int, size: int) -> None:
 
 def test_nanoseconds() -> None:
     assert nanoseconds(T0 + timedelta(microseconds=7)) - N0 == 7000
+
+
+async def test_records_are_read_from_whole_lines_and_without_secrets() -> None:
+    content = {
+        "record": "query",
+        "id": "q1",
+        "text": "why",
+        "environment": "token=hunter2",
+        "pad": "x" * 5000,
+    }
+    text = await readable([Line(0, json.dumps(content)), Line(1, '{"record":"query"}')], RecordsEvidence())
+    (record,) = text.records
+    assert isinstance(record, QueryRecord)
+    assert (record.id, record.environment) == ("q1", "token=[redacted]")
+    assert (text.malformed, len(text.lines[0])) == (1, LINE_LIMIT)

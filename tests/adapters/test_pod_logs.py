@@ -88,7 +88,7 @@ def requests(plane: ControlPlane, namespace: str, offset: int) -> list[dict[str,
     return [
         parse_qs(urlsplit(event["requestURI"]).query)
         for event in plane.audit_events(offset)
-        if event["objectRef"].get("subresource") == "log"
+        if event.get("objectRef", {}).get("subresource") == "log"
         and event["user"]["username"].startswith(f"system:serviceaccount:{namespace}:")
     ]
 

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import Registered, registry
 from kiro_operator.core.evidence.logs import POD_LOGS
@@ -24,6 +25,7 @@ from kiro_operator.core.objects import (
     Service,
     StatefulSet,
 )
+from kiro_operator.core.records import parse
 from kiro_operator.core.snapshot import Collection, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict
 from kiro_operator.reconcile.observe import not_configured
@@ -126,6 +128,8 @@ def _sample(source: Polled[Any], body: Mapping[str, Any] | None) -> Sample[Any] 
         if source is POD_LOGS:
             given = [_lines(item) if "lines" in item else item for item in given]
         value = _convert(given, source.type)
+        if source is POD_LOGS:
+            value = tuple(_with_records(item, body.get("records", {})) for item in value)
     return Sample(body["number"], when(body["time"]), value)
 
 
@@ -143,6 +147,14 @@ def _convert(given: Any, type_: Any) -> Any:
 def _lines(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """A log as text, as kubectl logs prints it."""
     return {**item, "lines": item["lines"].splitlines() if isinstance(item["lines"], str) else item["lines"]}
+
+
+def _with_records(item: Any, mapping: Mapping[str, Any]) -> Any:
+    """A tail with the records in its lines, as the source reads them; ``records:`` is spec.records."""
+    if isinstance(item, Unobserved):
+        return item
+    found = parse(item.lines, RecordsEvidence.model_validate(mapping))
+    return msgspec.structs.replace(item, records=found.records, malformed=found.malformed)
 
 
 def all_fixtures() -> Iterator[Fixture]:

@@ -14,7 +14,10 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.core.loglines import LINE_LIMIT
+from kiro_operator.core.records import Record, parse
+from kiro_operator.core.records.parse import COUNT_LIMIT
 from kiro_operator.core.redact import redact
 
 SECOND = 1_000_000_000
@@ -75,20 +78,36 @@ def split(content: bytes, *, after: int, limit_bytes: int, max_lines: int) -> Re
     return Read(tuple(lines), last, cut or (len(texts) >= max_lines and not seen))
 
 
-async def readable(lines: Sequence[Line]) -> tuple[tuple[str, ...], bool]:
-    """The lines' text, redacted and each cut to LINE_LIMIT, and whether any was cut.
+class Text(Struct, frozen=True):
+    """What may be kept of some lines."""
+
+    lines: tuple[str, ...]
+    """Redacted, and each cut to LINE_LIMIT."""
+    cut: bool
+    """A line was longer, or there were more records than are kept."""
+    records: tuple[Record, ...]
+    malformed: int
+
+
+async def readable(lines: Sequence[Line], mapping: RecordsEvidence) -> Text:
+    """The lines' text without secrets, and the records in it.
 
     They are redacted many at once, because a private key spans many; but not all at once, because
-    that would keep everything else waiting.
+    that would keep everything else waiting. Records may be longer than what is kept of their lines.
     """
     kept: list[str] = []
-    cut = False
+    records: list[Record] = []
+    cut, malformed = False, 0
     for chunk in _chunks(lines):
-        for text in redact(chunk).split("\n"):
+        texts = redact(chunk).split("\n")
+        found = parse(texts, mapping)
+        records += found.records
+        malformed += found.malformed
+        for text in texts:
             cut = cut or len(text) > LINE_LIMIT
             kept.append(text[:LINE_LIMIT])
         await asyncio.sleep(0)
-    return tuple(kept), cut
+    return Text(tuple(kept), cut or len(records) > COUNT_LIMIT, tuple(records[:COUNT_LIMIT]), malformed)
 
 
 def _chunks(lines: Sequence[Line]) -> Iterator[str]:

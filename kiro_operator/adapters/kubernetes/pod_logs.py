@@ -14,6 +14,7 @@ from kiro_operator.adapters.kubernetes.log_plan import Cursor, Id, Job, Reading,
 from kiro_operator.adapters.kubernetes.log_text import LAST_SECOND, SECOND, Read, readable, split
 from kiro_operator.adapters.kubernetes.unobserved import unobserved
 from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import Unobserved
@@ -69,7 +70,7 @@ class PodLogs:
         )
         pods = choose(request.snapshot.pods)
         planned = list(jobs(pods[:PODS], bounds.containers, before, request))
-        sample = _Sample(self._client, bounds, request.now)
+        sample = _Sample(self._client, bounds, request.spec.records, request.now)
         await sample.run(planned, min(BUDGET, 0.8 * request.interval).total_seconds())
         readings.append(Reading(request.now, {job.id: job.cursor for job in planned} | sample.cursors))
         del readings[:-READINGS]
@@ -89,9 +90,10 @@ class PodLogs:
 class _Sample:
     """One sample under way."""
 
-    def __init__(self, client: Client, bounds: LogsEvidence, now: datetime) -> None:
+    def __init__(self, client: Client, bounds: LogsEvidence, mapping: RecordsEvidence, now: datetime) -> None:
         self._client = client
         self._bounds = bounds
+        self._mapping = mapping
         self._now = now
         self._free = asyncio.Semaphore(CONCURRENT)
         self._refused: Unobserved | None = None
@@ -144,8 +146,8 @@ class _Sample:
             known = frozenset(before.lines)
             now = Read(tuple(line for line in now.lines if line not in known), now.last, now.truncated)
             if before.lines:
-                tails.append(await _tail(job, before, previous=True))
-        tails.append(await _tail(job, now, previous=False))
+                tails.append(await _tail(job, before, self._mapping, previous=True))
+        tails.append(await _tail(job, now, self._mapping, previous=False))
         last = max(now.last, before.last if before is not None else now.last)
         self.cursors[job.id] = Cursor(last, job.restarts, self._now)
         self.found[job.id] = tuple(tails)
@@ -181,9 +183,18 @@ class _Sample:
         )
 
 
-async def _tail(job: Job, read: Read, *, previous: bool) -> LogTail:
-    lines, cut = await readable(read.lines)
-    return LogTail(job.pod, job.container, lines, job.seconds, read.truncated or cut, previous)
+async def _tail(job: Job, read: Read, mapping: RecordsEvidence, *, previous: bool) -> LogTail:
+    text = await readable(read.lines, mapping)
+    return LogTail(
+        job.pod,
+        job.container,
+        text.lines,
+        job.seconds,
+        read.truncated or text.cut,
+        previous,
+        text.records,
+        text.malformed,
+    )
 
 
 def _whole_second(time: int) -> str:

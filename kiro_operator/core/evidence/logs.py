@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from kiro_operator.core.records import Record
 from kiro_operator.core.snapshot import Polled, Unobserved
 
 
@@ -17,6 +18,10 @@ class LogTail(Struct, frozen=True):
     """More was written than the bounds let through."""
     previous: bool = False
     """The lines are those of the instance before the last crash."""
+    records: tuple[Record, ...] = ()
+    """The records in the lines, read once for all checks; spec.records says how."""
+    malformed: int = 0
+    """Lines that are marked as records and cannot be read as such."""
 
 
 POD_LOGS: Polled[tuple[LogTail | Unobserved, ...]] = Polled("pod-logs", tuple[LogTail | Unobserved, ...])
