@@ -26,7 +26,6 @@ Object = dict[str, Any]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 KWOK_API = "/apis/kwok.x-k8s.io/v1alpha1"
 KWOK_PLURALS = {"Stage": "stages", "Metric": "metrics", "ClusterResourceUsage": "clusterresourceusages"}
-# metrics-server is ready after its first scrapes, 15 s apart.
 METRICS_TIMEOUT_SECONDS = 120.0
 SERVED_SECONDS = 20.0
 
@@ -112,7 +111,8 @@ def apply_kwok_objects(rest: Rest) -> None:
     """The CRDs of kwok, then the stages and metrics that need them."""
     crds = list(documents(kwok_manifests() / "crds"))
     on_each(lambda crd: rest.post(CRDS, crd), crds)
-    objects = [*documents(kwok_manifests() / "objects"), *stages.normal_life(), *fault_stages.stages()]
+    metrics = map(nodes.with_own_usage, documents(kwok_manifests() / "objects"))
+    objects = [*metrics, *stages.normal_life(), *fault_stages.stages()]
     on_each(lambda each: _post_when_served(rest, each), objects)
 
 

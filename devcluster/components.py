@@ -247,7 +247,8 @@ def _metrics_server(ports: dict[str, int], config: Path, serving: pki.Pair) -> C
         # The shortest that it takes.
         "--metric-resolution=15s",
     )
-    return _component("metrics-server", ports, arguments, path="/readyz")
+    # Not /readyz: that waits for a pod that two scrapes saw, and a fresh cluster has none.
+    return _component("metrics-server", ports, arguments, path="/livez")
 
 
 def _component(

@@ -148,7 +148,7 @@ class ControlPlane:
                     yield json.loads(line)
 
     def wait_for_metrics(self, timeout: float = 90.0) -> None:
-        """Wait until the metrics API answers for pods, some 15 to 30 s after boot."""
+        """Wait until the metrics API has figures of the nodes, some 15 to 30 s after boot."""
 
         def served() -> bool:
             done = self.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes", check=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import ssl
 import urllib.request
+import uuid
 
-from devcluster import ControlPlane, faults
+from devcluster import ControlPlane, faults, nodes
 from devcluster.wait import until
 
 from .helpers import make_pod, ready, wait_pod
@@ -41,6 +42,22 @@ def test_usage(control_plane: ControlPlane, namespace: str) -> None:
 
     # CPU is a rate: it is right once two scrapes, 15 s apart, saw the usage.
     until(lambda: top() == ["web", "900m", "1024Mi"], "kubectl top pods", 60.0)
+
+
+def test_a_node_without_pods_has_figures_too(control_plane: ControlPlane) -> None:
+    """metrics-server leaves out what uses nothing, and then is never ready in a fresh cluster."""
+    name = f"idle-{uuid.uuid4().hex[:6]}"
+    control_plane.rest.post(nodes.NODES, {**nodes.manifest(name), "spec": {"unschedulable": True}})
+    try:
+
+        def usage() -> dict[str, str] | None:
+            path = f"/apis/metrics.k8s.io/v1beta1/nodes/{name}"
+            shown = control_plane.kubectl("get", "--raw", path, check=False)
+            return dict(json.loads(shown.stdout)["usage"]) if shown.returncode == 0 else None
+
+        assert until(usage, "figures of the empty node", 90.0)["memory"] == "256Mi"
+    finally:
+        control_plane.rest.delete(f"{nodes.NODES}/{name}")
 
 
 def test_a_service_account_and_the_audit_log(control_plane: ControlPlane, namespace: str) -> None:
