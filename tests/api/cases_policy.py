@@ -77,7 +77,12 @@ _MISSPELT = (
     ("misspelt cooldown", "cooldown", "coolDown", 'unknown field "spec.coolDown"'),
     ("misspelt approval", "approval: Manual", "aproval: Manual", 'unknown field "spec.actions[1].aproval"'),
     ("misspelt limit", "    limit: 4", "    limits: 4", 'unknown field "spec.budget.limits"'),
-    ("misspelt actions", "  actions:", "  action:", 'unknown field "spec.action"'),
+    (
+        "misspelt actions",
+        "  actions:\n  - name: Restart",
+        "  action:\n  - name: Restart",
+        'unknown field "spec.action"',
+    ),
     ("misspelt consent", "consent:", "consents:", 'unknown field "spec.consents"'),
     (
         "misspelt pauseRequests",
@@ -228,4 +233,61 @@ _SHAPES = (
     ("Exists with values", "operator: In", "operator: Exists", "Exists and DoesNotExist take none"),
 )
 
-CASES = table("KiroSafetyPolicy", _MISSING + _MISSPELT + _VALUES + _TIMES + _SHAPES)
+_DESIRED = (
+    ("config without data", "    data:\n", "    date:\n", 'unknown field "spec.safetyConfig.date"'),
+    ("a key no ConfigMap can have", "autonomous-mode:", '"a/b":', "write keys as a ConfigMap has them"),
+    ("a config value that is a number", 'operations: "3"', "operations: 3", "must be of type string"),
+    ("a wildcard verb", "verbs: [get, patch]", 'verbs: ["*"]', "write each verb it needs"),
+    ("the verb escalate", "verbs: [get, patch]", "verbs: [get, escalate]", "write each verb it needs"),
+    ("the verb bind", "verbs: [get, patch]", "verbs: [bind]", "write each verb it needs"),
+    ("no verb", "verbs: [get, patch]", "verbs: []", "should have at least 1 items"),
+    ("a wildcard resource", "resources: [deployments]", 'resources: ["*"]', "without a wildcard"),
+    ("a wildcard subresource", "resources: [deployments]", 'resources: ["*/exec"]', "without a wildcard"),
+    ("a wildcard group", "apiGroups: [apps]", 'apiGroups: ["*"]', "without a wildcard"),
+    (
+        "a rule about nothing",
+        "    - nonResourceURLs: [/version]\n      verbs",
+        "    - verbs",
+        "write resources",
+    ),
+    ("misspelt nonResourceURLs", "nonResourceURLs", "nonResourceUrls", "unknown field"),
+    (
+        "a group in a namespace",
+        "    - kind: Group\n",
+        "    - kind: Group\n      namespace: kiro-system\n",
+        "only a ServiceAccount has a namespace",
+    ),
+    ("unknown kind of subject", "- kind: Group", "- kind: Team", '"ServiceAccount", "User", "Group"'),
+    (
+        "a gate without actions",
+        "    actions: [drain-node]\n",
+        "    actions: []\n",
+        "should have at least 1 items",
+    ),
+    ("a gate in capitals", "- name: drains", "- name: Drains", "write a name of lower-case letters"),
+    ("two questions in one", "- verb: patch", '- verb: "patch,get"', "write a verb such as create"),
+    (
+        "a subresource in the resource",
+        "resource: pods\n      subresource: exec",
+        "resource: pods/exec",
+        "write a resource in the plural",
+    ),
+    ("risky and not allowed", "risky: [drain-node]", "risky: [delete-node]", "write each risky action into"),
+    ("boundaries without risky", "    risky: [drain-node]\n", "", "spec.boundaries.risky: Required value"),
+    ("boundaries without kinds", "    kinds: [Deployment, StatefulSet]\n", "", "kinds: Required value"),
+    ("change of everything", "maximumChange: 50", "maximumChange: 1001", "less than or equal to 1000"),
+    ("a metric without a threshold", "      above: 0.2\n", "", "write above or below beside metric"),
+    (
+        "a threshold from both sides",
+        "above: 0.2",
+        "above: 0.2\n      below: 0.1",
+        "write one of above and below",
+    ),
+    ("neither condition nor metric", "      condition: Responsive\n", "", "write one of condition"),
+    ("an unknown condition", "condition: Responsive", "condition: Fine", "supported values"),
+    ("an unknown tier", "tier: Tier3", "tier: Tier1", '"Tier2", "Tier3", "Management"'),
+    ("a trigger at once and for ever", "after: 2h", "after: 200h", "write a duration from 0s to 168h"),
+    ("the same trigger twice", "- name: errors", "- name: outage", "Duplicate value"),
+)
+
+CASES = table("KiroSafetyPolicy", _MISSING + _MISSPELT + _VALUES + _TIMES + _SHAPES + _DESIRED)

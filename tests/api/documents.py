@@ -86,6 +86,74 @@ spec:
         operator: In
         values: [db]
   consent: [SingleReplica]
+  safetyConfig:
+    name: kiro-safety-config
+    data:
+      autonomous-mode: supervised
+      max-concurrent-operations: "3"
+  clusterRole:
+    name: kiro-autonomous-operations
+    rules:
+    - apiGroups: [apps]
+      resources: [deployments]
+      resourceNames: [orchestrator]
+      verbs: [get, patch]
+    - nonResourceURLs: [/version]
+      verbs: [get]
+    subjects:
+    - kind: ServiceAccount
+      name: kiro
+      namespace: kiro-system
+  permissions:
+    serviceAccount: kiro
+    mustAllow:
+    - verb: patch
+      group: apps
+      resource: deployments
+      subresource: scale
+      name: orchestrator
+      namespace: kiro-system
+    mustDeny:
+    - verb: escalate
+      group: rbac.authorization.k8s.io
+      resource: clusterroles
+      namespace: "*"
+    - verb: create
+      group: ""
+      resource: pods
+      subresource: exec
+      name: ledger-0
+  boundaries:
+    actions: [restart, scale, drain-node]
+    risky: [drain-node]
+    kinds: [Deployment, StatefulSet]
+    namespaces: [kiro-system]
+    maximumChange: 50
+  approvalGates:
+  - name: drains
+    actions: [drain-node]
+    approvers:
+    - kind: Group
+      name: platform-leads
+    - kind: ServiceAccount
+      name: change-bot
+      namespace: operations
+  escalation:
+    triggers:
+    - name: outage
+      condition: Responsive
+      after: 30m
+      tier: Tier2
+    - name: errors
+      metric: kiro_error_rate
+      above: 0.2
+      after: 2h
+      tier: Tier3
+    - name: success
+      metric: kiro_autonomous_success_rate
+      below: 0.5
+      after: 4h
+      tier: Management
 """
 
 REMEDIATION = """\

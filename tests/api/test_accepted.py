@@ -41,7 +41,7 @@ def test_the_valid_document_is_accepted_by_strict_kubectl(server: Server, kind: 
 def test_an_empty_policy_is_a_dry_run_that_allows_nothing(server: Server, spec: str) -> None:
     stored = server.stored("KiroSafetyPolicy", BARE.format(kind="KiroSafetyPolicy", spec=spec))
     assert stored is not None
-    assert stored["spec"] == {"mode": "DryRun", "actions": [], "consent": []}
+    assert stored["spec"] == {"mode": "DryRun", "actions": [], "consent": [], "approvalGates": []}
     assert decoded(stored).spec == KiroSafetyPolicySpec()
     assert decoded(stored).spec.mode is Mode.DRY_RUN
 

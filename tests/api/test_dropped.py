@@ -21,8 +21,8 @@ FULL = {
     "minHealthy": changed("KiroSafetyPolicy", "maxUnhealthy: 40%", "minHealthy: 60%"),
     "paused": changed("KiroSafetyPolicy", "pauseRequests: []", "pauseRequests: [audit]"),
 }
-# The keys of labels are a user's own words, not fields: no schema knows a misspelt one.
-FREE = "matchLabels"
+# The keys of these are a user's own words, not fields: no schema knows a misspelt one.
+FREE = {"matchLabels", "data"}
 
 
 def paths(node: Any, here: Path = ()) -> Iterator[Path]:
@@ -30,7 +30,7 @@ def paths(node: Any, here: Path = ()) -> Iterator[Path]:
     if isinstance(node, dict):
         for key, child in node.items():
             yield (*here, key)
-            if key != FREE:
+            if key not in FREE:
                 yield from paths(child, (*here, key))
     elif isinstance(node, list):
         for index, child in enumerate(node):

@@ -11,6 +11,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from kiro_operator.api.v1alpha1.autonomy import (
+    ApprovalGate,
+    Boundaries,
+    DesiredClusterRole,
+    DesiredConfig,
+    Escalation,
+    Permissions,
+)
 from kiro_operator.api.v1alpha1.conditions import Condition
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, Message, Name
 from kiro_operator.api.v1alpha1.types import (
@@ -219,6 +227,29 @@ class KiroSafetyPolicySpec(ApiModel):
         default=[],
         description="Disruptions agreed to: SingleReplica, Recreate; other such workloads are left alone.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    # What follows is held against what is there. It allows the operator nothing.
+    safety_config: DesiredConfig | None = Field(
+        default=None, description="What the ConfigMap kiro-safety-config is to hold; not judged without."
+    )
+    cluster_role: DesiredClusterRole | None = Field(
+        default=None,
+        description="What the ClusterRole kiro-autonomous-operations is to hold; not judged without.",
+    )
+    permissions: Permissions | None = Field(
+        default=None,
+        description="What Kiro's ServiceAccount must be allowed and denied; the defaults hold without.",
+    )
+    boundaries: Boundaries | None = Field(
+        default=None, description="What autonomous operations may touch; not judged without."
+    )
+    approval_gates: Annotated[list[ApprovalGate], Field(max_length=8)] = Field(
+        default=[],
+        description="Gates at which actions wait for a person, and who is meant to approve.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    escalation: Escalation | None = Field(
+        default=None, description="When a matter goes to another tier; not judged without."
     )
 
 
