@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from devcluster import download
+from devcluster import debian, download
 from devcluster.errors import BuildFailed, NotBuilt
 from devcluster.paths import GO_MODULE, cache_root
 from devcluster.toolchain import find_go
@@ -47,14 +47,17 @@ class Program:
     Attributes:
         cold_seconds: How long a cold build takes on two cores, after the ones above it in the list.
         always: Whether a control plane needs it; the others are built by name.
+        packaged: The Debian package it comes from, where it cannot be built from the Go module.
     """
 
     name: str
     package: str
     cold_seconds: int
     always: bool = True
+    packaged: debian.Package | None = None
 
 
+ALERTMANAGER = debian.Package("prometheus-alertmanager", "/usr/share/prometheus/alertmanager")
 PROGRAMS = (
     Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", 460),
     Program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", 140),
@@ -65,6 +68,8 @@ PROGRAMS = (
     Program("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", 40),
     Program("promtool", "github.com/prometheus/prometheus/cmd/promtool", 150),
     Program("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", 200, always=False),
+    # Its module and Prometheus' do not settle in one go.mod.
+    Program("alertmanager", "", 10, always=False, packaged=ALERTMANAGER),
 )
 BY_NAME = {program.name: program for program in PROGRAMS}
 # envtest's folder holds these; what it lacks is built.
@@ -145,11 +150,13 @@ def build(names: Sequence[str] = (), *, say: Say = say_nothing) -> None:
     if lock.is_locked:
         say("waiting for another build")
     with lock:
-        for name in filter(download.wanted, wanted):
-            if locate(name) is None:
-                download.fetch(name, KUBERNETES_VERSION, folder / "bin" / name, say)
-        go = find_go(say)
+        for name in wanted:
+            _fetch(BY_NAME[name], folder, say)
         todo = [BY_NAME[name] for name in wanted if locate(name) is None]
+        if not todo and kwok_manifests().exists():
+            say(f"everything is built: {folder}")
+            return
+        go = find_go(say)
         if todo:
             total = sum(each.cold_seconds for each in todo)
             say(f"building {len(todo)} programs with {go}; {_minutes(total)} cold on two cores, seconds warm")
@@ -157,6 +164,16 @@ def build(names: Sequence[str] = (), *, say: Say = say_nothing) -> None:
             _build_one(go, each, folder, f"[{index}/{len(todo)}] {each.name}", say)
         _copy_kwok_manifests(go)
     say(f"everything is built: {folder}")
+
+
+def _fetch(each: Program, folder: Path, say: Say) -> None:
+    """Get a program ready-made, where it comes so or the user wants it so."""
+    if locate(each.name) is not None:
+        return
+    if each.packaged:
+        debian.fetch(each.packaged, folder / "bin" / each.name, say)
+    elif download.wanted(each.name):
+        download.fetch(each.name, KUBERNETES_VERSION, folder / "bin" / each.name, say)
 
 
 def _build_one(go: Path, each: Program, folder: Path, label: str, say: Say) -> None:

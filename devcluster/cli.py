@@ -17,7 +17,7 @@ from rich.table import Table
 from devcluster import build, control, start, supervisor
 from devcluster.components import Layout
 from devcluster.config import Config
-from devcluster.errors import DevclusterError, NotRunning
+from devcluster.errors import BuildFailed, DevclusterError, NotRunning
 from devcluster.paths import default_folder
 from devcluster.state import State
 
@@ -75,7 +75,15 @@ def _say(line: str) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    build.build(list(build.BY_NAME) if options.all else options.programs, say=_say)
+    if not options.all:
+        build.build(options.programs, say=_say)
+        return 0
+    build.build([each.name for each in build.PROGRAMS if each.packaged is None], say=_say)
+    for each in build.PROGRAMS:
+        try:
+            build.build([each.name], say=build.say_nothing)
+        except BuildFailed as error:
+            _say(f"{error}\nGoing on without: the tests that need {each.name} say so.")
     return 0
 
 

@@ -9,7 +9,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -229,12 +228,11 @@ def _literal(host: str) -> bool:
 async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
     """The body; None when it is larger than the limit."""
     body = bytearray()
-    async with aclosing(response.content.iter_chunked(65_536)) as chunks:  # type: ignore[type-var]
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > limit:
-                response.close()
-                return None
+    async for chunk in response.content.iter_chunked(65_536):
+        body += chunk
+        if len(body) > limit:
+            response.close()
+            return None
     return bytes(body)
 
 
