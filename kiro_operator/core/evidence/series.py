@@ -62,3 +62,8 @@ def answer(snapshot: Snapshot, query: Query) -> Answer | Unobserved:
     if not any(math.isfinite(value) for series in found.series for _, value in series.points):
         return Unobserved("NotANumber", f"Prometheus answers nothing but NaN or infinity to: {query.expr}")
     return found
+
+
+def partial(answer_: Answer) -> tuple[str, ...]:
+    """What the server says is missing from an answer; its hints at how a query is written are not that."""
+    return tuple(text for text in answer_.warnings if not text.startswith("PromQL info"))

@@ -21,6 +21,7 @@ from kiro_operator.core.objects.meta import (
 )
 from kiro_operator.core.objects.network import (
     AutoscalerSpec,
+    AutoscalerStatus,
     Endpoint,
     EndpointConditions,
     EndpointSlice,
@@ -66,6 +67,7 @@ from kiro_operator.core.objects.workloads import (
 __all__ = [
     "Annotations",
     "AutoscalerSpec",
+    "AutoscalerStatus",
     "Base",
     "ConditionKind",
     "Container",

@@ -73,6 +73,9 @@ class ConditionKind(StrEnum):
     AVAILABLE = "Available"
     PROGRESSING = "Progressing"
     REPLICA_FAILURE = "ReplicaFailure"
+    ABLE_TO_SCALE = "AbleToScale"
+    SCALING_ACTIVE = "ScalingActive"
+    SCALING_LIMITED = "ScalingLimited"
     OTHER = "(other)"
 
     @classmethod

@@ -1,8 +1,10 @@
 """Services, EndpointSlices and autoscalers."""
 
+from datetime import datetime
+
 from msgspec import field
 
-from kiro_operator.core.objects.meta import Base, Metadata
+from kiro_operator.core.objects.meta import Base, Metadata, ObjectCondition
 
 
 class ServicePort(Base, frozen=True):
@@ -74,11 +76,21 @@ class AutoscalerSpec(Base, frozen=True):
     max_replicas: int = 0
 
 
+class AutoscalerStatus(Base, frozen=True):
+    """What an autoscaler last computed and did."""
+
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    last_scale_time: datetime | None = None
+    conditions: tuple[ObjectCondition, ...] | None = ()
+
+
 class HorizontalPodAutoscaler(Base, frozen=True):
     """A HorizontalPodAutoscaler."""
 
     metadata: Metadata
     spec: AutoscalerSpec
+    status: AutoscalerStatus = AutoscalerStatus()
 
     @property
     def settled(self) -> bool:
