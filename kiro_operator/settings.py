@@ -45,6 +45,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Folder of credentials, ``NAMESPACE/NAME/{token,ca.crt}``; None: there are none."""
     cluster_facts_namespaces: frozenset[str] = frozenset({"kiro-system"})
     """Namespaces whose KiroHealthChecks are shown facts of the whole cluster."""
+    aws_endpoint_url: str = ""
+    """Asked instead of the endpoints of AWS; empty: those of AWS."""
     stale_after: float = 150.0
     """A watch without any sign of life for so long has nothing to say any more."""
     sweep_interval: float = 600.0
@@ -103,6 +105,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         help="namespace that is shown facts of the whole cluster; may be repeated; default: kiro-system",
     )
     parser.add_argument(
+        "--aws-endpoint-url",
+        default="",
+        type=_url,
+        metavar="URL",
+        help="ask this instead of the endpoints of AWS, for networks without a way to them",
+    )
+    parser.add_argument(
         "--stale-after",
         type=_seconds,
         default=150.0,
@@ -141,6 +150,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         allowed_hosts=frozenset(flags.allow_host),
         credentials=flags.credentials_dir,
         cluster_facts_namespaces=frozenset(flags.cluster_facts_namespace or ["kiro-system"]),
+        aws_endpoint_url=flags.aws_endpoint_url,
         stale_after=flags.stale_after,
         sweep_interval=flags.sweep_interval,
         json_logs=flags.log_format == "json",
@@ -172,6 +182,12 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("write a number of seconds above 0")
     return value
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("write a URL such as https://aws.example.com:4566")
+    return text
 
 
 def _host(text: str) -> str:

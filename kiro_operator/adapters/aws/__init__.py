@@ -1,0 +1,1 @@
+"""AWS: who asks, what may be done, what it costs."""

@@ -1,0 +1,156 @@
+"""What the AWS account costs against budget, savings target and its own past: Cost Explorer."""
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from statistics import fmean, median
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.evidence.aws import AWS_COST, Costs, DayCost
+from kiro_operator.core.findings import found
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
+
+_MONTH = 30
+_COARSE = 5
+_MOST = 0.8
+"""Share of a span's days that have to be known: what is missing is neither free nor average."""
+
+
+class CostSavingsParameters(Parameters):
+    """Thresholds of cost-savings."""
+
+    monthly_budget: Annotated[float, Field(ge=0, le=1e12)] = Field(
+        default=0.0,
+        description="Spend in 30 days that is too much, in the account's currency; 0 for no budget.",
+    )
+    monthly_baseline: Annotated[float, Field(ge=0, le=1e12)] = Field(
+        default=0.0, description="Spend in 30 days that savings are held against; 0 for no savings target."
+    )
+    savings_percent: Annotated[int, Field(ge=1, le=99)] = Field(
+        default=10, description="Share of the baseline that is to be saved."
+    )
+    rise_percent: Annotated[int, Field(ge=5, le=10000)] = Field(
+        default=30, description="Rise of a usual day's spend over the former four weeks that is too much."
+    )
+    recent_days: Annotated[int, Field(ge=3, le=14)] = Field(
+        default=7, description="Days that count as recent for the rise."
+    )
+    settling_days: Annotated[int, Field(ge=1, le=7)] = Field(
+        default=2, description="Youngest days that are left out, because their costs still come in."
+    )
+
+
+def judge(snapshot: Snapshot, parameters: CostSavingsParameters, now: datetime) -> Verdict:
+    """Judge the settled days, against each measure that there is."""
+    costs = snapshot.value(AWS_COST)
+    if isinstance(costs, Unobserved):
+        return unknown(costs)
+    since = snapshot.sampled_at(AWS_COST, now)
+    today = costs.asked.date()
+    end = today - timedelta(days=parameters.settling_days)
+    settled = {item.day: item.amount for item in costs.days if item.day < end and not _open(item)}
+    account = Ref("AwsAccount", costs.account)
+    month = _span(settled, end, _MONTH)
+    findings: list[Finding] = []
+    gaps: list[str] = []
+    if parameters.monthly_budget:
+        findings += _over_budget(costs, month, parameters, account, since)
+    if parameters.monthly_baseline and month:
+        findings += _under_target(_MONTH * fmean(month), parameters, account, since)
+    if not month and (parameters.monthly_budget or parameters.monthly_baseline):
+        gaps.append("the last 30 days")
+    recent = _span(settled, end, parameters.recent_days)
+    former = _span(settled, end - timedelta(days=parameters.recent_days), 28)
+    if recent and former:
+        findings += _risen(median(recent), median(former), parameters, account, since)
+    else:
+        gaps.append(f"the last {parameters.recent_days + 28} days")
+    if findings:
+        return found(findings)
+    if gaps:
+        return unknown(
+            Unobserved(
+                "TooFewDays",
+                f"Cost Explorer has settled costs for too few of {gaps[0]} of account {costs.account}; "
+                "days without a figure are not taken for free",
+            )
+        )
+    return passed(f"The spend of account {costs.account} is within what is set for it.")
+
+
+def _open(item: DayCost) -> bool:
+    return item.estimated and item.amount == 0
+
+
+def _span(settled: Mapping[date, float], end: date, days: int) -> list[float]:
+    """The amounts of the days before ``end``, when nearly all of them are known; else nothing."""
+    asked = (end - timedelta(days=number + 1) for number in range(days))
+    amounts = [settled[day] for day in asked if day in settled]
+    return amounts if len(amounts) >= _MOST * days else []
+
+
+def _over_budget(
+    costs: Costs, month: list[float], parameters: CostSavingsParameters, account: Ref, since: datetime
+) -> Iterable[Finding]:
+    # What was spent is spent, also on days that are not settled: those can only grow.
+    today = costs.asked.date()
+    first = today - timedelta(days=_MONTH)
+    spent = sum(item.amount for item in costs.days if first <= item.day < today)
+    share = max(spent, _MONTH * fmean(month) if month else 0.0) / parameters.monthly_budget
+    if share > 1:
+        message = (
+            f"AWS account {account.name} spends more in 30 days than its budget: over "
+            f"{_band(100 * share)} % of it; aws ce get-cost-and-usage --group-by Type=DIMENSION,Key=SERVICE "
+            "says on what"
+        )
+        yield Finding(account, "OverBudget", message, since)
+
+
+def _under_target(
+    spend: float, parameters: CostSavingsParameters, account: Ref, since: datetime
+) -> Iterable[Finding]:
+    saved = 100 * (1 - spend / parameters.monthly_baseline)
+    if saved < parameters.savings_percent:
+        how = f"less than {_band(saved) + _COARSE} %" if saved > 0 else "nothing"
+        message = (
+            f"AWS account {account.name} saves {how} against its baseline, "
+            f"and {parameters.savings_percent} % are to be saved: see which optimization decisions had an effect, or apply more of them"
+        )
+        yield Finding(account, "SavingsUnderTarget", message, since)
+
+
+def _risen(
+    recent: float, former: float, parameters: CostSavingsParameters, account: Ref, since: datetime
+) -> Iterable[Finding]:
+    if former <= 0 or recent <= former * (1 + parameters.rise_percent / 100):
+        return
+    message = (
+        f"AWS account {account.name} spends over {_band(100 * (recent / former - 1))} % more on a usual day "
+        "than in the four weeks before: aws ce get-cost-and-usage --group-by Type=DIMENSION,Key=SERVICE says "
+        "on what"
+    )
+    yield Finding(account, "SpendRising", message, since)
+
+
+def _band(percent: float) -> int:
+    return _COARSE * math.floor(percent / _COARSE)
+
+
+CHECK = Check(
+    title="Spend is within budget, target and its own past",
+    section="cost-efficiency-metrics",
+    command=(
+        "aws ce get-cost-and-usage --granularity DAILY --metrics UnblendedCost "
+        "--time-period Start=$(date -d -30days +%F),End=$(date +%F)"
+    ),
+    sources=(AWS_COST,),
+    judge=judge,
+    parameters=CostSavingsParameters,
+    interval=timedelta(hours=8),
+    failure_threshold=1,
+    success_threshold=1,
+)
