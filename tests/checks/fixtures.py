@@ -150,7 +150,7 @@ def _lines(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_records(item: Any, mapping: Mapping[str, Any]) -> Any:
-    """A tail with the records in its lines, as the source reads them; ``records:`` is spec.records."""
+    """A tail with the records in its lines; ``records:`` beside ``value:`` stands for spec.records."""
     if isinstance(item, Unobserved):
         return item
     found = parse(item.lines, RecordsEvidence.model_validate(mapping))

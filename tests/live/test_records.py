@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from devcluster import ControlPlane, faults
@@ -88,6 +89,7 @@ def good(number: int) -> dict[str, object]:
     }
 
 
+@pytest.mark.flips("query-context")
 async def test_query_context_turns_with_what_is_asked(kiro: Kiro) -> None:
     assert (await kiro.verdict()).reason == "NoQueries"
     kiro.says(*(good(number) for number in range(4)))
