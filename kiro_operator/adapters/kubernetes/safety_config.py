@@ -1,0 +1,87 @@
+"""The ConfigMaps that KiroSafetyPolicies name as safety configuration, one request each."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.permissions import Rule
+from kiro_operator.core.redact import redact
+from kiro_operator.core.snapshot import Unobserved
+
+RULES = (
+    Rule(
+        "",
+        ("configmaps",),
+        ("get",),
+        "safety-config and approval-gates hold kiro-safety-config against what a KiroSafetyPolicy desires",
+    ),
+)
+KEYS = 128
+"""Keys kept of one ConfigMap."""
+VALUE = 2048
+"""Characters kept of one value."""
+
+_WHAT = "the safety configuration"
+
+
+class _ConfigMap(Struct, frozen=True, rename="camel"):
+    data: dict[str, str] | None = None
+    binary_data: dict[str, str] | None = None
+
+
+class SafetyConfigs:
+    """Samples the ConfigMaps that the policies of a namespace name."""
+
+    source = SAFETY_CONFIG
+    rules = RULES
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def observe(self, request: ports.PollRequest) -> Mapping[str, ConfigData | None] | Unobserved:
+        """Each named ConfigMap as it is, by name; none when no policy names one."""
+        specs = request.snapshot.policies.values()
+        names = sorted({spec.safety_config.name for spec in specs if spec.safety_config is not None})
+        found: dict[str, ConfigData | None] = {}
+        for name in names:
+            path = f"/api/v1/namespaces/{request.namespace}/configmaps/{name}"
+            try:
+                found[name] = kept(await self._client.get(path))
+            except ports.NotFound:
+                found[name] = None
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                return malformed(error, request.namespace, _WHAT)
+            except (ports.ApiError, ports.Unreachable) as error:
+                return unobserved(error, RULES[0], request.namespace, _WHAT)
+        return found
+
+
+def kept(body: bytes) -> ConfigData:
+    """What is kept of a ConfigMap; binary data by its digest only.
+
+    Raises:
+        msgspec.DecodeError: it is no ConfigMap.
+    """
+    found = msgspec.json.decode(body, type=_ConfigMap)
+    data, binary = found.data or {}, found.binary_data or {}
+    keys = sorted({*data, *binary})
+    return ConfigData(
+        {key: _shown(key, data[key]) if key in data else "(binary)" for key in keys[:KEYS]},
+        {key: _digest(data[key]) if key in data else "binary" for key in keys[:KEYS]},
+        len(keys) > KEYS,
+    )
+
+
+def _shown(key: str, value: str) -> str:
+    # What stands before a value decides whether it looks like a credential.
+    return redact(f"{key}: {value[:VALUE]}").removeprefix(f"{key}: ")
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
