@@ -90,7 +90,7 @@ class Fetcher:
         except TimeoutError:
             return Unobserved("Timeout", f"{url}{path} did not answer within {within:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return _unreachable(url, error)
+            return unreachable(url, error)
         if body is None:
             return Unobserved("AnswerTooLarge", f"{url}{path} answers with more than {limit} bytes")
         if 300 <= response.status < 400:
@@ -152,6 +152,24 @@ class Fetcher:
             message = f"credential {endpoint.credential}: {type(error).__name__}"
             return Unobserved("CredentialUnreadable", message)
         return ({"Authorization": f"Bearer {token}"} if token else {}), context
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        context: ssl.SSLContext | bool,
+    ) -> aiohttp.ClientResponse:
+        """One request whose answer the caller reads, bounds and closes; ``url`` begins with what url() gave.
+
+        Raises:
+            aiohttp.ClientError: it cannot be reached.
+        """
+        return await self._open().request(
+            method, url, data=body or None, headers=headers, ssl=context, allow_redirects=False
+        )
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -236,7 +254,8 @@ async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes | None
     return bytes(body)
 
 
-def _unreachable(url: str, error: BaseException) -> Unobserved:
+def unreachable(url: str, error: BaseException) -> Unobserved:
+    """Why a request failed, in words that hold no address."""
     cause = error.__cause__ if isinstance(error, aiohttp.ClientConnectorDNSError) else error
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError | aiohttp.ClientSSLError):
         return Unobserved("CertificateInvalid", f"{url}: its certificate does not verify")

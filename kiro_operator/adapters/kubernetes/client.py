@@ -25,6 +25,8 @@ LOGS = 8
 """Logs that are read at once."""
 REQUEST_TIMEOUT = 10.0
 """Seconds a request may take."""
+FAREWELL = 0.5
+"""Seconds the other side has to answer the end of a websocket."""
 
 _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     401: ports.Forbidden,
@@ -150,6 +152,10 @@ class Client:
             "PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager(), lane=lane
         )
 
+    async def replace(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """Replace an object; with metadata.resourceVersion in it, a compare-and-swap."""
+        return await self._request("PUT", path, body=body, params=_manager(), lane=lane)
+
     async def put_lease(self, path: str, body: Any) -> bytes:
         """Replace a Lease; with metadata.resourceVersion in it, a compare-and-swap."""
         return await self._request("PUT", path, body=body, params=_manager(), lane=Lane.LEASE)
@@ -191,6 +197,8 @@ class Client:
                     protocols=("v5.channel.k8s.io",),
                     headers=self._headers("application/json"),
                     max_msg_size=4 * 1024 * 1024,
+                    # Whoever leaves early, as at a limit, does not wait for the other side's farewell.
+                    timeout=aiohttp.ClientWSTimeout(ws_close=FAREWELL),
                 ) as socket,
             ):
                 yield socket
@@ -253,7 +261,7 @@ def _words(error: BaseException) -> str:
 def _refusal(error: aiohttp.WSServerHandshakeError) -> Exception:
     """Why a websocket was not opened: aiohttp keeps the status of the answer, not its body."""
     status = error.status
-    if status >= 500:
+    if status >= 500 or status < 400:
         return ports.Unreachable(f"{status} {error.message}")
     return _BY_STATUS.get(status, ports.ApiError)(status, "", error.message)
 

@@ -28,6 +28,8 @@ RULES = (
     ),
 )
 STDOUT, STDERR, ERROR = 1, 2, 3
+STATUS_LIMIT = 65_536
+"""Bytes of the status at the end."""
 
 _EXIT = re.compile(r"exit status (\d{1,3})\b|command terminated with exit code (\d{1,3})\b")
 
@@ -88,7 +90,7 @@ async def execute(
             stream = streams.get(message.data[0])
             if stream is None:
                 continue
-            room = limit - len(stream)
+            room = (STATUS_LIMIT if stream is streams[ERROR] else limit) - len(stream)
             stream += message.data[1 : 1 + room]
             if len(message.data) - 1 > room:
                 truncated = True

@@ -1,0 +1,90 @@
+"""Samples Kiro's own MCP client: ``kubectl exec kiro-pod -- mcp-client test-connection``."""
+
+from datetime import timedelta
+
+import msgspec
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.exec import RULES, execute
+from kiro_operator.adapters.kubernetes.unobserved import unobserved
+from kiro_operator.api.v1alpha1.evidence.mcp import McpClient as ClientSpec
+from kiro_operator.core.evidence.mcp import MCP_CLIENT, ClientTest
+from kiro_operator.core.objects import Pod, Selector
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Unobserved
+
+LIMIT = 65_536
+"""Bytes of output: its exit status is what counts."""
+NOT_SET = Unobserved(
+    NOT_CONFIGURED, "spec.mcp.client is not set: set it to {} to run mcp-client test-connection in a pod"
+)
+"""There is no test to run."""
+_WHAT = "the exec of the MCP client's test"
+_NO_PROGRAM = ("executable file not found", "no such file or directory")
+
+
+class McpClient:
+    """Runs the command in one pod a round."""
+
+    source = MCP_CLIENT
+    rules = RULES
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def observe(self, request: ports.PollRequest) -> ClientTest | Unobserved:
+        """The command's exit status in the first ready pod by name."""
+        spec = request.spec.mcp.client if request.spec.mcp else None
+        if spec is None:
+            return NOT_SET
+        if isinstance(request.snapshot.pods, Unobserved):
+            return request.snapshot.pods
+        chosen = choose(request.snapshot.pods, spec)
+        if chosen is None:
+            where = f" with container {spec.container}" if spec.container else ""
+            return Unobserved(
+                "NoReadyPod", f"no selected pod{where} is ready in namespace {request.namespace}"
+            )
+        pod, container = chosen
+        within = min(spec.timeout, 0.8 * request.interval, timedelta(seconds=30)).total_seconds()
+        test = ClientTest(pod.metadata.name, container, " ".join(spec.command))
+        return await self._run(request.namespace, test, spec, within)
+
+    async def _run(
+        self, namespace: str, test: ClientTest, spec: ClientSpec, within: float
+    ) -> ClientTest | Unobserved:
+        try:
+            done = await execute(
+                self._client, namespace, test.pod, test.container, spec.command, within=within, limit=LIMIT
+            )
+        except TimeoutError:
+            return msgspec.structs.replace(test, timed_out=True)
+        except ports.Unreachable as error:
+            if any(words in str(error) for words in _NO_PROGRAM):
+                text = f"container {test.container} has no {spec.command[0]}: set spec.mcp.client.command"
+                return Unobserved("CommandNotFound", text)
+            return unobserved(error, RULES[0], namespace, _WHAT)
+        except ports.NotFound:
+            return Unobserved("PodGone", f"pod {test.pod} went away before the test ran in it")
+        except ports.ApiError as error:
+            return unobserved(error, RULES[0], namespace, _WHAT)
+        if done.truncated:
+            return Unobserved("OutputTooLarge", f"{test.command} writes more than {LIMIT} bytes")
+        return msgspec.structs.replace(test, status=done.status)
+
+
+def choose(pods: Collection[Pod], spec: ClientSpec) -> tuple[Pod, str] | None:
+    """The first ready pod by name that has the container, and that container."""
+    selector = msgspec.convert(spec.selector.model_dump(by_alias=True), Selector)
+    for pod in sorted(pods, key=lambda each: each.metadata.name):
+        names = [container.name for container in pod.spec.containers]
+        name = spec.container or (names[0] if names else "")
+        if name in names and _ready(pod) and selector.matches(pod.metadata.labels):
+            return pod, name
+    return None
+
+
+def _ready(pod: Pod) -> bool:
+    return not pod.metadata.deletion_timestamp and any(
+        condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions
+    )

@@ -1,0 +1,47 @@
+"""MCP servers give the right answer to questions whose answer is known."""
+
+from datetime import datetime
+
+from kiro_operator.core import mcp
+from kiro_operator.core.checks import Check
+from kiro_operator.core.evidence.mcp import MCP_SESSIONS
+from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
+
+
+def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
+    """Judge each golden query that expects something."""
+    sessions = snapshot.value(MCP_SESSIONS)
+    if isinstance(sessions, Unobserved):
+        return unknown(sessions)
+    since = snapshot.sampled_at(MCP_SESSIONS, now)
+    faults: list[Finding] = []
+    unjudged: list[Finding] = []
+    judged = 0
+    for session, call in mcp.calls(sessions):
+        if isinstance(call.agrees, Unobserved):
+            text = f"golden query {call.query}: {call.agrees.message}"
+            unjudged.append(mcp.finding(session.server, call.agrees.reason, text, since))
+            continue
+        judged += call.agrees is not None
+        if call.agrees is False:
+            text = (
+                f"golden query {call.query}: what tool {call.tool} answers is not what is expected: "
+                "see which source the tool reads, and resynchronize it"
+            )
+            faults.append(mcp.finding(session.server, "AnswerDiffers", text, since))
+    if not judged and not unjudged:
+        return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
+    return mcp.verdict(faults, unjudged, judged, "Each golden query is answered as expected.")
+
+
+CHECK = Check(
+    title="MCP servers give right answers",
+    section="response-quality-mcp-data",
+    command=(
+        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "--transport http --method tools/call --tool-name TOOL"
+    ),
+    sources=(MCP_SESSIONS,),
+    judge=judge,
+)

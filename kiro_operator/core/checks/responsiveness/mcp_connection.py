@@ -1,0 +1,37 @@
+"""Kiro's own MCP client can connect: ``kubectl exec kiro-pod -- mcp-client test-connection``."""
+
+from datetime import datetime
+
+from kiro_operator.core.checks import Check
+from kiro_operator.core.evidence.mcp import MCP_CLIENT
+from kiro_operator.core.findings import found
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
+
+
+def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
+    """Judge the exit status of the test."""
+    test = snapshot.value(MCP_CLIENT)
+    if isinstance(test, Unobserved):
+        return unknown(test)
+    if test.status == 0 and not test.timed_out:
+        return passed("The MCP client in a Kiro pod can connect.")
+    pod = Ref("Pod", test.pod)
+    since = snapshot.sampled_at(MCP_CLIENT, now)
+    where = f"Pod {test.pod}, container {test.container}: {test.command}"
+    if test.timed_out:
+        text = f"{where} does not end in time: see which MCP server hangs, then reconnect"
+        return found([Finding(pod, "ClientTimeout", text, since)])
+    text = (
+        f"{where} ends with exit status {test.status}: run it to see which MCP server fails, then reconnect"
+    )
+    return found([Finding(pod, "ClientFailed", text, since)])
+
+
+CHECK = Check(
+    title="Kiro's MCP client can connect",
+    section="responsiveness-mcp",
+    command="kubectl exec -n {namespace} {object} -- mcp-client test-connection",
+    sources=(MCP_CLIENT,),
+    judge=judge,
+)

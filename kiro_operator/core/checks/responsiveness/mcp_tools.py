@@ -1,0 +1,65 @@
+"""MCP servers speak the protocol and have the tools that are expected of them."""
+
+from datetime import datetime
+
+from kiro_operator.core import mcp
+from kiro_operator.core.checks import Check
+from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
+from kiro_operator.core.findings import found
+from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
+
+_NAMED = 3
+_NOT_ABOUT_TOOLS = mcp.OURS | {"Unauthorized"}
+
+
+def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
+    """Judge each server's session."""
+    sessions = snapshot.value(MCP_SESSIONS)
+    if isinstance(sessions, Unobserved):
+        return unknown(sessions)
+    since = snapshot.sampled_at(MCP_SESSIONS, now)
+    faults: list[Finding] = []
+    unjudged: list[Finding] = []
+    for session in sessions:
+        if session.problem is not None:
+            told = mcp.trouble(session.server, session.url, session.problem, since)
+            (unjudged if session.problem.reason in _NOT_ABOUT_TOOLS else faults).append(told)
+        elif missing := sorted(set(session.expected) - set(session.tools)):
+            if session.complete:
+                faults.append(_missing(session, missing, since))
+            else:
+                text = f"its list of tools is too long to find {missing[0]} in it"
+                unjudged.append(mcp.finding(session.server, "TooManyTools", text, since))
+    judged = len(sessions) - len(unjudged)
+    well = "Each MCP server opens a session and has the tools that are expected of it."
+    verdict = mcp.verdict(faults, unjudged, judged, well)
+    plain = [
+        mcp.finding(
+            session.server,
+            "PlainHttp",
+            f"{session.url} is plain http to another host, which current Kiro refuses: use https",
+            since,
+        )
+        for session in sessions
+        if session.plain
+    ]
+    return found(plain, status=Status.WARN) if plain and verdict.status is Status.PASS else verdict
+
+
+def _missing(session: McpSession, missing: list[str], since: datetime) -> Finding:
+    names = ", ".join(missing[:_NAMED]) + (" and others" if len(missing) > _NAMED else "")
+    text = f"it has no tool {names}: see its version and its settings, then reconnect"
+    return mcp.finding(session.server, "ToolMissing", text, since)
+
+
+CHECK = Check(
+    title="MCP servers have their tools",
+    section="responsiveness-mcp",
+    command=(
+        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "--transport http --method tools/list"
+    ),
+    sources=(MCP_SESSIONS,),
+    judge=judge,
+)

@@ -1,0 +1,52 @@
+"""What the checks on MCP servers share: how findings and what could not be judged make a verdict."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from kiro_operator.core.evidence.mcp import Call, McpSession
+from kiro_operator.core.findings import found, summary
+from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+
+OURS = frozenset(
+    {"HostNotAllowed", "AddressForbidden", "CredentialNotFound", "CredentialUnreadable", "CertificateInvalid"}
+)
+"""Reasons that lie with how the operator is set up, and say nothing of the server."""
+REFUSED = (401, 403)
+_WORDS = {
+    "Timeout": "{url} does not answer in time: see whether the server hangs, then reconnect",
+    "Unreachable": (
+        "{url} cannot be connected to: see whether its pods are ready and its Service has endpoints, "
+        "then reconnect"
+    ),
+    "Unauthorized": "{url} refuses the operator: set or renew its credential",
+}
+
+
+def finding(server: str, reason: str, message: str, since: datetime) -> Finding:
+    """A fault of a server; nothing that the operator can do helps against it."""
+    return Finding(Ref("MCPServer", server), reason, f"MCP server {server}: {message}", since)
+
+
+def trouble(server: str, url: str, problem: Unobserved, since: datetime) -> Finding:
+    """Why a server did not answer, in words that stay the same while the cause does."""
+    words = _WORDS.get(problem.reason)
+    return finding(server, problem.reason, words.format(url=url) if words else problem.message, since)
+
+
+def calls(sessions: Sequence[McpSession]) -> Iterator[tuple[McpSession, Call]]:
+    """All golden queries with their sessions."""
+    for session in sessions:
+        for call in session.calls:
+            yield session, call
+
+
+def verdict(faults: Sequence[Finding], unjudged: Sequence[Finding], judged: int, well: str) -> Verdict:
+    """Fail by the faults; otherwise Unknown when nothing, and Warn when not all could be judged."""
+    if faults:
+        return found(faults)
+    if unjudged and not judged:
+        return unknown(Unobserved(unjudged[0].reason, summary(unjudged)))
+    if unjudged:
+        return found(unjudged, status=Status.WARN)
+    return passed(well)

@@ -1,0 +1,389 @@
+"""The checks on MCP servers against real servers, which fail, lie and attack, and mend."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from devcluster import ControlPlane
+from kiro_operator.adapters.http.fetch import Fetcher
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.exec import RULES
+from kiro_operator.adapters.mcp.client import McpClient
+from kiro_operator.adapters.mcp.health import McpHealth
+from kiro_operator.adapters.mcp.sessions import McpSessions
+from kiro_operator.adapters.network.connections import Fixed
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.core.checks import registry
+from kiro_operator.core.evidence.mcp import McpSession
+from kiro_operator.core.permissions import Rule
+from kiro_operator.core.snapshot import Sample, Unobserved
+from kiro_operator.core.verdict import Verdict
+from kiro_operator.ports import Observer
+from tests.adapters.conftest import ClientWith
+from tests.adapters.helpers import facts, live_pods, poll, service_account
+from tests.devcluster.helpers import make_pod, ready, wait_pod
+from tests.harness.execs import running
+from tests.harness.mcp_servers import McpProcess
+
+NAMESPACE = "kiro-system"
+PRICE: dict[str, Any] = {
+    "name": "lamp",
+    "tool": "get_price",
+    "arguments": {"item": "lamp"},
+    "expect": "result.structuredContent.price > 40.0 && result.structuredContent.price < 45.0",
+    "timestamp": "result.structuredContent.updatedAt",
+    "maxAge": "1h",
+    "maxLatency": "1s",
+}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[McpProcess]:
+    with McpProcess() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def twin() -> Iterator[McpProcess]:
+    with McpProcess() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def mended(shop: McpProcess, twin: McpProcess) -> None:
+    shop.fault()
+    twin.fault()
+
+
+@pytest_asyncio.fixture
+async def client_with(control_plane: ControlPlane, namespace: str) -> AsyncIterator[ClientWith]:
+    clients: list[Client] = []
+
+    def make(rules: Iterable[Rule] = ()) -> Client:
+        clients.append(Client(service_account(control_plane, namespace, rules)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+class Round:
+    """Samples the servers and judges, as the engine does."""
+
+    def __init__(self, shop: McpProcess, twin: McpProcess, credentials: Path) -> None:
+        self.credentials = credentials
+        self._fetcher = Fetcher(
+            Fixed(
+                {
+                    f"shop.{NAMESPACE}:8080": shop.address,
+                    f"twin.{NAMESPACE}:8080": twin.address,
+                    "shop.example.com:8080": shop.address,
+                }
+            ),
+            frozenset({"shop.example.com:8080"}),
+            credentials,
+        )
+        self._sources: dict[str, Observer] = {
+            "mcp-health": McpHealth(self._fetcher),
+            "mcp-sessions": McpSessions(self._fetcher),
+        }
+        self.spec = self.of(server())
+
+    @staticmethod
+    def of(*servers: dict[str, Any]) -> KiroHealthCheckSpec:
+        return KiroHealthCheckSpec.model_validate({"mcp": {"servers": list(servers)}})
+
+    async def close(self) -> None:
+        await self._fetcher.close()
+
+    async def sample(self, interval: timedelta = timedelta(seconds=30)) -> dict[str, Any]:
+        request = poll(facts(NAMESPACE), spec=self.spec, interval=interval)
+        values = await asyncio.gather(*(source.observe(request) for source in self._sources.values()))
+        return dict(zip(self._sources, values, strict=True))
+
+    async def judge(self, check_id: str, **parameters: Any) -> Verdict:
+        check = registry()[check_id].check
+        now = datetime.now(UTC)
+        values = await self.sample()
+        samples = {source.name: Sample(1, now, values[source.name]) for source in check.polled}
+        snapshot = facts(NAMESPACE, samples=samples)
+        return check.judge(snapshot, check.parameters.model_validate(parameters), now)
+
+    async def told(self, check_id: str, **parameters: Any) -> tuple[str, str]:
+        verdict = await self.judge(check_id, **parameters)
+        return verdict.status.value, verdict.reason
+
+    async def sessions(self) -> dict[str, McpSession]:
+        value = (await self.sample())["mcp-sessions"]
+        return {session.server: session for session in value}
+
+
+def server(name: str = "shop", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "service": {"name": name, "port": 8080},
+        "expectedTools": ["get_price", "get_status"],
+        "goldenQueries": [PRICE],
+    } | changes
+
+
+@pytest_asyncio.fixture
+async def round_(shop: McpProcess, twin: McpProcess, tmp_path: Path) -> AsyncIterator[Round]:
+    made = Round(shop, twin, tmp_path)
+    yield made
+    await made.close()
+
+
+PASS = ("Pass", "AsExpected")
+
+
+@pytest.mark.parametrize(
+    ("check_id", "fault", "at", "reason"),
+    [
+        ("mcp-server-health", "down", "", "BadStatus"),
+        ("mcp-server-health", "slow", "", "Slow"),
+        ("mcp-server-health", "unauthorized", "", "Unauthorized"),
+        ("mcp-tools", "missing-tool", "", "ToolMissing"),
+        ("mcp-tools", "down", "", "BadAnswer"),
+        ("mcp-tools", "error", "initialize", "ErrorAnswer"),
+        ("mcp-authorization", "unauthorized", "", "Unauthorized"),
+        ("mcp-authorization", "forbidden", "", "Unauthorized"),
+        ("mcp-authorization", "unauthorized", "tools/call", "Unauthorized"),
+        ("mcp-data-accuracy", "wrong-answer", "", "AnswerDiffers"),
+        ("mcp-response-quality", "schema-violation", "", "SchemaViolation"),
+        ("mcp-response-quality", "tool-error", "", "ToolError"),
+        ("mcp-response-quality", "slow", "tools/call", "ToolSlow"),
+        ("mcp-data-freshness", "stale", "", "DataStale"),
+    ],
+)
+async def test_flips(  # noqa: PLR0917 - what a case is made of
+    shop: McpProcess, round_: Round, check_id: str, fault: str, at: str, reason: str
+) -> None:
+    parameters = {"slowAfter": "1s"} if check_id == "mcp-server-health" else {}
+    assert await round_.told(check_id, **parameters) == PASS
+    shop.fault(fault, at=at, delay=1.3)
+    verdict = await round_.judge(check_id, **parameters)
+    assert (verdict.status.value, verdict.reason) == ("Fail", reason), verdict.message
+    assert [finding.object.name for finding in verdict.findings] == ["shop"]
+    assert str(shop.port) not in verdict.message
+    shop.fault()
+    assert await round_.told(check_id, **parameters) == PASS
+
+
+@pytest.mark.parametrize("check_id", ["mcp-server-health", "mcp-tools"])
+async def test_a_server_that_is_gone_and_comes_back(shop: McpProcess, round_: Round, check_id: str) -> None:
+    assert await round_.told(check_id) == PASS
+    shop.stop()
+    try:
+        assert await round_.told(check_id) == ("Fail", "Unreachable")
+    finally:
+        shop.start()
+    assert await round_.told(check_id) == PASS
+
+
+HOSTILE = {
+    "hang": "Timeout",
+    "endless": "AnswerTooLarge",
+    "huge": "AnswerTooLarge",
+    "wrong-type": "MalformedAnswer",
+    "bad-utf8": "MalformedAnswer",
+    "deep": "MalformedAnswer",
+    "gzip": "MalformedAnswer",
+    "redirect": "Redirected",
+}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+@pytest.mark.parametrize("at", ["initialize", "tools/list", "tools/call"])
+async def test_hostile_answers_are_bounded_and_harm_no_other(
+    shop: McpProcess, round_: Round, fault: str, at: str
+) -> None:
+    round_.spec = round_.of(server(), server("twin"))
+    shop.fault(fault, at=at)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    value = (await round_.sample(timedelta(seconds=5)))["mcp-sessions"]
+    assert clock() - began < 5
+    bad, good = value
+    problem = bad.calls[0].problem
+    assert problem is not None
+    assert problem.reason == HOSTILE[fault]
+    assert (bad.problem is None) == (at == "tools/call")
+    assert good.problem is None
+    assert good.calls[0].agrees is True
+    assert good.calls[0].conforms is True
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+async def test_hostile_health(shop: McpProcess, round_: Round, fault: str) -> None:
+    round_.spec = round_.of(server(), server("twin"))
+    shop.fault(fault)
+    bad, good = (await round_.sample(timedelta(seconds=5)))["mcp-health"]
+    assert (good.status, good.problem) == (200, None)
+    if fault in {"wrong-type", "bad-utf8", "gzip"}:
+        assert bad.status == 200
+    else:
+        assert bad.problem.reason == ("AnswerTooLarge" if fault == "deep" else HOSTILE[fault])
+
+
+async def test_a_schema_that_takes_for_ever_costs_nobody_else(shop: McpProcess, round_: Round) -> None:
+    round_.spec = round_.of(server(), server("twin"))
+    shop.fault("hostile-schema")
+    sessions = await round_.sessions()
+    bad, good = sessions["shop"].calls[0], sessions["twin"].calls[0]
+    assert isinstance(bad.conforms, Unobserved)
+    assert bad.conforms.reason == "TooExpensive"
+    assert bad.agrees is True
+    assert good.conforms is True
+
+
+@pytest.mark.parametrize(
+    ("expect", "reason"),
+    [
+        ("result.structuredContent.price >", "InvalidExpression"),
+        ("price > 1.0", "InvalidExpression"),
+        ("result.structuredContent.price", "InvalidExpression"),
+        ("result.text.matches('(x') || [result].map(a, nope(a)).size() > 0", "InvalidExpression"),
+    ],
+)
+async def test_an_expression_that_is_wrong(round_: Round, expect: str, reason: str) -> None:
+    round_.spec = round_.of(server(goldenQueries=[PRICE | {"expect": expect}]))
+    verdict = await round_.judge("mcp-data-accuracy")
+    assert (verdict.status.value, verdict.reason) == ("Unknown", reason)
+    assert "golden query lamp" in verdict.message
+
+
+async def test_an_expression_that_never_ends(round_: Round) -> None:
+    ten = "[0,1,2,3,4,5,6,7,8,9]"
+    nested = "true"
+    for letter in "abcdefghij":
+        nested = f"{ten}.all({letter}, {nested})"
+    assert len(nested) < 900
+    round_.spec = round_.of(server(goldenQueries=[PRICE | {"expect": f"{nested} && result.isError"}]))
+    assert await round_.told("mcp-data-accuracy") == ("Unknown", "TooExpensive")
+    assert await round_.told("mcp-tools") == PASS
+
+
+async def test_servers_that_disagree(twin: McpProcess, round_: Round) -> None:
+    old = PRICE | {"maxAge": "8760h"}
+    round_.spec = round_.of(server(goldenQueries=[old]), server("twin", goldenQueries=[old]))
+    assert await round_.told("mcp-data-freshness") == PASS
+    twin.fault("stale")
+    verdict = await round_.judge("mcp-data-freshness")
+    assert (verdict.reason, verdict.findings[0].object.name) == ("SourcesDisagree", "twin")
+    twin.fault()
+    assert await round_.told("mcp-data-freshness") == PASS
+
+
+CLIENT = """#!/bin/sh
+[ "$1" = test-connection ] || exit 64
+case $(cat {folder}/fault) in
+  well) echo connected to 2 servers ;;
+  broken) echo "shop: connection refused" >&2; exit 2 ;;
+  hangs) sleep 4 ;;
+  talks) head -c 200000 /dev/zero ;;
+esac
+"""
+
+
+@pytest.fixture
+def client_pod(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Path]:
+    """Two ready pods with a program mcp-client; the file ``fault`` says what it does."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "mcp-client").write_text(CLIENT.format(folder=tmp_path))
+    (programs / "mcp-client").chmod(0o755)
+    (tmp_path / "fault").write_text("well")
+    for name in ("kiro-b", "kiro-a"):
+        make_pod(control_plane, namespace, name, containers=("kiro",))
+        wait_pod(control_plane, namespace, ready, "a ready pod", name=name)
+    with running(control_plane, namespace, "kiro-a", container="kiro", path=f"{programs}:/usr/bin:/bin"):
+        yield tmp_path
+
+
+async def test_the_client_in_a_pod(
+    control_plane: ControlPlane, client_with: ClientWith, namespace: str, client_pod: Path
+) -> None:
+    spec = {"client": {"command": ["env", "mcp-client", "test-connection"], "timeout": "2s"}}
+    check = registry()["mcp-connection"].check
+
+    async def judged(client: Client, changes: dict[str, Any] | None = None) -> Verdict:
+        changed = {"client": spec["client"] | (changes or {})}
+        request = poll(
+            facts(namespace, live_pods(control_plane, namespace)),
+            spec=KiroHealthCheckSpec.model_validate({"mcp": changed}),
+        )
+        sample = Sample(1, request.now, await McpClient(client).observe(request))
+        snapshot = facts(namespace, samples={"mcp-client": sample})
+        return check.judge(snapshot, check.parameters(), request.now)
+
+    client = client_with(RULES)
+    for fault, status, reason in (
+        ("well", *PASS),
+        ("broken", "Fail", "ClientFailed"),
+        ("well", *PASS),
+        ("hangs", "Fail", "ClientTimeout"),
+        ("well", *PASS),
+        ("talks", "Unknown", "OutputTooLarge"),
+        ("well", *PASS),
+    ):
+        (client_pod / "fault").write_text(fault)
+        verdict = await judged(client)
+        assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
+        assert all(finding.object.name == "kiro-a" for finding in verdict.findings)
+    for changes, reason in (
+        ({"command": ["no-such-program"]}, "CommandNotFound"),
+        ({"container": "other"}, "NoReadyPod"),
+        ({"selector": {"matchLabels": {"app": "other"}}}, "NoReadyPod"),
+    ):
+        assert (await judged(client, changes)).reason == reason
+    refused = await judged(client_with([]))
+    assert (refused.status.value, refused.reason) == ("Unknown", "Forbidden")
+    assert "resources ['pods/exec'], verbs ['create', 'get']" in refused.message
+
+
+def jwt(exp: datetime) -> str:
+    parts = ({"alg": "none"}, {"exp": exp.timestamp()})
+    coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return ".".join([*coded, "c2lnbmF0dXJl"])
+
+
+async def test_a_token_that_runs_out(round_: Round) -> None:
+    folder = round_.credentials / NAMESPACE / "shop-token"
+    round_.spec = round_.of(server(credential="shop-token"))
+    assert await round_.told("mcp-authorization") == ("Unknown", "CredentialNotFound")
+    folder.mkdir(parents=True)
+    now = datetime.now(UTC)
+    for ends, status, reason in (
+        (now + timedelta(days=30), *PASS),
+        (now + timedelta(hours=3), "Warn", "TokenExpiring"),
+        (now - timedelta(hours=3), "Fail", "TokenExpired"),
+        (now + timedelta(days=30), *PASS),
+    ):
+        token = jwt(ends)
+        (folder / "token").write_text(token)
+        verdict = await round_.judge("mcp-authorization")
+        assert (verdict.status.value, verdict.reason) == (status, reason)
+        assert token.split(".")[1] not in verdict.message
+
+
+async def test_what_the_operator_may_not_reach(round_: Round) -> None:
+    round_.spec = round_.of(server(service=None, host="elsewhere.example.com:443"))
+    for check_id in ("mcp-server-health", "mcp-tools", "mcp-authorization", "mcp-data-accuracy"):
+        assert await round_.told(check_id) == ("Unknown", "HostNotAllowed")
+
+
+async def test_plain_http_to_another_host(round_: Round) -> None:
+    round_.spec = round_.of(server(service=None, host="shop.example.com:8080"))
+    assert await round_.told("mcp-tools") == ("Warn", "PlainHttp")
+    assert await round_.told("mcp-server-health") == PASS
