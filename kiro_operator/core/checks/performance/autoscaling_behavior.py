@@ -1,0 +1,210 @@
+"""Autoscalers: what they want against what there is, and whether they come to rest."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks.performance._series import INTERVAL, Expression, filled, incomplete
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.findings import clip, earliest, found
+from kiro_operator.core.objects import ConditionKind, Deployment, HorizontalPodAutoscaler, StatefulSet, Truth
+from kiro_operator.core.snapshot import (
+    NOT_CONFIGURED,
+    Collection,
+    Ref,
+    Snapshot,
+    Source,
+    Unobserved,
+    controller_of,
+    workload,
+)
+from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
+
+_RESTLESS = frozenset({NOT_CONFIGURED, "NoData"})
+"""Reasons for which it stays open whether autoscalers come to rest; what they do is watched all the same."""
+
+
+class AutoscalingBehaviorParameters(Parameters):
+    """Thresholds of autoscaling-behavior."""
+
+    query: Expression = Field(
+        default='changes(kube_horizontalpodautoscaler_status_desired_replicas{namespace="$namespace"}[1h])',
+        description=(
+            "PromQL: how often each autoscaler changed its mind of late, by the label "
+            "horizontalpodautoscaler; $namespace is the KiroHealthCheck's."
+        ),
+    )
+    max_changes: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="Changes above which an autoscaler thrashes."
+    )
+    grace: Annotated[timedelta, Between("1m", "24h")] = Field(
+        default=timedelta(minutes=10), description="How long what an autoscaler wants may be missing."
+    )
+
+
+def queries(parameters: AutoscalingBehaviorParameters, namespace: str) -> tuple[Query, ...]:
+    """How often desired replicas changed."""
+    return (Query(filled(parameters.query, namespace)),)
+
+
+def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: datetime) -> Verdict:
+    """Judge each autoscaler of a selected workload."""
+    if isinstance(snapshot.autoscalers, Unobserved):
+        return unknown(snapshot.autoscalers)
+    scalers = sorted(_selected(snapshot.autoscalers, snapshot), key=lambda scaler: scaler.metadata.name)
+    if not scalers:
+        return skipped("NoAutoscalers", "No HorizontalPodAutoscaler scales a selected workload.")
+    findings: list[Finding] = []
+    due: datetime | None = None
+    for scaler in scalers:
+        fault = _inactive(scaler, now) or _short(scaler, snapshot, now)
+        if fault is None:
+            continue
+        if now - fault.since >= parameters.grace:
+            findings.append(fault)
+        else:
+            due = earliest(due, fault.since + parameters.grace)
+    told = answer(snapshot, queries(parameters, snapshot.namespace)[0])
+    if not isinstance(told, Unobserved):
+        findings += _thrashing(told, scalers, parameters, snapshot.sampled_at(SERIES, now))
+    if findings:
+        return found(findings, next_check=due)
+    if isinstance(told, Unobserved) and told.reason not in _RESTLESS:
+        return unknown(told)
+    if not isinstance(told, Unobserved) and partial(told):
+        return incomplete(partial(told))
+    text = "Every autoscaler has the replicas that it wants"
+    quiet = " and comes to rest." if not isinstance(told, Unobserved) else "; their changes are not counted."
+    return Verdict(Status.PASS, "AsExpected", text + quiet, next_check=due)
+
+
+def _selected(
+    scalers: Collection[HorizontalPodAutoscaler], snapshot: Snapshot
+) -> Iterable[HorizontalPodAutoscaler]:
+    """Those of selected workloads, and those of kinds that are not watched."""
+    names = {
+        "Deployment": _names(snapshot.deployments),
+        "StatefulSet": _names(snapshot.stateful_sets),
+    }
+    for scaler in scalers:
+        target = scaler.spec.scale_target_ref
+        chosen = names.get(target.kind)
+        if chosen is None or target.name in chosen:
+            yield scaler
+
+
+def _names(workloads: Collection[Deployment] | Collection[StatefulSet] | Unobserved) -> set[str] | None:
+    return None if isinstance(workloads, Unobserved) else {item.metadata.name for item in workloads}
+
+
+def _inactive(scaler: HorizontalPodAutoscaler, now: datetime) -> Finding | None:
+    """It says itself that it cannot do its work."""
+    for kind, reason in (
+        (ConditionKind.ABLE_TO_SCALE, "UnableToScale"),
+        (ConditionKind.SCALING_ACTIVE, "ScalingInactive"),
+    ):
+        for condition in scaler.status.conditions or ():
+            # Scaled to zero by hand is switched off on purpose.
+            if (
+                condition.type is kind
+                and condition.status is Truth.FALSE
+                and condition.reason != "ScalingDisabled"
+            ):
+                since = min(condition.last_transition_time or now, now)
+                why = clip(condition.reason, 64) or "no reason given"
+                return _finding(scaler, reason, f"it cannot scale ({why}): see kubectl describe hpa", since)
+    return None
+
+
+def _short(scaler: HorizontalPodAutoscaler, snapshot: Snapshot, now: datetime) -> Finding | None:
+    """It wants more replicas than are available."""
+    status, target = scaler.status, scaler.spec.scale_target_ref
+    known = _workload(snapshot, target.kind, target.name)
+    available = status.current_replicas if known is None else known[1]
+    if available >= status.desired_replicas:
+        return None
+    scaled = status.last_scale_time or scaler.metadata.creation_timestamp or now
+    waiting = _not_ready_since(snapshot, known[0]) if known else None
+    since = min(max(scaled, waiting or scaled), now)
+    return _finding(
+        scaler,
+        "BelowDesired",
+        f"{target.kind} {target.name} has fewer replicas available than it wants: see why pods are not "
+        "created or not ready (quota, full nodes, crashes)",
+        since,
+    )
+
+
+def _workload(snapshot: Snapshot, kind: str, name: str) -> tuple[Ref, int] | None:
+    source: Collection[Deployment] | Collection[StatefulSet] | Unobserved
+    match kind:
+        case "Deployment":
+            source = snapshot.deployments
+        case "StatefulSet":
+            source = snapshot.stateful_sets
+        case _:
+            return None
+    item = None if isinstance(source, Unobserved) else source.get(name)
+    return None if item is None else (Ref(kind, name, item.metadata.uid), item.available)
+
+
+def _not_ready_since(snapshot: Snapshot, owner: Ref) -> datetime | None:
+    """Since when the first of the workload's pods that are not Ready is not."""
+    if isinstance(snapshot.pods, Unobserved) or workload(owner, snapshot) is None:
+        return None
+    times = [
+        condition.last_transition_time if condition else pod.metadata.creation_timestamp
+        for pod in snapshot.pods.unsettled
+        if ((condition := pod.condition("Ready")) is None or condition.status is not Truth.TRUE)
+        and controller_of(pod, snapshot) == owner
+    ]
+    return earliest(*times)
+
+
+def _thrashing(
+    told: Answer,
+    scalers: Iterable[HorizontalPodAutoscaler],
+    parameters: AutoscalingBehaviorParameters,
+    since: datetime,
+) -> list[Finding]:
+    changes = {
+        series.labels.get("horizontalpodautoscaler", ""): series.last
+        for series in told.series
+        if math.isfinite(series.last)
+    }
+    return [
+        _finding(
+            scaler,
+            "Thrashing",
+            f"it changed the number of replicas more than {parameters.max_changes} times of late: lengthen "
+            "its stabilization window, or use a steadier metric",
+            since,
+            at_once=False,
+        )
+        for scaler in scalers
+        if changes.get(scaler.metadata.name, 0.0) > parameters.max_changes
+    ]
+
+
+def _finding(
+    scaler: HorizontalPodAutoscaler, reason: str, text: str, since: datetime, *, at_once: bool = True
+) -> Finding:
+    ref = Ref("HorizontalPodAutoscaler", scaler.metadata.name, scaler.metadata.uid)
+    return Finding(ref, reason, f"HorizontalPodAutoscaler {ref.name}: {text}", since, at_once=at_once)
+
+
+CHECK = Check(
+    title="Autoscalers get what they want, and come to rest",
+    section="performance-scaling",
+    command="kubectl get hpa -n {namespace}",
+    sources=(Source.AUTOSCALERS, SERIES),
+    judge=judge,
+    parameters=AutoscalingBehaviorParameters,
+    queries=queries,
+    interval=INTERVAL,
+)

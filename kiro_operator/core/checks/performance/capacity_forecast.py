@@ -1,0 +1,144 @@
+"""Days until volumes and file systems are full, if they go on as they do."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks.performance._series import (
+    INTERVAL,
+    Expression,
+    about,
+    advised,
+    filled,
+    incomplete,
+    shown,
+)
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.findings import found
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+
+_DAY = timedelta(days=1)
+_POINTS = 48
+"""Points that the past is looked at by."""
+_BANDS = (1, 2, 3, 5, 7, 14, 30, 60, 90)
+_DEFAULT = 'kiro_volume_utilization{namespace="$namespace"} or kiro_node_filesystem_utilization'
+
+
+class CapacityForecastParameters(Parameters):
+    """Thresholds of capacity-forecast."""
+
+    query: Expression = Field(
+        default=_DEFAULT,
+        description=(
+            "PromQL: how full everything is that can fill up, from 0 to 1; $namespace is the "
+            "KiroHealthCheck's."
+        ),
+    )
+    past: Annotated[timedelta, Between("1h", "720h")] = Field(
+        default=_DAY, description="The past from which the future is told."
+    )
+    days: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=7, description="Days within which nothing may become full."
+    )
+
+
+def queries(parameters: CapacityForecastParameters, namespace: str) -> tuple[Query, ...]:
+    """How full things are now, and will be, where at least half of the past is known."""
+    now = filled(parameters.query, namespace)
+    past = f"({now})[{_seconds(parameters.past)}s:{_seconds(parameters.past / _POINTS)}s]"
+    ahead = _seconds(parameters.days * _DAY)
+    known = f"count_over_time({past}) >= {_POINTS // 2}"
+    return Query(now), Query(f"predict_linear({past}, {ahead}) and ({known})")
+
+
+def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datetime) -> Verdict:
+    """Judge each thing that fills up by the day on which it will be full."""
+    present, ahead = (answer(snapshot, query) for query in queries(parameters, snapshot.namespace))
+    if isinstance(present, Unobserved):
+        return unknown(advised(present))
+    if isinstance(ahead, Unobserved):
+        if ahead.reason != "NoData":
+            return unknown(ahead)
+        text = "Less than half of the past that the forecast needs is known: wait, or set past to less."
+        return unknown(Unobserved("TooFewSamples", text))
+    since = snapshot.sampled_at(SERIES, now)
+    days = _days_left(present, ahead, snapshot.namespace, parameters.days)
+    findings = [
+        _finding(ref, detail, left, since)
+        for (ref, detail), left in _soonest(days).items()
+        if left <= parameters.days
+    ]
+    missing = tuple(sorted({*partial(present), *partial(ahead)}))
+    if findings:
+        soonest = min(days.values())
+        return found(
+            findings,
+            status=Status.WARN if missing else Status.FAIL,
+            observed=_band(soonest),
+            threshold=f"{parameters.days} days",
+        )
+    if missing:
+        return incomplete(missing)
+    return passed(f"Nothing will be full within {parameters.days} days.")
+
+
+def _days_left(present: Answer, ahead: Answer, namespace: str, days: int) -> dict[tuple[Ref, str], float]:
+    """Days until each thing is full; infinite for what does not fill up."""
+    now = {_named(series.labels): series.last for series in present.series}
+    left: dict[tuple[Ref, str], float] = {}
+    for series in ahead.series:
+        key = about(series.labels, namespace)
+        value = now.get(_named(series.labels), math.nan)
+        growth = (series.last - value) / days
+        if not (math.isfinite(value) and math.isfinite(growth)):
+            continue
+        until = (1.0 - value) / growth if growth > 0 else math.inf
+        left[key] = min(until if value < 1 else 0.0, left.get(key, math.inf))
+    return left
+
+
+def _named(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Labels without the metric's name, which functions take away."""
+    return frozenset((key, value) for key, value in labels.items() if key != "__name__")
+
+
+def _soonest(days: dict[tuple[Ref, str], float]) -> dict[tuple[Ref, str], float]:
+    """The soonest part of each object, in the order of the objects."""
+    chosen: dict[Ref, tuple[float, str]] = {}
+    for (ref, detail), left in sorted(days.items()):
+        if ref not in chosen or left < chosen[ref][0]:
+            chosen[ref] = (left, detail)
+    return {(ref, detail): left for ref, (left, detail) in chosen.items()}
+
+
+def _finding(ref: Ref, detail: str, left: float, since: datetime) -> Finding:
+    text = f"it will be full within {_band(left)} if it goes on like this: enlarge it, or delete what can go"
+    return Finding(ref, "FullSoon", f"{ref.kind} {ref.name}{detail}: {text}", since)
+
+
+def _band(left: float) -> str:
+    """A number of days that does not tick."""
+    day = next((band for band in _BANDS if left <= band), _BANDS[-1])
+    return f"{day} day{'s' * (day != 1)}"
+
+
+def _seconds(span: timedelta) -> int:
+    return max(1, int(span.total_seconds()))
+
+
+CHECK = Check(
+    title="Nothing will be full soon",
+    section="performance-scaling",
+    command=shown(_DEFAULT),
+    sources=(SERIES,),
+    judge=judge,
+    parameters=CapacityForecastParameters,
+    queries=queries,
+    interval=INTERVAL,
+)
