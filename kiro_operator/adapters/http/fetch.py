@@ -6,6 +6,7 @@ or metadata addresses. Everything that comes back is hostile until proven otherw
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -261,4 +262,14 @@ def unreachable(url: str, error: BaseException) -> Unobserved:
         return Unobserved("CertificateInvalid", f"{url}: its certificate does not verify")
     if isinstance(cause, _Forbidden) or "not allowed" in str(error):
         return Unobserved("AddressForbidden", f"{url} resolves to an address that is never connected to")
-    return Unobserved("Unreachable", f"{url} cannot be reached: {type(error).__name__}: {error}"[:300])
+    return Unobserved("Unreachable", f"{url} cannot be reached: {_told(error)}")
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong, without the addresses that were tried: those change from one sample to the next."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name has no address"
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return type(error).__name__
