@@ -35,12 +35,26 @@ class Raw:
         self._serve = serve
         self.requests: list[bytes] = []
         self.port = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            await self._serve(writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+                await self._serve(writer)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async def end(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 Started = Callable[..., Awaitable[Raw]]
@@ -49,17 +63,19 @@ Started = Callable[..., Awaitable[Raw]]
 @pytest_asyncio.fixture
 async def started() -> AsyncIterator[Started]:
     """Starts servers that end with the test."""
-    running: list[asyncio.Server] = []
+    running: list[tuple[asyncio.Server, Raw]] = []
 
     async def start(serve: Serve | bytes, context: ssl.SSLContext | None = None) -> Raw:
         raw = Raw(sends(serve) if isinstance(serve, bytes) else serve)
-        running.append(await asyncio.start_server(raw.connected, "127.0.0.1", 0, ssl=context))
-        raw.port = running[-1].sockets[0].getsockname()[1]
+        server = await asyncio.start_server(raw.connected, "127.0.0.1", 0, ssl=context)
+        running.append((server, raw))
+        raw.port = server.sockets[0].getsockname()[1]
         return raw
 
     yield start
-    for server in running:
+    for server, raw in running:
         server.close()
+        await raw.end()
 
 
 @pytest_asyncio.fixture
