@@ -1,23 +1,22 @@
 """What the AWS account costs against budget, savings target and its own past: Cost Explorer."""
 
 import math
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from statistics import fmean, median
 from typing import Annotated
 
 from pydantic import Field
 
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.aws import AWS_COST, Costs, DayCost
+from kiro_operator.core.costs import settled, span
+from kiro_operator.core.evidence.aws import AWS_COST, Costs
 from kiro_operator.core.findings import found
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
 _MONTH = 30
 _COARSE = 5
-_MOST = 0.8
-"""Share of a span's days that have to be known: what is missing is neither free nor average."""
 
 
 class CostSavingsParameters(Parameters):
@@ -52,9 +51,9 @@ def judge(snapshot: Snapshot, parameters: CostSavingsParameters, now: datetime) 
     since = snapshot.sampled_at(AWS_COST, now)
     today = costs.asked.date()
     end = today - timedelta(days=parameters.settling_days)
-    settled = {item.day: item.amount for item in costs.days if item.day < end and not _open(item)}
+    amounts = settled(costs, parameters.settling_days)
     account = Ref("AwsAccount", costs.account)
-    month = _span(settled, end, _MONTH)
+    month = span(amounts, end, _MONTH)
     findings: list[Finding] = []
     gaps: list[str] = []
     if parameters.monthly_budget:
@@ -63,8 +62,8 @@ def judge(snapshot: Snapshot, parameters: CostSavingsParameters, now: datetime) 
         findings += _under_target(_MONTH * fmean(month), parameters, account, since)
     if not month and (parameters.monthly_budget or parameters.monthly_baseline):
         gaps.append("the last 30 days")
-    recent = _span(settled, end, parameters.recent_days)
-    former = _span(settled, end - timedelta(days=parameters.recent_days), 28)
+    recent = span(amounts, end, parameters.recent_days)
+    former = span(amounts, end - timedelta(days=parameters.recent_days), 28)
     if recent and former:
         findings += _risen(median(recent), median(former), parameters, account, since)
     else:
@@ -80,17 +79,6 @@ def judge(snapshot: Snapshot, parameters: CostSavingsParameters, now: datetime) 
             )
         )
     return passed(f"The spend of account {costs.account} is within what is set for it.")
-
-
-def _open(item: DayCost) -> bool:
-    return item.estimated and item.amount == 0
-
-
-def _span(settled: Mapping[date, float], end: date, days: int) -> list[float]:
-    """The amounts of the days before ``end``, when nearly all of them are known; else nothing."""
-    asked = (end - timedelta(days=number + 1) for number in range(days))
-    amounts = [settled[day] for day in asked if day in settled]
-    return amounts if len(amounts) >= _MOST * days else []
 
 
 def _over_budget(
@@ -118,7 +106,8 @@ def _under_target(
         how = f"less than {_band(saved) + _COARSE} %" if saved > 0 else "nothing"
         message = (
             f"AWS account {account.name} saves {how} against its baseline, "
-            f"and {parameters.savings_percent} % are to be saved: see which optimization decisions had an effect, or apply more of them"
+            f"and {parameters.savings_percent} % are to be saved: see which optimization decisions had an "
+            "effect, or apply more of them"
         )
         yield Finding(account, "SavingsUnderTarget", message, since)
 

@@ -1,0 +1,124 @@
+"""Whether applied optimization decisions save anything: savings, or spend, before and after each."""
+
+from datetime import date, datetime, timedelta
+from statistics import median
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.costs import settled, span
+from kiro_operator.core.evidence.aws import AWS_COST
+from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
+from kiro_operator.core.findings import found
+from kiro_operator.core.optimizations import applied, began, named, newest, too_few
+from kiro_operator.core.records import DecisionRecord
+from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+
+_SETTLING_DAYS = 2
+
+
+class OptimizationStrategyParameters(Parameters):
+    """Thresholds of optimization-strategy."""
+
+    min_effect_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=10, description="Share of the predicted saving below which a decision had no effect."
+    )
+    max_ineffective_percent: Annotated[int, Field(ge=1, le=99)] = Field(
+        default=30, description="Share of decisions that may be without effect."
+    )
+    min_decisions: Annotated[int, Field(ge=3, le=400)] = Field(
+        default=5, description="Fewest decisions of known effect that are judged."
+    )
+    days: Annotated[int, Field(ge=3, le=14)] = Field(
+        default=7, description="Days of spend that are compared before and after a decision."
+    )
+    window: Annotated[timedelta, Between("1h", "2160h")] = Field(
+        default=timedelta(days=45), description="How far back decisions count."
+    )
+
+
+def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: datetime) -> Verdict:
+    """Judge the share of decisions without effect, by what their number can prove."""
+    sample = snapshot.value(OPTIMIZATIONS)
+    if isinstance(sample, Unobserved):
+        return unknown(sample)
+    decisions = applied(sample, parameters.window, now)
+    spend = _effects_on_spend(snapshot, parameters, decisions)
+    without: list[DecisionRecord] = []
+    count = 0
+    for record in decisions:
+        effect = _told(record, parameters)
+        if effect is None:
+            # Spend cannot tell the decisions of one day apart: they are one.
+            effect = spend.pop(_day(record), None)
+        if effect is not None:
+            count += 1
+            without += [] if effect else [record]
+    if count < parameters.min_decisions:
+        return unknown(too_few("applied decisions of known effect", parameters.min_decisions, sample))
+    allowed = parameters.max_ineffective_percent / 100
+    if not without or len(without) / count <= allowed:
+        return passed("Applied optimization decisions have an effect.")
+    return found(
+        [_finding(record, snapshot, now) for record in newest(without)],
+        status=Status.FAIL if wilson(len(without), count)[0] > allowed else Status.WARN,
+        observed=f"without effect: {banded(len(without) / count)}",
+        threshold=f"{parameters.max_ineffective_percent}%",
+    )
+
+
+def _told(record: DecisionRecord, parameters: OptimizationStrategyParameters) -> bool | None:
+    """Whether the decision saved something, by its own record; None when that does not tell."""
+    if record.realised_saving is None:
+        return None
+    least = parameters.min_effect_percent / 100 * max(record.predicted_saving or 0.0, 0.0)
+    return record.realised_saving > 0 and record.realised_saving >= least
+
+
+def _effects_on_spend(
+    snapshot: Snapshot, parameters: OptimizationStrategyParameters, decisions: tuple[DecisionRecord, ...]
+) -> dict[date, bool]:
+    """Whether a usual day costs less after each day of a decision than before it, where that is known."""
+    costs = snapshot.value(AWS_COST)
+    if isinstance(costs, Unobserved):
+        return {}
+    amounts = settled(costs, _SETTLING_DAYS)
+    effects: dict[date, bool] = {}
+    for day in {_day(record) for record in decisions}:
+        before = span(amounts, day, parameters.days)
+        after = span(amounts, day + timedelta(days=1 + parameters.days), parameters.days)
+        if before and after:
+            effects[day] = median(after) < median(before)
+    return effects
+
+
+def _day(record: DecisionRecord) -> date:
+    # Only decisions with a time get here.
+    return record.time.date() if record.time else date.min
+
+
+def _finding(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> Finding:
+    ref, what = named(record)
+    message = (
+        f"{what} had no effect on what is spent: see whether it was carried out in full, or whether "
+        f"something else eats up what {record.action} saves"
+    )
+    return Finding(ref, "NoEffect", message, began(record, snapshot, now))
+
+
+CHECK = Check(
+    title="Applied optimization decisions save something",
+    section="cost-efficiency-metrics",
+    command="kubectl logs -n {namespace} -l component=cost-optimization",
+    # Of Cost Explorer only where spec.aws is set: it tells where the records do not.
+    sources=(OPTIMIZATIONS, AWS_COST),
+    judge=judge,
+    parameters=OptimizationStrategyParameters,
+    interval=timedelta(minutes=15),
+    failure_threshold=1,
+    success_threshold=1,
+)

@@ -1,0 +1,91 @@
+"""Optimization decisions over days: one record of each, out of all that was logged about it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
+from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+
+LIMIT = 500
+"""Decisions and opportunities that are kept, the newest."""
+NAMED = 20
+"""Findings of one verdict."""
+
+_NEVER = datetime.fromtimestamp(0, UTC)
+_LATER = ("predicted_saving", "realised_saving", "applied", "reverted", "wrong")
+
+
+def merged(records: Iterable[DecisionRecord]) -> tuple[DecisionRecord, ...]:
+    """One record for each id, in the order of time: its first time, and what was told last of all else.
+
+    The same line may stand in several logs; it counts once.
+    """
+    found: dict[tuple[DecisionKind, str], DecisionRecord] = {}
+    for record in sorted(records, key=_order):
+        key = (record.kind, record.id)
+        found[key] = record if key not in found else _updated(found[key], record)
+    return tuple(sorted(found.values(), key=_order)[-LIMIT:])
+
+
+def _order(record: DecisionRecord) -> tuple[datetime, bool, str]:
+    # An opportunity before the decision on it, where both are of one second.
+    return record.time or _NEVER, record.kind is DecisionKind.DECISION, record.id
+
+
+def _updated(first: DecisionRecord, later: DecisionRecord) -> DecisionRecord:
+    told = {name: value for name in _LATER if (value := getattr(later, name)) is not None}
+    return msgspec.structs.replace(
+        first,
+        time=first.time or later.time,
+        object=later.object if later.object != RecordObject() else first.object,
+        **told,
+    )
+
+
+def applied(optimizations: Optimizations, window: timedelta, now: datetime) -> tuple[DecisionRecord, ...]:
+    """Decisions within a window that were carried out, or of which nothing else is told."""
+    return tuple(
+        record
+        for record in optimizations.records
+        if record.kind is DecisionKind.DECISION
+        and record.applied is not False
+        and record.time is not None
+        and now - window <= record.time
+    )
+
+
+def too_few(what: str, fewest: int, optimizations: Optimizations) -> Unobserved:
+    """That there is not enough to judge, and what stands in the way of more."""
+    text = f"fewer than {fewest} {what} in the logs of cost optimization"
+    if optimizations.missing:
+        return Unobserved(
+            "TooFewDecisions", f"{text}; not all could be read: {optimizations.missing[0].message}"
+        )
+    if optimizations.malformed:
+        return Unobserved(
+            "TooFewDecisions",
+            f"{text}; some records cannot be read: see the fields in spec.records.decisions",
+        )
+    return Unobserved("TooFewDecisions", text)
+
+
+def named(record: DecisionRecord) -> tuple[Ref, str]:
+    """The object of a record, or else the record itself; and words for both."""
+    which = f"{record.kind.value} {record.id}"
+    if record.object.name:
+        ref = Ref(record.object.kind or "Object", record.object.name)
+        return ref, f"{record.action} of {ref.kind} {ref.name} ({which})"
+    return Ref(record.kind.value.capitalize(), record.id), f"{record.action} ({which})"
+
+
+def began(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> datetime:
+    """When the record was made, and never in the future."""
+    return min(record.time or snapshot.sampled_at(OPTIMIZATIONS, now), now)
+
+
+def newest(records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
+    """The last few, the newest first."""
+    return list(reversed(records))[:NAMED]
