@@ -114,11 +114,17 @@ class AwsEvidence(ApiModel):
         description="Actions that Kiro must not be allowed.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
-    context: Annotated[
-        dict[Annotated[str, Field(max_length=128)], Annotated[str, Field(max_length=256)]],
-        Field(max_length=16),
-    ] = Field(
+    context: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default={},
+        max_length=16,
         description="Values of condition keys for the simulation, such as aws:RequestedRegion: eu-central-1.",
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.all(k, k.size() <= 128 && k.matches('^[A-Za-z0-9-]+:[A-Za-z0-9/._-]+$'))",
+                    "message": "write condition keys such as aws:RequestedRegion",
+                }
+            ]
+        },
     )
     costs: AwsCosts = Field(default=AwsCosts(), description="Which costs are looked at.")
