@@ -15,6 +15,32 @@ HEALTH_CHECK = table(
     (
         ("misspelt suspend", "  suspend: false", "  suspended: true", 'unknown field "spec.suspended"'),
         ("misspelt selector", "  selector:", "  selectors:", 'unknown field "spec.selectors"'),
+        (
+            "endpoint of AWS in the object",
+            "  suspend: false",
+            "  aws: {endpointUrl: http://169.254.169.254}",
+            'unknown field "spec.aws.endpointUrl"',
+        ),
+        ("no region of AWS", "  suspend: false", "  aws: {region: Frankfurt}", "write a region such as"),
+        ("no account", "  suspend: false", '  aws: {expectedAccount: "12345678901x"}', "the twelve digits"),
+        (
+            "role by its name",
+            "  suspend: false",
+            "  aws: {roleArn: kiro-operator-of-platform}",
+            "write an ARN such as",
+        ),
+        (
+            "action with a wildcard",
+            "  suspend: false",
+            "  aws: {mustDeny: [{action: 'iam:*'}]}",
+            "without wildcards",
+        ),
+        (
+            "resource that is no ARN",
+            "  suspend: false",
+            "  aws: {mustAllow: [{action: 's3:GetObject', resource: reports}]}",
+            "write an ARN such as arn:aws:s3:::reports/*",
+        ),
         ("misspelt ladder", "ladder:", "steps:", 'unknown field "spec.remediation.steps"'),
         (
             "misspelt threshold",

@@ -11,8 +11,8 @@ def _matches(pattern: str, message: str) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": f"self.matches('{pattern}')", "message": message}]}
 
 
-_ROLE = "^arn:[a-z-]{3,16}:iam::[0-9]{12}:(role|user)/[-A-Za-z0-9_+=,.@/]{1,576}$"
-_ROLE_PATTERN = "^arn:[a-z*-]{1,16}:iam::[0-9*]{1,12}:(role|user)/[-A-Za-z0-9_+=,.@/*]{1,576}$"
+_ROLE = "^arn:[a-z-]{3,16}:iam::[0-9]{12}:(role|user)/[-A-Za-z0-9_+=,.@/]+$"
+_ROLE_PATTERN = "^arn:[a-z*-]{1,16}:iam::[0-9*]{1,12}:(role|user)/[-A-Za-z0-9_+=,.@/*]+$"
 
 RoleArn = Annotated[
     str,
@@ -37,9 +37,7 @@ class AwsAction(ApiModel):
     resource: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
         default="*",
         description="ARN of the resource; * for any.",
-        json_schema_extra=_matches(
-            "^([*]|arn:[!-~]{1,1020})$", "write an ARN such as arn:aws:s3:::reports/*, or *"
-        ),
+        json_schema_extra=_matches("^([*]|arn:[!-~]+)$", "write an ARN such as arn:aws:s3:::reports/*, or *"),
     )
 
 
