@@ -2,17 +2,20 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from bench import procfs
 
 STOP_SECONDS = 15.0
+_LISTENING = re.compile(r'"message": ?"listening".*?"port": ?(\d+)|"port": ?(\d+).*?"message": ?"listening"')
 PROFILE = "BENCH_PROFILE"
 """The environment variable that names the file for `--profile`."""
 
@@ -30,6 +33,12 @@ class Operator:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def port(self) -> int:
+        """Where it serves its metrics; 0 until it does."""
+        found = _LISTENING.search(self.log.read_text(errors="replace"))
+        return int(found[1]) if found else 0
 
     def cpu(self) -> float:
         """CPU seconds so far."""
@@ -64,23 +73,32 @@ class Operator:
 
 
 @contextlib.contextmanager
-def running(server: str, account: Path, *, name: str = "operator") -> Iterator[Operator]:
+def running(
+    server: str,
+    account: Path,
+    *,
+    name: str = "operator",
+    flags: Sequence[str] = (),
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Operator]:
     """An operator that runs while the context lasts; ``name`` is its pod's."""
     module = "bench.profiled" if os.environ.get(PROFILE) else "kiro_operator"
-    flags = ["--service-account-dir", str(account), "--namespace", "kiro-operator", "--port", "0"]
-    with _process(server, account, name, [module, *flags]) as process:
+    own = ["--service-account-dir", str(account), "--namespace", "kiro-operator", "--port", "0"]
+    with _process(server, account, name, [module, *own, *flags], env) as process:
         yield process
 
 
 @contextlib.contextmanager
 def reading(server: str, account: Path) -> Iterator[Operator]:
     """The peer of the projection: what merely reads the same watch."""
-    with _process(server, account, "reader", ["bench.reader", str(account)]) as process:
+    with _process(server, account, "reader", ["bench.reader", str(account)], {}) as process:
         yield process
 
 
 @contextlib.contextmanager
-def _process(server: str, account: Path, name: str, command: list[str]) -> Iterator[Operator]:
+def _process(
+    server: str, account: Path, name: str, command: list[str], env: Mapping[str, str]
+) -> Iterator[Operator]:
     address = urlsplit(server)
     log = account.parent / f"{name}-{time.time_ns()}.log"
     with log.open("wb") as output:
@@ -92,6 +110,7 @@ def _process(server: str, account: Path, name: str, command: list[str]) -> Itera
             stderr=output,
             env={
                 **os.environ,
+                **env,
                 "KUBERNETES_SERVICE_HOST": address.hostname or "",
                 "KUBERNETES_SERVICE_PORT": str(address.port),
                 "POD_NAME": name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from bench.cases import action, burst, cold_start, failover, flatness, latency, micro, rest
+from bench.cases import action, attention, burst, cold_start, failover, flatness, latency, micro, rest
 from bench.figures import Figure
 
 Case = Callable[[bool], list[Figure]]
@@ -17,4 +17,5 @@ CASES: Mapping[str, Case] = {
     "cold-start": cold_start.run,
     "rest": rest.run,
     "failover": failover.run,
+    "attention": attention.run,
 }

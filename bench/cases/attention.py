@@ -1,0 +1,220 @@
+"""The budget of attention: everything on, in one namespace and in 200, with backends that hang."""
+
+import re
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from bench import audit, everything, operator, procfs
+from bench.everything import Backends
+from bench.figures import Figure
+from bench.operator import Operator
+from bench.world import KHC, World, world
+from devcluster import faults
+from devcluster.rest import on_each
+from devcluster.wait import until
+
+GROUP = "attention"
+SPACE = "platform"
+PODS = 20
+SETTLE_SECONDS = 20.0
+LATE = 5.0
+_BUCKET = re.compile(
+    r'^kiro_sample_(?P<what>delay|duration)_seconds_bucket\{le="(?P<le>[^"]+)",source="(?P<source>[^"]+)"\} '
+    r"(?P<count>[0-9.e+]+)$",
+    re.MULTILINE,
+)
+Buckets = dict[str, dict[float, float]]
+"""Cumulative counts by upper bound, by source."""
+
+
+def run(quick: bool) -> list[Figure]:  # noqa: FBT001 - the one switch of all benchmarks
+    """One namespace first, then many, then many with hung backends."""
+    spaces, span, interval = (6, 20.0, "15s") if quick else (200, 150.0, "60s")
+    names = [SPACE, *(f"team-{number}" for number in range(spaces - 1))]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        everything.backends(Path(folder), names) as servers,
+        world(GROUP, pods=PODS + 2 * spaces, metrics=True) as made,
+    ):
+        made.plane.apply(everything.ROOT / "deploy" / "cluster-facts" / "rbac.yaml")
+        made.namespaces(names)
+        made.deploy([(SPACE, f"app-{number}") for number in range(4)], replicas=PODS // 4)
+        made.deploy([(name, "app") for name in names[1:]], replicas=2)
+        _prepare(made, names)
+        figures = _one(made, servers)
+        figures += _many(made, servers, names, span, interval)
+        figures += _hung(made, servers, spaces, span)
+    return figures
+
+
+def _prepare(made: World, names: list[str]) -> None:
+    """Steering documents in every namespace, and logs of every container."""
+    rest = made.plane.rest
+    on_each(lambda name: rest.post(f"/api/v1/namespaces/{name}/configmaps", everything.STEERING), names)
+    lines = [f"INFO  request={number} status=200 duration=12ms" for number in range(50)]
+    for name in names[:1]:
+        for pods in made.pods(name).values():
+            for pod in pods:
+                faults.logs(made.plane, name, pod["metadata"]["name"], lines)
+    made.plane.wait_for_metrics()
+
+
+def _one(made: World, servers: Backends) -> list[Figure]:
+    """One full run on a namespace of 20 pods."""
+    path = f"{KHC.format(SPACE)}/all"
+    flags = (*servers.flags(), "--cluster-facts-namespace", SPACE)
+    made.plane.rest.post(KHC.format(SPACE), everything.health_check("all", "1h"))
+    with operator.running(made.plane.server, made.account, flags=flags, env=everything.AWS_KEYS) as process:
+        until(lambda: _sampled(process), "the first run", 90)
+        time.sleep(SETTLE_SECONDS)
+        since, slowest = made.plane.audit_offset(), _slowest(process)
+        walls = [_request(made, path, f"run-{turn}") for turn in range(5)]
+        found = audit.requests(made, since)
+        runs = len(walls)
+        figures = _requests(found, runs)
+        memory = procfs.resident_mib(process.pid)
+    wall = sorted(walls)[len(walls) // 2]
+    made.plane.rest.delete(path)
+    return [
+        *figures,
+        Figure(
+            group=GROUP,
+            name=f"one full run of all checks on {PODS} pods: wall, p50 of {runs}",
+            unit="s",
+            value=wall,
+            bound=2.0 + slowest,
+            note=f"target: at most 2 s beyond the slowest source, which takes up to {slowest:g} s",
+        ),
+        Figure(group=GROUP, name="resident memory with everything on", unit="MiB", value=memory),
+    ]
+
+
+def _request(made: World, path: str, value: str) -> float:
+    """Ask for a run now; seconds until the status says that it is done."""
+    started = time.perf_counter()
+    made.plane.rest.patch(path, {"metadata": {"annotations": {"kiro.dev/requestedAt": value}}})
+    until(
+        lambda: made.plane.rest.get(path).get("status", {}).get("lastHandledReconcileAt") == value, value, 60
+    )
+    return time.perf_counter() - started
+
+
+def _requests(found: "Counter[str]", runs: int) -> list[Figure]:
+    logs = sum(count for what, count in found.items() if what.endswith("pods/log"))
+    aside = ("watch ", "get leases", "update leases", "patch leases", "create events")
+    others = Counter(
+        {what: n for what, n in found.items() if not what.startswith(aside) and not what.endswith("pods/log")}
+    )
+    told = ", ".join(f"{what} {count / runs:.1f}" for what, count in others.most_common(12))
+    return [
+        Figure(
+            group=GROUP,
+            name="API requests of one full run, besides logs",
+            unit="",
+            value=sum(others.values()) / runs,
+            bound=60.0,
+            note=told,
+        ),
+        Figure(
+            group=GROUP,
+            name=f"log requests of one full run on {PODS} pods",
+            unit="",
+            value=logs / runs,
+            bound=float(PODS),
+        ),
+    ]
+
+
+def _many(made: World, servers: Backends, names: list[str], span: float, interval: str) -> list[Figure]:
+    """Everything on in every namespace: how late samples begin."""
+    body = everything.health_check("all", interval)
+    on_each(lambda name: made.plane.rest.post(KHC.format(name), body), names)
+    with operator.running(
+        made.plane.server, made.account, flags=servers.flags(), env=everything.AWS_KEYS
+    ) as process:
+        until(lambda: _sampled(process), "the first samples", 120)
+        time.sleep(span / 2)  # the start, at which everything is sampled at once
+        before, cpu, started = _buckets(process, "delay"), process.cpu(), time.perf_counter()
+        time.sleep(span)
+        after = _buckets(process, "delay")
+        used = (process.cpu() - cpu) / (time.perf_counter() - started)
+        memory = procfs.resident_mib(process.pid)
+    late, total = _beyond(before, after, LATE)
+    where = f"{len(names)} KiroHealthChecks with everything on at {interval}"
+    return [
+        Figure(
+            group=GROUP,
+            name=f"{where}: samples later than {LATE:g} s",
+            unit="",
+            value=late,
+            bound=0.0,
+            note=f"of {total:.0f}; backends and API server on the same two cores",
+        ),
+        Figure(group=GROUP, name=f"{where}: CPU of the operator", unit="ms/s", value=1000 * used),
+        Figure(group=GROUP, name=f"{where}: resident memory", unit="MiB", value=memory),
+    ]
+
+
+def _hung(made: World, servers: Backends, spaces: int, span: float) -> list[Figure]:
+    """The same with MCP, Prometheus and AWS hanging: what of the others is late."""
+    with operator.running(
+        made.plane.server, made.account, flags=servers.flags(hung=True), env=everything.AWS_KEYS
+    ) as process:
+        until(lambda: _sampled(process), "the first samples", 120)
+        time.sleep(span / 2)
+        before = _buckets(process, "delay")
+        time.sleep(span)
+        after = _buckets(process, "delay")
+    hung = ("prometheus", "alertmanager", "mcp", "aws")
+    others = {source: bounds for source, bounds in after.items() if not source.startswith(hung)}
+    late, total = _beyond(before, others, LATE)
+    return [
+        Figure(
+            group=GROUP,
+            name=f"{spaces} KiroHealthChecks, MCP, Prometheus and AWS hang: late samples of other sources",
+            unit="",
+            value=late,
+            bound=0.0,
+            note=f"of {total:.0f}",
+        )
+    ]
+
+
+def _sampled(process: Operator) -> bool:
+    return bool(_buckets(process, "delay"))
+
+
+def _slowest(process: Operator) -> float:
+    """Upper bound of the slowest sample's bucket, in seconds."""
+    found = [
+        min(le for le, count in bounds.items() if count >= max(bounds.values()))
+        for bounds in _buckets(process, "duration").values()
+    ]
+    return max(found, default=0.0)
+
+
+def _beyond(before: Buckets, after: Buckets, seconds: float) -> tuple[float, float]:
+    """How many samples began later than that between two readings, and how many there were."""
+    late = total = 0.0
+    for source, bounds in after.items():
+        old = before.get(source, {})
+        everything_ = bounds[float("inf")] - old.get(float("inf"), 0.0)
+        total += everything_
+        late += everything_ - (bounds[seconds] - old.get(seconds, 0.0))
+    return late, total
+
+
+def _buckets(process: Operator, what: str) -> Buckets:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    found: Buckets = {}
+    for match in _BUCKET.finditer(text):
+        if match["what"] == what:
+            found.setdefault(match["source"], {})[float(match["le"])] = float(match["count"])
+    return found
