@@ -116,6 +116,12 @@ def approvals(gate: ApprovalGate, namespace: str) -> tuple[Question, ...]:
     )
 
 
+def self_approval(gate: ApprovalGate, spec: KiroSafetyPolicySpec, namespace: str) -> Question:
+    """Whether what acts by itself could approve its own actions at a gate."""
+    name = (spec.permissions or Permissions()).service_account
+    return Question(account(name, namespace), "approve", GROUP, "kiroapprovals", gate.name, "", namespace)
+
+
 def matches(asked: Question, rule: RbacRule) -> bool:
     """Whether a rule grants what is asked, by RBAC's own semantics."""
     whole = f"{asked.resource}/{asked.subresource}" if asked.subresource else asked.resource
@@ -192,6 +198,7 @@ def wanted(
     for _, spec in sorted(policies.items()):
         for gate in spec.approval_gates:
             asked.update(dict.fromkeys(approvals(gate, namespace)))
+            asked[self_approval(gate, spec, namespace)] = None
     accounts = frozenset(permissions.service_account for permissions in matrix.values())
     return tuple(asked), accounts, frozenset(_named_roles(policies.values()))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -54,11 +54,16 @@ class Prometheus:
         self._fetcher = fetcher
 
     async def observe(self, request: ports.PollRequest) -> tuple[Answer, ...] | Unobserved:
+        """The answers to what the checks ask."""
+        return await self.answers(request, wanted(request))
+
+    async def answers(
+        self, request: ports.PollRequest, queries: Sequence[Query]
+    ) -> tuple[Answer, ...] | Unobserved:
         """The answers in the order of the queries; Unobserved when the server answers none at all."""
         endpoint = request.spec.prometheus
         if endpoint is None:
             return Unobserved(NOT_CONFIGURED, "spec.prometheus is not set")
-        queries = wanted(request)
         if not queries:
             return ()
         budget = min(BUDGET, 0.8 * request.interval).total_seconds()

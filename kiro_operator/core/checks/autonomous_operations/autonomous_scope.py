@@ -1,0 +1,139 @@
+"""Autonomous operations against the policy's boundaries, by the records they leave in the logs."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.autonomy import Boundaries
+from kiro_operator.core.checks import Check
+from kiro_operator.core.checks.autonomous_operations._pods import AutonomousPods, written
+from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
+from kiro_operator.core.findings import clip, found
+from kiro_operator.core.records import OperationRecord
+from kiro_operator.core.records.types import Outcome
+from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+
+_SHOWN = 4
+_NAME = 80
+_ORDER = ("ActionOutside", "KindOutside", "NamespaceOutside", "ChangeTooLarge")
+
+
+class AutonomousScopeParameters(AutonomousPods):
+    """Thresholds of autonomous-scope."""
+
+    refused_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=50,
+        description="Share of refused operations, in percent, above which boundaries are too tight.",
+    )
+    min_operations: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=10, description="Operations it takes to say that too many are refused."
+    )
+
+
+def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: datetime) -> Verdict:
+    """Hold each operation that was carried out against every policy's boundaries."""
+    boundaries = {
+        name: spec.boundaries
+        for name, spec in sorted(snapshot.policies.items())
+        if spec.boundaries is not None
+    }
+    if not boundaries:
+        return skipped(
+            "NotDeclared",
+            "No KiroSafetyPolicy says what autonomous operations may touch: write spec.boundaries.",
+        )
+    tails = written(snapshot, parameters.label)
+    if isinstance(tails, Verdict):
+        return tails
+    operations = [item for tail in tails for item in tail.records if isinstance(item, OperationRecord)]
+    if not operations:
+        return _nothing(tails)
+    since = snapshot.sampled_at(POD_LOGS, now)
+    done = [item for item in operations if item.outcome is not Outcome.REFUSED]
+    faults: dict[tuple[str, str], set[str]] = {}
+    for policy, bounds in boundaries.items():
+        for operation in done:
+            for reason, text in _outside(operation, bounds):
+                faults.setdefault((policy, reason), set()).add(text)
+    if faults:
+        ordered = sorted(faults.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
+        return found([_finding(policy, reason, texts, since) for (policy, reason), texts in ordered])
+    refused = len(operations) - len(done)
+    if len(operations) >= parameters.min_operations and 100 * refused > parameters.refused_percent * len(
+        operations
+    ):
+        names = ", ".join(boundaries)
+        return Verdict(
+            Status.WARN,
+            "TooRestrictive",
+            f"Most autonomous operations are refused: hold the boundaries of KiroSafetyPolicy {names}, and "
+            "what enforces them, against what the operations are for.",
+        )
+    return passed("Autonomous operations stay within their boundaries.")
+
+
+def _nothing(tails: Iterable[LogTail]) -> Verdict:
+    if any(tail.malformed for tail in tails):
+        return unknown(
+            Unobserved(
+                "MalformedRecords",
+                "The logs hold records that cannot be read: hold their fields against spec.records and "
+                "docs/records.md.",
+            )
+        )
+    return skipped(
+        "NoOperations",
+        "The logs hold no records of autonomous operations since the last sample: docs/records.md says how "
+        "to log them.",
+    )
+
+
+def _outside(operation: OperationRecord, bounds: Boundaries) -> Iterator[tuple[str, str]]:
+    """Each boundary that an operation crossed; what its record does not tell is not held against it."""
+    target = operation.target
+    what = clip(operation.action, _NAME)
+    where = clip("/".join(part for part in (target.kind, target.namespace, target.name) if part), _NAME)
+    on = f"{what} on {where}" if where else what
+    if operation.action.lower() not in {action.lower() for action in bounds.actions}:
+        yield "ActionOutside", on
+    if target.kind and target.kind.lower() not in {kind.lower() for kind in bounds.kinds}:
+        yield "KindOutside", on
+    if target.namespace and target.namespace not in bounds.namespaces:
+        yield "NamespaceOutside", on
+    if operation.change_size is not None and abs(operation.change_size) > bounds.maximum_change:
+        yield "ChangeTooLarge", on
+
+
+_WORDS = {
+    "ActionOutside": "does not list the action of",
+    "KindOutside": "does not list the kind of",
+    "NamespaceOutside": "does not list the namespace of",
+    "ChangeTooLarge": "allows no change as large as that of",
+}
+
+
+def _finding(policy: str, reason: str, texts: set[str], since: datetime) -> Finding:
+    shown = sorted(texts)[:_SHOWN]
+    rest = len(texts) - len(shown)
+    text = (
+        f"KiroSafetyPolicy {policy} {_WORDS[reason]} operations that were carried out: {'; '.join(shown)}"
+        f"{f' and {rest} more' if rest else ''}; see what let them through, or widen the boundary"
+    )
+    return Finding(Ref("KiroSafetyPolicy", policy), reason, clip(text, 960), since)
+
+
+CHECK = Check(
+    title="Autonomous operations stay within their boundaries",
+    section="autonomous-operations-logs",
+    command="kubectl logs -n {namespace} -l component=autonomous-operations --since=15m",
+    sources=(POD_LOGS, Source.POLICIES),
+    judge=judge,
+    parameters=AutonomousScopeParameters,
+    # One sample holds what was done since the last; a crossing stays in sight for an hour.
+    interval=timedelta(minutes=15),
+    failure_threshold=1,
+    success_threshold=4,
+)

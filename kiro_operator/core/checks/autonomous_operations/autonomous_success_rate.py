@@ -1,0 +1,155 @@
+"""How many autonomous operations succeed: ``kiro_autonomous_success_rate``, with its trend."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from statistics import fmean
+from typing import Annotated, Literal
+
+from msgspec import Struct
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.evidence.series import SERIES, Query, Series, answer, partial
+from kiro_operator.core.findings import clip, found
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+
+_STEPS = 48
+_COARSE = 5
+_STEADY = 0.05
+"""A change of the mean, as a share of all operations, below which there is no trend."""
+_SLACK = 1e-9
+_HALVES = 4
+"""Points from which on there is a trend to tell."""
+_LABELS = ("service", "job", "instance", "pod", "component")
+
+
+class AutonomousSuccessRateParameters(Parameters):
+    """Thresholds of autonomous-success-rate."""
+
+    query: Annotated[str, Field(min_length=1, max_length=1024)] = Field(
+        default='kiro_autonomous_success_rate{namespace="$namespace"}',
+        description="PromQL: the share that succeeds; $namespace is the KiroHealthCheck's.",
+    )
+    unit: Literal["Ratio", "Percent"] = Field(
+        default="Ratio",
+        description="Ratio for 0 to 1, Percent for 0 to 100.",
+        json_schema_extra={"maxLength": 7},
+    )
+    target_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=90, description="Share that has to succeed, in percent."
+    )
+    window: Annotated[timedelta, Between("1h", "168h")] = Field(
+        default=timedelta(hours=24), description="Span of time over which the trend is told."
+    )
+
+
+class Rate(Struct, frozen=True):
+    """What one series says, as shares from 0 to 1."""
+
+    name: str
+    last: float
+    trend: str
+
+
+def queries(parameters: AutonomousSuccessRateParameters, namespace: str) -> tuple[Query, ...]:
+    """The rate over the window; its last point is the rate now."""
+    step = timedelta(seconds=max(60, parameters.window.total_seconds() // _STEPS))
+    return (Query(parameters.query.replace("$namespace", namespace), parameters.window, step),)
+
+
+def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: datetime) -> Verdict:
+    """Hold the last rate of each series against the target."""
+    (query,) = queries(parameters, snapshot.namespace)
+    told = answer(snapshot, query)
+    if isinstance(told, Unobserved):
+        return unknown(told)
+    since = snapshot.sampled_at(SERIES, now)
+    fresh = [series for series in told.series if _is_fresh(series, since, query.step)]
+    if not fresh:
+        return unknown(
+            Unobserved(
+                "Stale",
+                "The success rate has ended: Prometheus has no recent point of it. See whether Kiro still "
+                "exports it, and its target in Prometheus.",
+            )
+        )
+    scale = 1.0 if parameters.unit == "Ratio" else 100.0
+    rates = [_rate(series, scale) for series in fresh]
+    if any(not 0 <= rate.last <= 1 + _SLACK for rate in rates):
+        return unknown(
+            Unobserved(
+                "NotARate",
+                f"The query's answer is no {parameters.unit.lower()}: set the parameter unit, or a "
+                "query whose answer is the share that succeeds.",
+            )
+        )
+    target = parameters.target_percent / 100
+    # Of several series of one name the worst is told.
+    by_name = {rate.name: rate for rate in sorted(rates, key=lambda rate: -rate.last)}
+    low = [rate for _, rate in sorted(by_name.items()) if rate.last < target - _SLACK]
+    if low:
+        worst = min(rate.last for rate in low)
+        return found(
+            [_finding(rate, since) for rate in low],
+            observed=f"{_coarse(worst)}%",
+            threshold=f"{parameters.target_percent}%",
+        )
+    if partial(told):
+        text = f"Prometheus says that its answer is not complete: {'; '.join(partial(told))}"
+        return Verdict(Status.WARN, "PartialResponse", clip(text, 1000))
+    falling = any(rate.trend == "falling" for rate in rates)
+    return passed(f"Enough autonomous operations succeed{', though fewer than before' if falling else ''}.")
+
+
+def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
+    if not series.points or not math.isfinite(series.last):
+        return False
+    return now.timestamp() - series.points[-1][0] < 2 * step.total_seconds()
+
+
+def _rate(series: Series, scale: float) -> Rate:
+    values = [value / scale for _, value in series.points if math.isfinite(value)]
+    return Rate(_name(series.labels), values[-1], trend(values))
+
+
+def trend(values: list[float]) -> str:
+    """Whether the later half of a course is above or below the earlier."""
+    if len(values) < _HALVES:
+        return ""
+    middle = len(values) // 2
+    change = fmean(values[middle:]) - fmean(values[:middle])
+    if abs(change) < _STEADY:
+        return "steady"
+    return "rising" if change > 0 else "falling"
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    told = next((labels[label] for label in _LABELS if labels.get(label)), "")
+    return clip(told or labels.get("__name__", "") or "kiro_autonomous_success_rate", 253)
+
+
+def _finding(rate: Rate, since: datetime) -> Finding:
+    course = f", {rate.trend}" if rate.trend else ""
+    text = (
+        f"Autonomous operations of {rate.name} succeed too seldom{course}: see autonomous-logs for what "
+        "fails, and service-account-permissions and autonomous-scope for what is refused"
+    )
+    return Finding(Ref("Metric", rate.name), "SuccessRateLow", text, since)
+
+
+def _coarse(share: float) -> int:
+    return _COARSE * math.floor(100 * share / _COARSE + _SLACK)
+
+
+CHECK = Check(
+    title="Enough autonomous operations succeed",
+    section="autonomous-operations-logs",
+    command="promtool query instant http://prometheus:9090 'kiro_autonomous_success_rate'",
+    sources=(SERIES,),
+    judge=judge,
+    parameters=AutonomousSuccessRateParameters,
+    queries=queries,
+)
