@@ -72,6 +72,9 @@ def read(query: Query, response: Response) -> Answer:
         envelope = _success.decode(response.body)
         if envelope.status != "success":
             return _refusal(query, envelope, response.status)
+        if envelope.data.result_type == "string":
+            text = f"the query gives a text, not numbers: {clip(_plain(query.expr), 120)}"
+            return Answer(query, missing=Unobserved("QueryInvalid", text))
         series, total = _series(envelope.data)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise NotPrometheus(_plain(str(error))) from error
@@ -104,7 +107,7 @@ def _series(data: _Data) -> tuple[tuple[Series, ...], int]:
         case "scalar":
             return (Series({}, _points((_one.decode(data.result),))),), 1
         case other:
-            raise NotPrometheus(f"an answer of the type {other!r}, which holds no numbers")
+            raise NotPrometheus(f"an answer of the type {other!r}")
     return tuple(Series(item.metric, _points(points)) for item, points in kept), len(found)
 
 
