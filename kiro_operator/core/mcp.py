@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from kiro_operator.core.evidence.mcp import Call, McpSession
-from kiro_operator.core.findings import found, summary
+from kiro_operator.core.findings import MESSAGE_LIMIT, clip, found, summary
 from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
@@ -25,7 +25,15 @@ _WORDS = {
 
 def finding(server: str, reason: str, message: str, since: datetime) -> Finding:
     """A fault of a server; nothing that the operator can do helps against it."""
-    return Finding(Ref("MCPServer", server), reason, f"MCP server {server}: {message}", since)
+    text = clip(f"MCP server {server}: {message}", MESSAGE_LIMIT)
+    return Finding(Ref("MCPServer", server), reason, text, since)
+
+
+def about(server: str, query: str, reason: str, message: str, since: datetime) -> Finding:
+    """A fault of what a golden query is answered with."""
+    name = f"{server}/{query}"
+    text = clip(f"Golden query {name}: {message}", MESSAGE_LIMIT)
+    return Finding(Ref("GoldenQuery", name), reason, text, since)
 
 
 def trouble(server: str, url: str, problem: Unobserved, since: datetime) -> Finding:

@@ -7,8 +7,23 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
-from kiro_operator.api.v1alpha1.types import ApiModel, Between, DnsName, LabelSelector, rules
+from kiro_operator.api.v1alpha1.types import ApiModel, Between, LabelSelector, rules
 
+Label = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+                    "message": "write a name: lower-case letters, digits, '-' and '.'",
+                }
+            ]
+        },
+    ),
+]
 Tool = Annotated[str, Field(min_length=1, max_length=128)]
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
 _PATH: JsonDict = {
@@ -24,7 +39,7 @@ _PATH: JsonDict = {
 class GoldenQuery(ApiModel):
     """A call whose answer is known: one tool, fixed arguments, and what has to hold of the answer."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(
+    name: Label = Field(
         description=(
             "Name of the query. Queries of the same name at several servers are held to be about the same "
             "data."
@@ -64,7 +79,7 @@ class GoldenQuery(ApiModel):
 class McpServer(Endpoint):
     """An MCP server over streamable HTTP."""
 
-    name: DnsName = Field(description="Name of the server, such as its name in .kiro/settings/mcp.json.")
+    name: Label = Field(description="Name of the server, such as its name in .kiro/settings/mcp.json.")
     mcp_path: Annotated[str, Field(max_length=256)] = Field(
         default="/mcp", description="Path of the MCP endpoint.", json_schema_extra=_PATH
     )

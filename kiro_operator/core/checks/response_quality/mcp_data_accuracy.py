@@ -20,16 +20,16 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     judged = 0
     for session, call in mcp.calls(sessions):
         if isinstance(call.agrees, Unobserved):
-            text = f"golden query {call.query}: {call.agrees.message}"
-            unjudged.append(mcp.finding(session.server, call.agrees.reason, text, since))
+            cause = call.agrees
+            unjudged.append(mcp.about(session.server, call.query, cause.reason, cause.message, since))
             continue
         judged += call.agrees is not None
         if call.agrees is False:
             text = (
-                f"golden query {call.query}: what tool {call.tool} answers is not what is expected: "
-                "see which source the tool reads, and resynchronize it"
+                f"what tool {call.tool} answers is not what is expected: see which source it reads, and "
+                "resynchronize it"
             )
-            faults.append(mcp.finding(session.server, "AnswerDiffers", text, since))
+            faults.append(mcp.about(session.server, call.query, "AnswerDiffers", text, since))
     if not judged and not unjudged:
         return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
     return mcp.verdict(faults, unjudged, judged, "Each golden query is answered as expected.")
@@ -39,7 +39,7 @@ CHECK = Check(
     title="MCP servers give right answers",
     section="response-quality-mcp-data",
     command=(
-        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
         "--transport http --method tools/call --tool-name TOOL"
     ),
     sources=(MCP_SESSIONS,),

@@ -39,22 +39,22 @@ def judge(snapshot: Snapshot, parameters: McpDataFreshnessParameters, now: datet
     unjudged: list[Finding] = []
     dated: dict[str, list[Dated]] = {}
     for session, call in mcp.calls(sessions):
-        what = f"golden query {call.query}:"
+        server, query = session.server, call.query
         if isinstance(call.written, Unobserved):
-            text = f"{what} {call.written.message}"
-            unjudged.append(mcp.finding(session.server, call.written.reason, text, at))
+            cause = call.written
+            unjudged.append(mcp.about(server, query, cause.reason, cause.message, at))
         elif call.written is not None and call.written > at + parameters.max_ahead:
-            text = f"{what} its timestamp is in the future, so it tells no age: see the server's clock"
-            unjudged.append(mcp.finding(session.server, "TimestampAhead", text, at))
+            text = "its timestamp is in the future, so it tells no age: see the server's clock"
+            unjudged.append(mcp.about(server, query, "TimestampAhead", text, at))
         elif call.written is not None:
-            dated.setdefault(call.query, []).append((call.written, session.server))
+            dated.setdefault(query, []).append((call.written, server))
             allowed = timedelta(seconds=call.max_age)
             if at - call.written > allowed:
                 text = (
-                    f"{what} the data of tool {call.tool} is older than {format_duration(allowed)}: see "
+                    f"the data of tool {call.tool} is older than {format_duration(allowed)}: see "
                     "whether its synchronization runs, and run it"
                 )
-                faults.append(mcp.finding(session.server, "DataStale", text, call.written + allowed))
+                faults.append(mcp.about(server, query, "DataStale", text, call.written + allowed))
     if not dated and not unjudged:
         return skipped("NoTimestamps", "No golden query in spec.mcp.servers has a timestamp.")
     faults += _apart(dated, parameters, at)
@@ -71,10 +71,10 @@ def _apart(
         (oldest, behind), (newest, ahead) = min(answers), max(answers)
         if newest - oldest > parameters.max_skew:
             text = (
-                f"golden query {query}: its data is behind that of MCP server {ahead} by more than "
+                f"its data is behind that of MCP server {ahead} by more than "
                 f"{format_duration(parameters.max_skew)}: resynchronize it"
             )
-            found.append(mcp.finding(behind, "SourcesDisagree", text, at))
+            found.append(mcp.about(behind, query, "SourcesDisagree", text, at))
     return found
 
 
@@ -87,7 +87,7 @@ CHECK = Check(
     title="MCP servers' data is fresh",
     section="response-quality-mcp-data",
     command=(
-        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
         "--transport http --method tools/call --tool-name TOOL"
     ),
     sources=(MCP_SESSIONS,),

@@ -29,11 +29,9 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     for session, call in mcp.calls(sessions):
         count += 1
         if call.problem is not None and (session.problem is not None or call.problem.reason not in _POOR):
-            text = f"golden query {call.query}: {call.problem.message}"
-            unjudged.append(mcp.finding(session.server, call.problem.reason, text, since))
+            unjudged.append(_unjudged(session, call, call.problem, since))
         elif isinstance(call.conforms, Unobserved):
-            text = f"golden query {call.query}: {call.conforms.message}"
-            unjudged.append(mcp.finding(session.server, call.conforms.reason, text, since))
+            unjudged.append(_unjudged(session, call, call.conforms, since))
         elif fault := _fault(session, call, since):
             faults.append(fault)
     if not count:
@@ -43,17 +41,21 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     return mcp.verdict(faults, unjudged, judged, well)
 
 
+def _unjudged(session: McpSession, call: Call, cause: Unobserved, since: datetime) -> Finding:
+    return mcp.about(session.server, call.query, cause.reason, cause.message, since)
+
+
 def _fault(session: McpSession, call: Call, since: datetime) -> Finding | None:
-    what = f"golden query {call.query}: tool {call.tool}"
+    server, query, what = session.server, call.query, f"tool {call.tool}"
     if call.problem is not None:
         reason = "ToolSlow" if call.problem.reason == "Timeout" else call.problem.reason
-        return mcp.finding(session.server, reason, f"{what} {_POOR[call.problem.reason]}", since)
+        return mcp.about(server, query, reason, f"{what} {_POOR[call.problem.reason]}", since)
     if call.error:
         text = f"{what} says that it failed: call it by hand to read its error"
-        return mcp.finding(session.server, "ToolError", text, since)
+        return mcp.about(server, query, "ToolError", text, since)
     if call.conforms is False:
         text = f"{what} breaks its own output schema at {call.violation}: see the server's version"
-        return mcp.finding(session.server, "SchemaViolation", text, since)
+        return mcp.about(server, query, "SchemaViolation", text, since)
     return None
 
 
@@ -61,7 +63,7 @@ CHECK = Check(
     title="MCP servers answer in time and form",
     section="response-quality-mcp-data",
     command=(
-        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
         "--transport http --method tools/call --tool-name TOOL"
     ),
     sources=(MCP_SESSIONS,),
