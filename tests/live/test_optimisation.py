@@ -76,7 +76,7 @@ async def optimizer(control_plane: ControlPlane, namespace: str, tmp_path: Path)
     make_pod(control_plane, namespace)
     label(control_plane, namespace, "cost-optimization")
     wait_pod(control_plane, namespace, ready, "a healthy pod")
-    client = Client(service_account(control_plane, namespace, RULES))
+    client = Client(service_account(control_plane, namespace, DecisionLog.rules))
     one = Optimizer(control_plane, namespace, client, tmp_path / "decisions.log")
     until(
         lambda: control_plane.kubectl("logs", "web", "-n", namespace, check=False).returncode == 0, "the log"
@@ -191,7 +191,7 @@ async def test_without_the_permission_to_exec(
 ) -> None:
     optimizer.writes(*decisions(range(20)))
     optimizer.logs(*decisions(range(3), reverted=True))
-    async with client_with(control_plane, namespace, RULES[:1]) as client:
+    async with client_with(control_plane, namespace, RULES) as client:
         sample = await optimizer.sample(client)
         assert isinstance(sample, Optimizations)
         assert len(sample.records) == 3

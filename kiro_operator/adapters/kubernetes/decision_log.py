@@ -27,7 +27,6 @@ RULES = (
         ("get",),
         "the checks on optimization decisions read what cost optimization logs",
     ),
-    *pod_exec.RULES,
 )
 FILE = "/var/log/kiro/decisions.log"
 WORD = "optimization"
@@ -51,7 +50,7 @@ _NO_PROGRAM = "executable file not found"
 
 
 class _Found:
-    """What one sample has read so far."""
+    """What has been read of one pod."""
 
     def __init__(self, mapping: RecordsEvidence) -> None:
         self._mapping = mapping
@@ -72,7 +71,7 @@ class DecisionLog:
     """Samples both logs of each pod of cost optimization."""
 
     source = OPTIMIZATIONS
-    rules = RULES
+    rules = (*RULES, *pod_exec.RULES)
 
     def __init__(self, client: Client, file: str = FILE) -> None:
         self._client = client
@@ -91,15 +90,26 @@ class DecisionLog:
         )
         if not running:
             return NOT_RUNNING
+        pods_found = await asyncio.gather(*(self._pod(pod, request) for pod in running[:PODS]))
+        missing: dict[str, Unobserved] = {}
+        for found in pods_found:
+            missing = found.missing | missing
+        told = tuple(missing[name] for name in sorted(missing))
+        if told and not any(found.read for found in pods_found):
+            return told[0]
+        return Optimizations(
+            # In the order of pods and logs: of one second, what comes last counts.
+            merged(record for found in pods_found for record in found.records),
+            sum(found.malformed for found in pods_found),
+            told,
+        )
+
+    async def _pod(self, pod: Pod, request: ports.PollRequest) -> _Found:
         found = _Found(request.spec.records)
-        for pod in running[:PODS]:
-            container = _container(pod, request.spec.logs.containers)
-            await self._log(request.namespace, pod.metadata.name, container, found)
-            await self._decisions(request.namespace, pod.metadata.name, container, found)
-        missing = tuple(found.missing[name] for name in sorted(found.missing))
-        if not found.read and missing:
-            return missing[0]
-        return Optimizations(merged(found.records), found.malformed, missing)
+        container = _container(pod, request.spec.logs.containers)
+        await self._log(request.namespace, pod.metadata.name, container, found)
+        await self._decisions(request.namespace, pod.metadata.name, container, found)
+        return found
 
     async def _log(self, namespace: str, pod: str, container: str, found: _Found) -> None:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
