@@ -1,0 +1,343 @@
+"""Each performance check passes, fails and passes again, on what a real Prometheus and API server say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from devcluster import ControlPlane
+from devcluster.wait import until
+from kiro_operator.adapters.prometheus import series as adapter
+from kiro_operator.core.checks import registry
+from kiro_operator.core.evidence.series import SERIES
+from kiro_operator.core.objects import Deployment, HorizontalPodAutoscaler
+from kiro_operator.core.snapshot import Collection, Sample, Snapshot
+from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.reconcile.observe import not_configured
+from tests.adapters.helpers import facts, poll
+from tests.harness.prometheus import Prometheus, Samples, course
+
+NAMESPACE = "kiro-system"
+NOW = datetime.now(UTC).replace(microsecond=0)
+START = NOW - timedelta(days=9)
+HOUR = timedelta(hours=1)
+
+BEFORE, OVER, BETWEEN, WORSE, AFTER = (NOW - hours * HOUR for hours in (5, 3.5, 2.5, 1.5, 0.5))
+"""All is well; the threshold is passed; well again; far from what is usual; well again."""
+
+HERE = {"namespace": NAMESPACE}
+NODE = {"instance": "10.0.0.1:9100", "nodename": "node-a"}
+SERVICE = HERE | {"service": "kiro"}
+
+
+def story(usual: float, over: float, worse: float) -> Callable[[datetime], float]:
+    """A day like any other, with two bad hours in it. Gaps are in the check of the adapter."""
+
+    def value(at: datetime) -> float:
+        if NOW - 4 * HOUR <= at < NOW - 3 * HOUR:
+            return over
+        if NOW - 2 * HOUR <= at < NOW - 1 * HOUR:
+            return worse
+        # The days differ a little, and each has its peak.
+        return usual * (1 + 0.04 * math.sin(at.toordinal()) + 0.1 * math.sin(at.hour / 24 * math.tau))
+
+    return value
+
+
+STORIES = {
+    # id: metric, labels, usual, over, worse, reason when over
+    "cpu-usage": ("node_cpu_utilization", NODE, 0.3, 0.95, 0.6, "CpuHigh"),
+    "memory-usage": (
+        "kiro_container_memory_utilization",
+        HERE | {"pod": "kiro-1", "container": "kiro"},
+        0.4, 0.97, 0.8, "MemoryHigh",
+    ),
+    "storage-usage": (
+        "kiro_node_filesystem_utilization", NODE | {"mountpoint": "/var"}, 0.4, 0.9, 0.8, "StorageHigh"
+    ),
+    "network-bandwidth": (
+        "kiro_node_network_utilization", NODE | {"device": "eth0"}, 0.2, 0.95, 0.5, "BandwidthHigh"
+    ),
+    "network-latency": (
+        "kiro_network_latency_seconds", {"instance": "http://mcp"}, 0.03, 0.5, 0.1, "LatencyHigh"
+    ),
+    "database-performance": (
+        "kiro_database_query_seconds", HERE | {"datname": "kiro"}, 0.02, 0.4, 0.1, "DatabaseSlow"
+    ),
+    "response-time": ("kiro_response_seconds", SERVICE, 0.2, 3.0, 0.6, "ResponseSlow"),
+    "throughput": ("kiro_requests_per_second", SERVICE, 10.0, 0.5, 4.0, "ThroughputLow"),
+    "error-rate": ("kiro_error_ratio", SERVICE, 0.005, 0.3, 0.03, "ErrorRateHigh"),
+    "cache-effectiveness": ("kiro_cache_hit_ratio", SERVICE, 0.9, 0.1, 0.4, "CacheIneffective"),
+}  # fmt: skip
+PARAMETERS = {
+    "throughput": {"threshold": 120},
+    "cache-effectiveness": {"threshold": 30},
+}
+
+
+def filling(at: datetime) -> float:
+    """A volume that fills up for two hours, until somebody stops it."""
+    hours = (at - (NOW - 4 * HOUR)) / HOUR
+    return 0.5 + 0.1 * min(max(hours, 0.0), 2.0)
+
+
+def restless(at: datetime) -> float:
+    """An autoscaler that changes its mind every two minutes for an hour."""
+    return 2.0 + (at.minute // 2 % 2) * (NOW - 4 * HOUR <= at < NOW - 3 * HOUR)
+
+
+def history() -> Iterator[Samples]:
+    for name, labels, usual, over, worse, _ in STORIES.values():
+        yield Samples(name, labels, course(START, NOW, story(usual, over, worse), minutes=4))
+    recent = NOW - 8 * HOUR
+    yield Samples(
+        "kiro_volume_utilization", HERE | {"persistentvolumeclaim": "data"}, course(recent, NOW, filling)
+    )
+    throttled = HERE | {"pod": "kiro-1", "container": "kiro"}
+    yield Samples("kiro_cpu_throttling_ratio", throttled, course(recent, NOW, story(0.01, 0.6, 0.01)))
+    quota = HERE | {"resourcequota": "compute", "resource": "requests.cpu"}
+    yield Samples("kiro_quota_utilization", quota, course(recent, NOW, story(0.4, 0.4, 0.99)))
+    changes = HERE | {"horizontalpodautoscaler": "kiro"}
+    name = "kube_horizontalpodautoscaler_status_desired_replicas"
+    yield Samples(name, changes, course(recent, NOW, restless))
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), history()) as server:
+        yield server
+
+
+Look = Callable[..., Any]
+
+
+@pytest_asyncio.fixture
+async def look(prometheus: Prometheus) -> AsyncIterator[Look]:
+    """Samples the real server for a check at a time, and judges."""
+    fetcher = prometheus.fetcher(NAMESPACE)
+    observer = adapter.Prometheus(fetcher)
+
+    async def judge(check_id: str, at: datetime, given: dict[str, Any] | None = None, **more: Any) -> Verdict:
+        check = registry()[check_id].check
+        parameters = check.parameters.model_validate(given or {})
+        snapshot = msgspec.structs.replace(facts(NAMESPACE), **more)
+        sample = await observer.observe(poll(snapshot, parameters, spec=prometheus.spec, now=at))
+        seen = msgspec.structs.replace(snapshot, samples={SERIES.name: Sample(1, at, sample)})
+        verdict: Verdict = check.judge(seen, parameters, at)
+        return verdict
+
+    yield judge
+    await fetcher.close()
+
+
+@pytest.mark.parametrize("check_id", STORIES)
+async def test_a_metric_passes_fails_degrades_and_passes_again(check_id: str, look: Look) -> None:
+    reason = STORIES[check_id][-1]
+    seen = [
+        await look(check_id, at, PARAMETERS.get(check_id)) for at in (BEFORE, OVER, BETWEEN, WORSE, AFTER)
+    ]
+    assert [(item.status.value, item.reason) for item in seen] == [
+        ("Pass", "AsExpected"),
+        ("Fail", reason),
+        ("Pass", "AsExpected"),
+        ("Fail", "Degraded"),
+        ("Pass", "AsExpected"),
+    ], [item.message for item in seen]
+    assert not any(finding.remedies for item in seen for finding in item.findings)
+
+
+async def test_without_history_there_is_no_baseline(look: Look) -> None:
+    verdict = await look("cpu-usage", START + 2 * timedelta(days=1))
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoBaseline")
+    verdict = await look("cpu-usage", START - HOUR)
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoData")
+
+
+async def test_a_query_of_the_user_s_own(look: Look) -> None:
+    own = {"query": "100 * node_cpu_utilization", "threshold": 99}
+    assert (await look("cpu-usage", BEFORE, own)).status is Status.FAIL
+    own = {"query": "node_cpu_utilization[5m"}
+    assert (await look("cpu-usage", BEFORE, own)).reason == "QueryInvalid"
+
+
+async def test_a_volume_that_fills_up(look: Look) -> None:
+    given = {"query": 'kiro_volume_utilization{namespace="$namespace"}', "past": "1h", "days": 1}
+    growing = NOW - 2.5 * HOUR
+    assert (await look("capacity-forecast", BEFORE, given)).status is Status.PASS
+    verdict = await look("capacity-forecast", growing, given)
+    assert (verdict.status, verdict.reason, verdict.observed) == (Status.FAIL, "FullSoon", "1 day")
+    assert "PersistentVolumeClaim data" in verdict.message
+    assert (await look("capacity-forecast", AFTER, given)).status is Status.PASS
+    # The default, over a day, knows too little of this one.
+    assert (await look("capacity-forecast", growing, given | {"past": "24h"})).reason == "TooFewSamples"
+
+
+async def test_throttling_and_quotas(look: Look) -> None:
+    nothing: Collection[Deployment] = Collection.of([])
+    seen = [
+        await look("limits-and-quotas", at, deployments=nothing)
+        for at in (BEFORE, OVER, BETWEEN, WORSE, AFTER)
+    ]
+    assert [(item.status.value, item.reason) for item in seen] == [
+        ("Pass", "AsExpected"),
+        ("Fail", "CpuThrottled"),
+        ("Pass", "AsExpected"),
+        ("Fail", "QuotaNearlyUsed"),
+        ("Pass", "AsExpected"),
+    ]
+
+
+async def test_an_autoscaler_that_never_rests(look: Look) -> None:
+    body = {
+        "metadata": {"name": "kiro", "creationTimestamp": START.isoformat()},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "kiro"}, "maxReplicas": 4},
+        "status": {"currentReplicas": 2, "desiredReplicas": 2},
+    }
+    scalers = Collection.of([msgspec.convert(body, HorizontalPodAutoscaler)])
+    seen = [
+        await look("autoscaling-behavior", at, autoscalers=scalers)
+        for at in (BEFORE, NOW - 3.1 * HOUR, AFTER)
+    ]
+    assert [(item.status.value, item.reason) for item in seen] == [
+        ("Pass", "AsExpected"),
+        ("Fail", "Thrashing"),
+        ("Pass", "AsExpected"),
+    ]
+
+
+# --- what the API server tells ----------------------------------------------------------------------
+
+APPS, HPA = "/apis/apps/v1/namespaces", "/apis/autoscaling/v2/namespaces"
+
+
+def live(plane: ControlPlane, namespace: str) -> Snapshot:
+    """Deployments and autoscalers as they are now; Prometheus is not configured."""
+    deployments = plane.rest.get(f"{APPS}/{namespace}/deployments")["items"]
+    scalers = plane.rest.get(f"{HPA}/{namespace}/horizontalpodautoscalers")["items"]
+    pair = (
+        Collection.of([_read(item, Deployment) for item in deployments]),
+        Collection.of([_read(item, HorizontalPodAutoscaler) for item in scalers]),
+    )
+    unset = not_configured(SERIES)
+    return msgspec.structs.replace(
+        facts(namespace), deployments=pair[0], autoscalers=pair[1], samples={SERIES.name: unset}
+    )
+
+
+def _read(item: dict[str, Any], type_: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(item), type=type_)
+
+
+def quota(plane: ControlPlane, namespace: str, pods: int) -> None:
+    """Let the namespace have so many pods, and wait until the API server knows."""
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    names = [item["metadata"]["name"] for item in plane.rest.get(path)["items"]]
+    body = {"metadata": {"name": "compute"}, "spec": {"hard": {"pods": str(pods)}}}
+    if names:
+        plane.rest.patch(f"{path}/compute", {"spec": body["spec"]})
+    else:
+        plane.rest.post(path, body)
+    until(
+        lambda: plane.rest.get(f"{path}/compute").get("status", {}).get("hard", {}).get("pods") == str(pods),
+        "the quota to be in force",
+        20.0,
+    )
+
+
+def deploy(plane: ControlPlane, namespace: str, replicas: int, memory: str = "64Mi") -> None:
+    labels = {"app": "kiro"}
+    container = {
+        "name": "kiro",
+        "image": "kiro:1",
+        "resources": {"limits": {"cpu": "100m", "memory": memory}},
+    }
+    plane.rest.post(
+        f"{APPS}/{namespace}/deployments",
+        {
+            "metadata": {"name": "kiro", "labels": labels},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+    )
+
+
+def judged(check_id: str, plane: ControlPlane, namespace: str, ahead: timedelta = timedelta(0)) -> Verdict:
+    check = registry()[check_id].check
+    verdict: Verdict = check.judge(live(plane, namespace), check.parameters(), datetime.now(UTC) + ahead)
+    return verdict
+
+
+def wait_for(
+    check_id: str, status: Status, reason: str, plane: ControlPlane, namespace: str, **options: Any
+) -> Verdict:
+    def reached() -> Verdict | None:
+        verdict = judged(check_id, plane, namespace, **options)
+        return verdict if (verdict.status, verdict.reason) == (status, reason) else None
+
+    return until(reached, f"{check_id} to be {status} {reason}", 60.0)
+
+
+def test_a_quota_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
+    quota(control_plane, namespace, 0)
+    assert judged("limits-and-quotas", control_plane, namespace).status is Status.PASS
+    deploy(control_plane, namespace, 2)
+    verdict = wait_for("limits-and-quotas", Status.FAIL, "QuotaExceeded", control_plane, namespace)
+    assert verdict.message.startswith("Deployment kiro: ResourceQuota compute does not let it create pods")
+    assert verdict.findings[0].at_once
+    quota(control_plane, namespace, 5)
+    wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
+
+
+def test_a_limit_range_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/limitranges"
+    limits = [{"type": "Container", "max": {"memory": "32Mi"}}]
+    control_plane.rest.post(path, {"metadata": {"name": "small"}, "spec": {"limits": limits}})
+    deploy(control_plane, namespace, 1)
+    wait_for("limits-and-quotas", Status.FAIL, "LimitRangeViolated", control_plane, namespace)
+    control_plane.rest.delete(f"{path}/small")
+    wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
+
+
+def test_an_autoscaler_does_not_get_what_it_wants(control_plane: ControlPlane, namespace: str) -> None:
+    later = timedelta(minutes=11)
+    quota(control_plane, namespace, 1)
+    deploy(control_plane, namespace, 1)
+    assert judged("autoscaling-behavior", control_plane, namespace).status is Status.SKIPPED
+    metric = {
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+    }
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kiro"}
+    control_plane.rest.post(
+        f"{HPA}/{namespace}/horizontalpodautoscalers",
+        {
+            "metadata": {"name": "kiro"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 4, "metrics": [metric]},
+        },
+    )
+    assert judged("autoscaling-behavior", control_plane, namespace).status is Status.PASS
+    verdict = wait_for(
+        "autoscaling-behavior", Status.FAIL, "BelowDesired", control_plane, namespace, ahead=later
+    )
+    assert "HorizontalPodAutoscaler kiro" in verdict.message
+    # What it wants may be missing for a while.
+    now = judged("autoscaling-behavior", control_plane, namespace)
+    assert now.status is Status.PASS
+    assert now.next_check is not None
+    quota(control_plane, namespace, 5)
+
+    def there() -> bool:
+        status = control_plane.rest.get(f"{APPS}/{namespace}/deployments/kiro").get("status", {})
+        return bool(status.get("availableReplicas", 0) >= 3)
+
+    until(there, "three replicas", 60.0)
+    assert judged("autoscaling-behavior", control_plane, namespace).status is Status.PASS
