@@ -81,6 +81,10 @@ class PollRequest(Struct, frozen=True, kw_only=True):
     asker: str
     """Whom the sample is for: what a source remembers between two samples belongs to it."""
     namespace: str
+    name: str = ""
+    """Name of the KiroHealthCheck."""
+    uid: str = ""
+    """Its UID, for what is to be collected with it."""
     selector: Selector
     spec: KiroHealthCheckSpec
     """Where the evidence is."""

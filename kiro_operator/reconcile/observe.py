@@ -187,6 +187,8 @@ class Observation:
         request = ports.PollRequest(
             asker=f"{target.uid}/{source.name}/{interval:g}",
             namespace=target.namespace,
+            name=target.name,
+            uid=target.uid,
             selector=target.selector,
             spec=target.spec,
             asks=asks,

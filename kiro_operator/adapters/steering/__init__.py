@@ -1,0 +1,1 @@
+"""Steering documents and hooks: where they are read, linted and remembered."""

@@ -1,0 +1,179 @@
+"""The history of the documents in a ConfigMap, ``<KiroHealthCheck>-steering-history``.
+
+Each write is a compare-and-swap, so that two operators never overwrite each other. Where the admin has
+not granted it, the history lives in memory: it is short, and gone with the process.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.client import Client, Lane
+from kiro_operator.api.v1alpha1.types import API_VERSION
+from kiro_operator.core.evidence.steering import Document, History
+from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.steering import history
+from kiro_operator.core.steering.history import Book
+
+RULES = (
+    Rule(
+        "",
+        ("configmaps",),
+        ("create", "get", "update"),
+        "steering-changes remembers, in a ConfigMap beside the KiroHealthCheck, how the documents "
+        "changed and their last version that passed",
+        grant=Grant.HISTORY,
+    ),
+)
+TRIES = 3
+AGAIN = timedelta(minutes=10)
+"""After a refusal the next write is tried no sooner."""
+IN_MEMORY = 65_536
+"""Bytes of texts that are kept in memory where there is no ConfigMap."""
+HEALTH_CHECKS = 256
+
+logger = logging.getLogger(__name__)
+
+
+class _Metadata(Struct, frozen=True, rename="camel"):
+    resource_version: str = ""
+
+
+class _ConfigMap(Struct, frozen=True):
+    metadata: _Metadata = _Metadata()
+    data: dict[str, str] | None = None
+
+
+class _State(Struct):
+    book: Book
+    note: str = ""
+    saved: bool = False
+    """The ConfigMap holds all that the book does, so the texts need not be in memory."""
+    again: datetime | None = None
+
+
+_decode = msgspec.json.Decoder(_ConfigMap).decode
+
+
+class Remembered:
+    """The histories of all KiroHealthChecks."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._states: OrderedDict[tuple[str, str], _State] = OrderedDict()
+
+    async def record(
+        self, request: ports.PollRequest, documents: Sequence[Document], *, complete: bool
+    ) -> History:
+        """The history with these documents in it."""
+        key = (request.namespace, request.name)
+        state = self._states.get(key)
+        known = [one for one in documents if one.readable and one.digest]
+        fresh = state is not None and not history.changed(state.book, known, complete=complete)
+        if state is None or not fresh or (not state.saved and _due(state, request.now)):
+            state = await self._update(request, state, known, complete=complete)
+            self._states[key] = state
+            self._states.move_to_end(key)
+            if len(self._states) > HEALTH_CHECKS:
+                self._states.popitem(last=False)
+        return History(state.book.revisions(), state.note)
+
+    async def _update(
+        self,
+        request: ports.PollRequest,
+        state: _State | None,
+        documents: Sequence[Document],
+        *,
+        complete: bool,
+    ) -> _State:
+        before = state.book if state is not None else Book()
+        if state is None or _due(state, request.now):
+            try:
+                book = await self._save(request, before, documents, complete=complete)
+            except (ports.ApiError, ports.Unreachable, msgspec.DecodeError) as error:
+                note = _note(error, request)
+            else:
+                return _State(msgspec.structs.replace(book, texts={}), saved=True)
+        else:
+            note = state.note
+        book = history.advance(before, documents, request.now, complete=complete)
+        return _State(_small(book), note, again=request.now + AGAIN)
+
+    async def _save(
+        self, request: ports.PollRequest, before: Book, documents: Sequence[Document], *, complete: bool
+    ) -> Book:
+        """Read, change, write, and do so again when somebody was faster.
+
+        Raises:
+            ports.ApiError: it is refused.
+            ports.Unreachable: there is no answer.
+        """
+        collection = f"/api/v1/namespaces/{request.namespace}/configmaps"
+        name = f"{request.name}-steering-history"
+        for turn in range(TRIES):
+            version, book = "", before
+            try:
+                found = _decode(await self._client.get(f"{collection}/{name}"))
+            except ports.NotFound:
+                pass  # to be created
+            else:
+                version = found.metadata.resource_version
+                book = history.load(found.data or {})
+            changed = history.changed(book, documents, complete=complete)
+            if version and not changed:
+                return book
+            book = history.advance(book, documents, request.now, complete=complete)
+            body = _body(request, name, version, book)
+            try:
+                if version:
+                    await self._client.replace(f"{collection}/{name}", body, Lane.RECORD)
+                else:
+                    await self._client.create(collection, body, Lane.RECORD)
+            except (ports.Conflict, ports.AlreadyExists):
+                if turn == TRIES - 1:
+                    raise
+            else:
+                return book
+        raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _due(state: _State, now: datetime) -> bool:
+    return state.again is None or now >= state.again
+
+
+def _small(book: Book) -> Book:
+    texts: dict[str, str] = {}
+    room = IN_MEMORY
+    for digest, text in book.texts.items():
+        size = len(text.encode())
+        if size <= room:
+            texts[digest] = text
+            room -= size
+    return msgspec.structs.replace(book, texts=texts)
+
+
+def _note(error: Exception, request: ports.PollRequest) -> str:
+    logger.info("the steering history of %s/%s is not kept: %s", request.namespace, request.name, error)
+    if isinstance(error, ports.Forbidden):
+        return f"The history is kept in memory only; to keep it, {RULES[0].advice(request.namespace)}."
+    return "The history is kept in memory only, as its ConfigMap cannot be written: see the operator's log."
+
+
+def _body(request: ports.PollRequest, name: str, version: str, book: Book) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "name": name,
+        "labels": {"app.kubernetes.io/managed-by": "kiro-operator"},
+    }
+    if request.uid:
+        metadata["ownerReferences"] = [
+            {"apiVersion": API_VERSION, "kind": "KiroHealthCheck", "name": request.name, "uid": request.uid}
+        ]
+    if version:
+        metadata["resourceVersion"] = version
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": history.dump(book)}

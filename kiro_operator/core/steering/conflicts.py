@@ -1,0 +1,151 @@
+"""Contradictions between steering documents.
+
+Careful on purpose: a conflict that is none costs trust, so only what contradicts itself word for word
+counts. Documents that Kiro never includes together cannot conflict.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from msgspec import Struct
+
+from kiro_operator.core.steering import directives, front_matter
+from kiro_operator.core.steering.directives import Directive, Setting
+from kiro_operator.core.steering.front_matter import FrontMatter
+from kiro_operator.core.steering.problems import quoted
+from kiro_operator.core.steering.words import ALTERNATIVES, SCOPES, SUBJECTS
+
+DOCUMENTS = 64
+LARGEST = 131_072
+"""Characters of a document; longer ones are not looked through."""
+_SAME = 80
+"""Characters from which on two equal bodies are a copy."""
+
+
+_WORD = re.compile(r"[a-z0-9_+#-]+")
+_NUMBER = re.compile(r"(?<![\w.-])\d{1,7}(?:\.\d{1,3})?(?![\w-])")
+
+
+class Conflict(Struct, frozen=True):
+    """Two documents that cannot both be followed."""
+
+    first: str
+    second: str
+    reason: str
+    """One CamelCase word."""
+    message: str
+
+
+class _Read(Struct, frozen=True):
+    path: str
+    front: FrontMatter
+    directives: Sequence[Directive]
+    settings: Sequence[Setting]
+
+
+def conflicts(documents: Mapping[str, str]) -> list[Conflict]:
+    """The conflicts among documents by path, one for each pair and reason."""
+    read = [_read(path, text) for path, text in sorted(documents.items()) if len(text) <= LARGEST]
+    found: dict[tuple[str, str, str], Conflict] = {}
+    for one, other in combinations(read[:DOCUMENTS], 2):
+        for conflict in _between(one, other):
+            found.setdefault((conflict.first, conflict.second, conflict.reason), conflict)
+    return sorted(found.values(), key=lambda item: (_ORDER.index(item.reason), item.first, item.second))
+
+
+_ORDER = ("NameDefinedTwice", "ContradictoryGuidance", "DuplicatedScope")
+
+
+def _read(path: str, text: str) -> _Read:
+    front = front_matter.read(text)
+    return _Read(path, front, directives.directives(front.body), directives.settings(front.body))
+
+
+def _between(one: _Read, other: _Read) -> Iterator[Conflict]:
+    first, second = one.front, other.front
+    if first.name and first.name.casefold() == second.name.casefold():
+        words = (
+            f"the name {quoted(first.name)} is defined by both, so it is left to chance which one it means"
+        )
+        yield Conflict(one.path, other.path, "NameDefinedTwice", words)
+    if not _together(first, second):
+        return
+    body = " ".join(first.body.split())
+    if len(body) >= _SAME and body == " ".join(second.body.split()):
+        words = "both have the same text for the same scope, so that a change of one leaves the other behind"
+        yield Conflict(one.path, other.path, "DuplicatedScope", words)
+        return
+    for mine, its in _pairs(one, other):
+        words = (
+            f"{quoted(mine.text)} (line {one.front.body_line + mine.line - 1}) contradicts "
+            f"{quoted(its.text)} (line {other.front.body_line + its.line - 1})"
+        )
+        yield Conflict(one.path, other.path, "ContradictoryGuidance", words)
+
+
+def _together(one: FrontMatter, other: FrontMatter) -> bool:
+    """Whether Kiro includes both at once by itself."""
+    if "manual" in {one.inclusion, other.inclusion}:
+        return False
+    if one.inclusion == other.inclusion == "fileMatch":
+        return bool(set(one.patterns) & set(other.patterns))
+    return True
+
+
+def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Directive | Setting]]:
+    # What holds for some files only may differ from what holds for all: that is what it is for.
+    special = (one.front.inclusion == "fileMatch") != (other.front.inclusion == "fileMatch")
+    by_core: dict[str, list[Directive]] = {}
+    for its in other.directives:
+        for key in _keys(its.core):
+            by_core.setdefault(key, []).append(its)
+    for mine in one.directives:
+        for key in _keys(mine.core):
+            for its in by_core.get(key, ()):
+                if _contradict(mine, its, special=special) and _same_scope(one, mine, other, its):
+                    yield mine, its
+    if special:
+        return
+    by_subject = {its.subject: its for its in other.settings if its.subject in SUBJECTS}
+    for setting in one.settings:
+        match = by_subject.get(setting.subject)
+        if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
+            yield setting, match
+
+
+def _keys(core: str) -> list[str]:
+    """What two directives on one subject have in common: themselves, with numbers and alternatives masked."""
+    keys = [core]
+    if len(_NUMBER.findall(core)) == 1:
+        keys.append("#" + _NUMBER.sub("N", core))
+    for number, words in enumerate(ALTERNATIVES):
+        present = [word for word in words if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", core)]
+        if len(present) == 1:
+            keys.append(f"{number}" + re.sub(rf"(?<![\w-]){re.escape(present[0])}(?![\w-])", "*", core))
+    return keys
+
+
+def _contradict(mine: Directive, its: Directive, *, special: bool) -> bool:
+    if mine.core == its.core:
+        return mine.forbids != its.forbids
+    # The same sentence with another number or alternative in its place.
+    return not special and not mine.forbids and not its.forbids
+
+
+def _differ(mine: str, its: str) -> bool:
+    """Whether two values of one subject exclude each other; one that adds to the other does not."""
+    return mine != its and mine not in its and its not in mine
+
+
+def _same_scope(one: _Read, mine: Directive | Setting, other: _Read, its: Directive | Setting) -> bool:
+    """Whether both speak of the same: neither path nor headings limit them to different things."""
+    return _scope(one.path, mine) == _scope(other.path, its)
+
+
+def _scope(path: str, of: Directive | Setting) -> frozenset[str]:
+    name = path.rpartition("/")[2].removesuffix(".md").lower().replace("_", "-").replace(".", "-")
+    words = set(name.split("-"))
+    for heading in of.headings:
+        words.update(_WORD.findall(heading))
+    return frozenset(words & SCOPES)

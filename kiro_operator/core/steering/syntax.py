@@ -1,0 +1,41 @@
+"""All that can be said of one steering document by itself."""
+
+from collections.abc import Collection
+
+from kiro_operator.core.steering import front_matter, globs, references
+from kiro_operator.core.steering.front_matter import FrontMatter
+from kiro_operator.core.steering.problems import Problem
+
+
+def problems(text: str, workspace: Collection[str] | None = None) -> list[Problem]:
+    """What is wrong with a document, the gravest first, then by place.
+
+    ``workspace`` are the files that references and patterns are held against; None: nobody knows them.
+    """
+    front = front_matter.read(text)
+    found = [*front.problems, *_patterns(front, workspace), *references.broken(text, workspace)]
+    if fence := references.unclosed_fence(front.body, front.body_line):
+        found.append(fence)
+    return sorted(found, key=lambda item: (item.warning, item.line, item.column, item.reason))
+
+
+def passes(text: str) -> bool:
+    """Whether a document is well-formed, whatever the workspace holds."""
+    return bool(text.strip()) and not any(not problem.warning for problem in problems(text))
+
+
+def _patterns(front: FrontMatter, workspace: Collection[str] | None) -> list[Problem]:
+    if front.inclusion != "fileMatch":
+        return []
+    where = front.places.get("fileMatchPattern", (2, 1))
+    faults = [words for pattern in front.patterns if (words := globs.fault(pattern))]
+    if faults:
+        return [Problem(*where, "DeadPattern", f"fileMatchPattern: {faults[0]}")]
+    if not workspace:
+        return []
+    dead = globs.dead(front.patterns, workspace)
+    if not dead:
+        return []
+    words = f"fileMatchPattern {dead[0]!r} matches no file of the workspace"
+    # As long as another pattern matches, the document is included somewhere.
+    return [Problem(*where, "DeadPattern", words, warning=len(dead) < len(front.patterns))]
