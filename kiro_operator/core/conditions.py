@@ -20,7 +20,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
 )
 from kiro_operator.core.checks import Registered
 from kiro_operator.core.snapshot import CERTAIN
-from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.core.verdict import TOO_FEW_SAMPLES, Status, Verdict
 
 OBSERVED_GRACE = timedelta(seconds=60)
 """How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
@@ -150,7 +150,12 @@ def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:
     if failing := by_status.get(Status.FAIL):
         return "False", "ChecksFailing", _told(failing)
     unknown = by_status.get(Status.UNKNOWN, [])
-    essential = [item for item in unknown if not item.registered.check.polled]
+    # What is seen and not enough to judge by is no blind spot.
+    essential = [
+        item
+        for item in unknown
+        if not item.registered.check.polled and item.verdict.reason != TOO_FEW_SAMPLES
+    ]
     answered = Status.PASS in by_status or Status.WARN in by_status
     if essential or (unknown and not answered):
         return "Unknown", "NotObserved", _told(essential or unknown)
@@ -167,6 +172,7 @@ def _observed(judged: Iterable[Judged], now: datetime) -> tuple[Truth, str, str]
         item
         for item in judged
         if item.verdict.status == Status.UNKNOWN
+        and item.verdict.reason != TOO_FEW_SAMPLES
         and (item.verdict.reason in CERTAIN or now - item.since >= OBSERVED_GRACE)
     ]
     if not missing:

@@ -8,6 +8,9 @@ from msgspec import Struct
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Unobserved
 
+TOO_FEW_SAMPLES = "TooFewSamples"
+"""Reason of an Unknown that only time ends: everything is observed, and it is not enough yet."""
+
 
 class Status(StrEnum):
     """The verdict. Only Fail may lead to an action; Unknown never does."""
@@ -63,6 +66,11 @@ def unknown(cause: Unobserved) -> Verdict:
     """The observation could not be made; one that nobody asked for is Skipped."""
     status = Status.SKIPPED if cause.reason == NOT_CONFIGURED else Status.UNKNOWN
     return Verdict(status, cause.reason, cause.message)
+
+
+def too_few(message: str) -> Verdict:
+    """All that there is has been seen, and it is not enough to judge by."""
+    return Verdict(Status.UNKNOWN, TOO_FEW_SAMPLES, message)
 
 
 def skipped(reason: str, message: str) -> Verdict:

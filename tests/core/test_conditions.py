@@ -108,6 +108,15 @@ def test_observed_turns_false_after_its_grace(reason: str, age: int, expected: s
     assert condition(status, "Observed")[0] == expected
 
 
+def test_too_few_samples_are_no_blind_spot() -> None:
+    since = NOW - timedelta(days=1)
+    item = judged(Status.UNKNOWN, "decision-accuracy", reason="TooFewSamples", since=since)
+    status = summarize(outcome(judged(Status.PASS), item), EMPTY)
+    assert condition(status, "Healthy")[0] == condition(status, "Observed")[0] == "True"
+    status = summarize(outcome(judged(Status.PASS), judged(Status.UNKNOWN, "b", since=since)), EMPTY)
+    assert condition(status, "Healthy")[0] == "Unknown"
+
+
 def test_the_time_at_which_observed_turns_is_known() -> None:
     item = judged(Status.UNKNOWN, polled=True, reason="Timeout", since=NOW - timedelta(seconds=10))
     assert next_transition([item], NOW) == NOW + timedelta(seconds=50)

@@ -31,6 +31,14 @@ class Annotations(Base, frozen=True):
     endpoints_changed: str = field(default="", name="endpoints.kubernetes.io/last-change-trigger-time")
 
 
+class RecordAnnotations(Annotations, frozen=True):
+    """What people note on one of the operator's own objects; see core/feedback.py."""
+
+    outcome: str = field(default="", name="kiro.dev/outcome")
+    feedback: str = field(default="", name="kiro.dev/feedback")
+    proposal: str = field(default="", name="kiro.dev/proposal")
+
+
 class ManagedField(Base, frozen=True):
     """Which manager wrote, and when. It names managers, never users."""
 
@@ -59,6 +67,12 @@ class ManagedMetadata(Metadata, frozen=True):
     """Metadata with the history of its managers, for the kinds whose changes are judged."""
 
     managed_fields: tuple[ManagedField, ...] = ()
+
+
+class RecordMetadata(Metadata, frozen=True):
+    """Metadata of one of the operator's own objects, with what people note on it."""
+
+    annotations: RecordAnnotations = RecordAnnotations()
 
 
 class ConditionKind(StrEnum):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kiro_operator.core.objects.meta import Base, Metadata
+from kiro_operator.core.objects.meta import Base, RecordMetadata
 from kiro_operator.core.objects.network import Service
 from kiro_operator.core.objects.workloads import Workload
 
@@ -10,7 +10,7 @@ from kiro_operator.core.objects.workloads import Workload
 class Record(Base, frozen=True):
     """One of the operator's own objects, its parts still as JSON."""
 
-    metadata: Metadata
+    metadata: RecordMetadata
     spec: dict[str, Any] = {}
     status: dict[str, Any] = {}
 
