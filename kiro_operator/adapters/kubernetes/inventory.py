@@ -45,7 +45,7 @@ RULES = {
     ),
     "jobs": Rule("batch", ("jobs", "cronjobs"), _LIST, "what a job mounts is in use"),
 }
-PAGE = 200
+PAGE = 500
 PAGES = 10
 READS_USES = "unused-resources"
 KEEP = "kiro.dev/keep"
@@ -58,6 +58,8 @@ _MAKERS = (
     ("Deployment", "/apis/apps/v1", "deployments", WATCHED[Source.DEPLOYMENTS]),
     ("StatefulSet", "/apis/apps/v1", "statefulsets", WATCHED[Source.STATEFUL_SETS]),
     ("DaemonSet", "/apis/apps/v1", "daemonsets", WATCHED[Source.DAEMON_SETS]),
+    # A rollback would need what the old ones refer to.
+    ("ReplicaSet", "/apis/apps/v1", "replicasets", WATCHED[Source.REPLICA_SETS]),
     ("CronJob", "/apis/batch/v1", "cronjobs", RULES["jobs"]),
     ("Job", "/apis/batch/v1", "jobs", RULES["jobs"]),
     ("Pod", "/api/v1", "pods", WATCHED[Source.PODS]),
@@ -132,16 +134,16 @@ class Inventories:
 
     async def observe(self, request: ports.PollRequest) -> Inventory:
         """Each part by itself: one that cannot be listed takes nothing from the others."""
-        claims = await self._list(request, "persistentvolumeclaims", _claim)
-        uses: Uses | Unobserved | None = None
+        parts: dict[str, Any] = {
+            "claims": await self._list(request, "persistentvolumeclaims", _claim),
+            "quotas": await self._list(request, "resourcequotas", _quota),
+            "limit_ranges": await self._list(request, "limitranges", _limit_range),
+        }
         if any(ask.id == READS_USES for ask in request.asks):
-            uses = await self._uses(request)
-        return Inventory(
-            claims,
-            await self._list(request, "resourcequotas", _quota),
-            await self._list(request, "limitranges", _limit_range),
-            uses,
-        )
+            parts["uses"] = await self._uses(request)
+        missing = {name: part for name, part in parts.items() if isinstance(part, Unobserved)}
+        seen = {name: part for name, part in parts.items() if name not in missing}
+        return Inventory(**seen, missing=missing)
 
     async def _uses(self, request: ports.PollRequest) -> Uses | Unobserved:
         config_maps = await self._list(request, "configmaps", _config_map, metadata_only=True)

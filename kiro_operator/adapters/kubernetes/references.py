@@ -23,11 +23,9 @@ class _Projected(Base, frozen=True):
 
 
 class _Volume(Base, frozen=True):
-    name: str = ""
     config_map: _Named | None = None
     persistent_volume_claim: _Named | None = None
     projected: _Projected | None = None
-    ephemeral: msgspec.Raw | None = None
 
 
 class _ValueFrom(Base, frozen=True):
@@ -121,18 +119,16 @@ def _template(item: _Item, kind: str) -> Template:
         kind,
         item.metadata.name,
         template.metadata.labels or {},
-        tuple(sorted(set(_claims(template.spec, item.metadata.name if kind == "Pod" else "")))),
+        tuple(sorted(set(_claims(template.spec)))),
         tuple(sorted(set(_config_maps(template.spec)))),
         tuple(claim.metadata.name for claim in spec.volume_claim_templates or ()),
     )
 
 
-def _claims(spec: _PodSpec, pod: str) -> Iterator[str]:
+def _claims(spec: _PodSpec) -> Iterator[str]:
     for volume in spec.volumes or ():
         if volume.persistent_volume_claim is not None:
             yield volume.persistent_volume_claim.claim_name
-        if volume.ephemeral is not None and pod:
-            yield f"{pod}-{volume.name}"
 
 
 def _config_maps(spec: _PodSpec) -> Iterator[str]:

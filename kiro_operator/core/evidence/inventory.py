@@ -81,13 +81,15 @@ class Uses(Struct, frozen=True):
 
 
 class Inventory(Struct, frozen=True):
-    """What there is, by name; each part by itself can be out of sight."""
+    """What there is; each part by itself can be out of sight."""
 
-    claims: tuple[Claim, ...] | Unobserved = ()
-    quotas: tuple[Quota, ...] | Unobserved = ()
-    limit_ranges: tuple[LimitRange, ...] | Unobserved = ()
-    uses: Uses | Unobserved | None = None
+    claims: tuple[Claim, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    limit_ranges: tuple[LimitRange, ...] = ()
+    uses: Uses | None = None
     """None where no check asks for it."""
+    missing: Mapping[str, Unobserved] = {}
+    """Why a part could not be listed, by its name here; such a part is empty, and nothing is known of it."""
 
 
 INVENTORY: Polled[Inventory] = Polled("inventory", Inventory)

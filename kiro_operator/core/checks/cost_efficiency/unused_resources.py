@@ -1,0 +1,270 @@
+"""What nobody uses any more: idle Deployments, claims, Services and ConfigMaps."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Struct
+from pydantic import Field
+
+from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks.cost_efficiency import _amounts, _history
+from kiro_operator.core.evidence.inventory import INVENTORY, Claim, Uses
+from kiro_operator.core.evidence.prices import PRICES, Prices, prices
+from kiro_operator.core.evidence.series import SERIES, Answer, Query
+from kiro_operator.core.findings import found
+from kiro_operator.core.objects import Deployment, EndpointSlice, Phase, Service
+from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.snapshot import (
+    AWAITING,
+    NOT_CONFIGURED,
+    Collection,
+    Ref,
+    Snapshot,
+    Unobserved,
+    controller_of,
+)
+from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
+
+_COVERED = 0.8
+"""Share of the window that a history has to cover."""
+_SERVICE_NAME = "kubernetes.io/service-name"
+_Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=64)]
+
+
+class UnusedResourcesParameters(Parameters):
+    """Thresholds of unused-resources."""
+
+    min_age: Annotated[timedelta, Between("1h", "720h")] = Field(
+        default=timedelta(hours=24), description="Age below which nothing counts as unused."
+    )
+    window: Annotated[timedelta, Between("24h", "720h")] = Field(
+        default=timedelta(days=7), description="How long a Deployment must have been idle."
+    )
+    idle_millicores: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=10, description="CPU that a pod of an idle Deployment uses at most, in millicores."
+    )
+    idle_bytes: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=1024, description="Network traffic of a pod of an idle Deployment at most, in bytes a second."
+    )
+    ignore: _Names = Field(
+        default=["kiro-safety-config"],
+        description="Names to leave alone, such as ConfigMaps read over the API; a final * fits any end.",
+    )
+
+
+def queries(parameters: UnusedResourcesParameters, namespace: str) -> Sequence[Query]:
+    """The peaks of CPU and network traffic over the window, and how much of it is known."""
+    count = ("points", "count_over_time(")
+    cpu = _history.by_owner("max", _history.cpu(namespace))
+    network = _history.by_owner("max", _history.network(namespace))
+    return (
+        _history.stats(cpu, parameters.window, ("used", "quantile_over_time(0.99, "), count),
+        _history.stats(network, parameters.window, ("used", "quantile_over_time(0.99, "), count),
+    )
+
+
+class _Facts(Struct, frozen=True):
+    claims: tuple[Claim, ...]
+    uses: Uses
+    services: Collection[Service]
+    slices: Collection[EndpointSlice]
+    deployments: Collection[Deployment]
+
+
+class _Judge:
+    """What is too young, or to be left alone."""
+
+    def __init__(self, parameters: UnusedResourcesParameters, facts: _Facts, now: datetime) -> None:
+        self.parameters = parameters
+        self._before = now - parameters.min_age
+        self._exact = {name for name in parameters.ignore if not name.endswith("*")} | set(facts.uses.named)
+        self._starts = tuple(name[:-1] for name in parameters.ignore if name.endswith("*"))
+
+    def __call__(self, name: str, created: datetime | None) -> bool:
+        """Whether an object of this name and age may be called unused."""
+        young = created is None or created > self._before
+        return not (young or name in self._exact or name.startswith(self._starts))
+
+
+def judge(snapshot: Snapshot, parameters: UnusedResourcesParameters, now: datetime) -> Verdict:
+    """Judge Deployments that do nothing, then what nothing refers to."""
+    facts = _facts(snapshot)
+    if isinstance(facts, Unobserved):
+        return unknown(facts)
+    judged = _Judge(parameters, facts, now)
+    costs = prices(snapshot)
+    since = snapshot.sampled_at(INVENTORY, now)
+    history = _peaks(snapshot, parameters)
+    findings = [
+        *([] if isinstance(history, Unobserved) else _idle(snapshot, facts, history, judged, now)),
+        *_claims(facts, judged, costs, since),
+        *_services(facts, judged, since),
+        *_config_maps(facts, judged, since),
+    ]
+    if findings:
+        return found(findings)
+    if isinstance(history, Unobserved) and history.reason != NOT_CONFIGURED:
+        return unknown(history)
+    looked = "" if not isinstance(history, Unobserved) else " Idle Deployments were not looked for."
+    return passed(f"Nothing in the namespace is unused.{looked}")
+
+
+def _facts(snapshot: Snapshot) -> _Facts | Unobserved:
+    inventory = snapshot.value(INVENTORY)
+    if isinstance(inventory, Unobserved):
+        return inventory
+    for part in ("claims", "uses"):
+        if part in inventory.missing:
+            return inventory.missing[part]
+    if inventory.uses is None:
+        return AWAITING
+    if isinstance(snapshot.services, Unobserved):
+        return snapshot.services
+    if isinstance(snapshot.endpoint_slices, Unobserved):
+        return snapshot.endpoint_slices
+    if isinstance(snapshot.deployments, Unobserved):
+        return snapshot.deployments
+    return _Facts(
+        inventory.claims, inventory.uses, snapshot.services, snapshot.endpoint_slices, snapshot.deployments
+    )
+
+
+def _peaks(snapshot: Snapshot, parameters: UnusedResourcesParameters) -> tuple[Answer, Answer] | Unobserved:
+    """CPU and network of each owner; half an answer proves no idleness."""
+    cpu, network = (_history.read(snapshot, query) for query in queries(parameters, snapshot.namespace))
+    if isinstance(cpu, Unobserved):
+        return cpu
+    if isinstance(network, Unobserved):
+        return network
+    if cpu.warnings or network.warnings:
+        return Unobserved("PartialAnswer", "Prometheus answered only in part, which proves no idleness")
+    return cpu, network
+
+
+def _idle(
+    snapshot: Snapshot,
+    facts: _Facts,
+    history: tuple[Answer, Answer],
+    judged: _Judge,
+    now: datetime,
+) -> Iterator[Finding]:
+    parameters = judged.parameters
+    used = [_history.stat(item, "used") for item in history]
+    points = [_history.stat(item, "points") for item in history]
+    bounds = (parameters.idle_millicores / 1000, float(parameters.idle_bytes))
+    known = sorted({owner for owner, _ in used[0]})
+    wanted = _COVERED * parameters.window / _history.STEP
+    costs = prices(snapshot)
+    for item in sorted(facts.deployments, key=lambda item: item.metadata.name):
+        metadata = item.metadata
+        if item.desired == 0 or not judged(metadata.name, metadata.creation_timestamp):
+            continue
+        ref = Ref("Deployment", metadata.name, metadata.uid)
+        keys = [(owner, "") for owner in _history.owners(ref, known, frozenset())]
+        covered = all(sum(known_.get(key, 0.0) for key in keys) >= wanted for known_ in points)
+        if not covered or any(
+            figures.get(key, 0.0) > bound for figures, bound in zip(used, bounds, strict=True) for key in keys
+        ):
+            continue
+        cpu, memory = _requests(snapshot, ref)
+        asks = [
+            *([f"{_amounts.cores(cpu)} cores"] if cpu else []),
+            *([f"{_amounts.size(memory)} of memory"] if memory else []),
+        ]
+        waste = f" and keeps {' and '.join(asks)} from others" if asks else ""
+        text = (
+            f"Deployment {ref.name} has done next to nothing over the whole window{waste}"
+            f"{_money(costs, cores=cpu, memory=memory)}: scale it to zero, or remove it"
+        )
+        yield Finding(ref, "IdleDeployment", text, snapshot.sampled_at(SERIES, now))
+
+
+def _requests(snapshot: Snapshot, ref: Ref) -> tuple[float, float]:
+    """Cores and bytes that the running pods of a workload ask for."""
+    cpu = memory = 0.0
+    for pod in () if isinstance(snapshot.pods, Unobserved) else snapshot.pods:
+        if controller_of(pod, snapshot) == ref and pod.status.phase is Phase.RUNNING:
+            for container in pod.spec.containers:
+                cpu += _quantity(container.resources.requests.get("cpu"))
+                memory += _quantity(container.resources.requests.get("memory"))
+    return cpu, memory
+
+
+def _quantity(text: str | None) -> float:
+    try:
+        return parse_quantity(text or "0")
+    except ValueError:
+        return 0.0  # the API server validates quantities
+
+
+def _claims(facts: _Facts, judged: _Judge, costs: Prices | None, since: datetime) -> Iterator[Finding]:
+    used = {name for template in facts.uses.templates for name in template.claims}
+    starts = tuple(
+        f"{claim}-{template.name}-"
+        for template in facts.uses.templates
+        for claim in template.claim_templates
+        if template.kind == "StatefulSet"
+    )
+    # The largest first: they cost most.
+    for claim in sorted(facts.claims, key=lambda claim: (-claim.bytes, claim.name)):
+        # A StatefulSet that is scaled down keeps its claims, to find its data again.
+        if claim.kept or claim.name in used or claim.name.startswith(starts):
+            continue
+        if judged(claim.name, claim.created):
+            text = (
+                f"PersistentVolumeClaim {claim.name} is mounted by nothing and holds "
+                f"{_amounts.size(claim.bytes)} of storage{_money(costs, storage=claim.bytes)}: "
+                "back it up if need be, and delete it"
+            )
+            yield Finding(Ref("PersistentVolumeClaim", claim.name), "UnmountedClaim", text, since)
+
+
+def _services(facts: _Facts, judged: _Judge, since: datetime) -> Iterator[Finding]:
+    served = {slice_.metadata.labels.get(_SERVICE_NAME, "") for slice_ in facts.slices if slice_.endpoints}
+    for service in sorted(facts.services, key=lambda service: service.metadata.name):
+        metadata, spec = service.metadata, service.spec
+        if not spec.selector or spec.type == "ExternalName" or metadata.name in served:
+            continue
+        if metadata.owner_references or not judged(metadata.name, metadata.creation_timestamp):
+            continue
+        if any(spec.selector.items() <= template.labels.items() for template in facts.uses.templates):
+            continue  # something would make pods for it, were it scaled up
+        waste = " and keeps a load balancer" if spec.type == "LoadBalancer" else ""
+        text = (
+            f"Service {metadata.name} has no endpoints{waste}, and nothing makes pods that it selects: "
+            "correct its selector, or delete it"
+        )
+        yield Finding(Ref("Service", metadata.name, metadata.uid), "ServiceWithoutEndpoints", text, since)
+
+
+def _config_maps(facts: _Facts, judged: _Judge, since: datetime) -> Iterator[Finding]:
+    used = {name for template in facts.uses.templates for name in template.config_maps}
+    for item in sorted(facts.uses.config_maps, key=lambda item: item.name):
+        if not item.kept and item.name not in used and judged(item.name, item.created):
+            text = (
+                f"ConfigMap {item.name} is referred to by no pod, workload or job: delete it, or annotate it "
+                f"with kiro.dev/keep=true if it is read over the API"
+            )
+            yield Finding(Ref("ConfigMap", item.name), "UnusedConfigMap", text, since)
+
+
+def _money(costs: Prices | None, *, cores: float = 0.0, memory: float = 0.0, storage: float = 0.0) -> str:
+    amount = costs.month(cores=cores, memory=memory, storage=storage) if costs else 0.0
+    return f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
+
+
+CHECK = Check(
+    title="Nothing in the namespace is unused",
+    section="cost-efficiency-allocation",
+    command="kubectl get deployments,persistentvolumeclaims,endpointslices,configmaps -n {namespace}",
+    sources=(INVENTORY, SERIES, PRICES),
+    judge=judge,
+    parameters=UnusedResourcesParameters,
+    queries=queries,
+    # What is unused today was unused an hour ago; and listing a namespace is not free.
+    interval=timedelta(hours=1),
+    failure_threshold=2,
+    success_threshold=1,
+)
