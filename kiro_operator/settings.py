@@ -106,7 +106,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     )
     parser.add_argument(
         "--aws-endpoint-url",
-        default="",
         type=_url,
         metavar="URL",
         help="ask this instead of the endpoints of AWS, for networks without a way to them",
@@ -150,7 +149,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         allowed_hosts=frozenset(flags.allow_host),
         credentials=flags.credentials_dir,
         cluster_facts_namespaces=frozenset(flags.cluster_facts_namespace or ["kiro-system"]),
-        aws_endpoint_url=flags.aws_endpoint_url,
+        aws_endpoint_url=flags.aws_endpoint_url or "",
         stale_after=flags.stale_after,
         sweep_interval=flags.sweep_interval,
         json_logs=flags.log_format == "json",
