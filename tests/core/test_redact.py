@@ -3,12 +3,25 @@
 import json
 import string
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_operator.core.redact import REDACTED, redact
+
+CORPUS = yaml.safe_load((Path(__file__).parent / "redaction" / "corpus.yaml").read_text())
+AROUND = {
+    "alone": "{}",
+    "in a line": "2026-03-02T11:59:01Z INFO [main] {} (done)",
+    "between lines": "before\n{}\nafter",
+    "twice": "{0}; {0}",
+}
+each_secret = pytest.mark.parametrize("entry", CORPUS["secrets"], ids=lambda item: item["id"])
 
 WORD = string.ascii_letters + string.digits
 secrets = st.text(WORD + "-_.~+/!$%^*", min_size=12, max_size=40).map(lambda text: f"S3cr{text}9t")
@@ -80,9 +93,60 @@ def test_private_key_whole_or_cut(kind: str, body: list[str]) -> None:
     assert not any(line in redact(escaped) for line in body)
 
 
-def test_the_rest_is_left() -> None:
-    line = "2026-03-02T11:59:01Z ERROR dial tcp 10.0.0.9:5432: connect: connection refused"
-    assert redact(line) == line
+def secret_of(entry: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The text with the secret in it, and what of it must not be left: its lines, and its longer parts."""
+    secret = "".join(entry["secret"])
+    parts = [part for part in (*secret.split("\n"), *entry["secret"]) if len(part) > 7]
+    return entry["text"].format(secret), [*(parts or [secret]), secret]
+
+
+@each_secret
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_corpus(entry: Mapping[str, Any], around: str) -> None:
+    text, secrets_ = secret_of(entry)
+    out = redact(around.format(text))
+    assert [part for part in secrets_ if part in out] == []
+    assert REDACTED in out
+    assert redact(out) == out
+
+
+@each_secret
+def test_json_stays_json(entry: Mapping[str, Any]) -> None:
+    text, secrets_ = secret_of(entry)
+    for record in ({"level": "info", "msg": text, "n": 1}, {"msg": json.dumps({"inner": text}), "n": 1}):
+        out = redact(json.dumps(record))
+        assert json.loads(out)["n"] == 1
+        assert [part for part in secrets_ if part in out] == []
+    if text.startswith('{"'):
+        assert json.loads(redact(text)) is not None
+
+
+def test_corpus_is_large_and_has_no_double() -> None:
+    ids = [entry["id"] for entry in CORPUS["secrets"]]
+    assert len(ids) == len(set(ids)) >= 60
+
+
+@pytest.mark.parametrize("text", CORPUS["innocent"])
+def test_the_rest_is_left(text: str) -> None:
+    for form in (*AROUND.values(), '{{"msg":"{}"}}'):
+        assert redact(form.format(text)) == form.format(text)
+
+
+@given(st.lists(st.sampled_from(CORPUS["secrets"]), min_size=1, max_size=4), noise)
+def test_secrets_together(entries: list[Mapping[str, Any]], between: str) -> None:
+    """One that stands beside another is found as well, line by line."""
+    out = redact(f"\n{between}\n".join(secret_of(entry)[0] for entry in entries))
+    assert [part for entry in entries for part in secret_of(entry)[1] if part in out] == []
+
+
+@given(
+    st.text(max_size=300) | st.text("password: =\"'\\{}[]@/.\nBearer0123456789+- eyJtokens&?", max_size=300)
+)
+def test_any_text_comes_to_rest(text: str) -> None:
+    """Also what is no secret: no text breaks it, and none grows without end."""
+    once = redact(text)
+    assert once.count("\n") <= text.count("\n") + 1
+    assert len(redact(redact(once))) <= len(once) + 2 * len(REDACTED)
 
 
 @given(secrets)
@@ -112,6 +176,36 @@ def test_twice_is_the_same_as_once(secret: str) -> None:
         "b\n",
         "QUJD\n",
         ":a@",
+        "a.",
+        "a@a.",
+        "1",
+        "4 ",
+        "4-",
+        "+1 ",
+        "+1(",
+        "AB12",
+        "AB12 ",
+        "cookie=",
+        "authorization: bearer ",
+        'token":',
+        'token":[',
+        "secret_",
+        "sk-",
+        "q~",
+        "1:AA",
+        "curl -u ",
+        "mysql ",
+        "docker login ",
+        "?key=",
+        "bearer ",
+        "basic a",
+        "$2b$",
+        "password:\n",
+        "token_type",
+        "a_password_name ",
+        "hooks.slack.com/services/",
+        'digest ="',
+        "--token ",
     ],
 )
 def test_no_text_makes_it_slow(unit: str) -> None:
