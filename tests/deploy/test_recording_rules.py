@@ -49,3 +49,8 @@ def test_what_the_performance_checks_ask_by_default_is_recorded() -> None:
 
 def test_what_nobody_asks_for_is_not_recorded() -> None:
     assert {rule["record"] for rule in rules()} - asked() == set()
+
+
+def test_the_prometheus_operator_gets_the_same_rules() -> None:
+    file = DEPLOY / "monitoring" / "prometheus-operator" / "recording-rule.yaml"
+    assert yaml.safe_load(file.read_text())["spec"] == yaml.safe_load(RULES.read_text())
