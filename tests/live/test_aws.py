@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -332,7 +333,36 @@ async def test_a_hung_aws_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch)
         for task in hung[1:]:
             task.cancel()
         await asyncio.gather(*hung, return_exceptions=True)
-        observer._accounts.close()
+
+
+async def test_credentials_that_are_replaced_are_read_anew(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+
+    def mount(key: str, secret: str) -> None:
+        file.write_text(f"[default]\naws_access_key_id={key}\naws_secret_access_key={secret}\n")
+
+    former, latter = aws.user("former"), aws.user("latter")
+    aws.enforce()
+    time = [0.0]
+    observer = AwsIdentities(accounts(aws.url), clock=lambda: time[0])
+    mount(*former)
+    assert (await judged(observer, aws_identity.CHECK, {})).status is Status.PASS
+    aws.enforce(off=True)
+    aws.client("iam").delete_access_key(UserName="former", AccessKeyId=former[0])
+    aws.enforce()
+    mount(*latter)
+    time[0] += 61
+    verdict = await judged(observer, aws_identity.CHECK, {})
+    assert (verdict.status, verdict.reason) == (Status.FAIL, "CredentialsRefused")
+    time[0] += 61
+    verdict = await judged(observer, aws_identity.CHECK, {})
+    assert verdict.status is Status.PASS
+    assert "user/latter" in verdict.message
 
 
 async def test_a_role_is_taken_on_once_until_its_credentials_end(

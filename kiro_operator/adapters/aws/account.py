@@ -177,11 +177,6 @@ class Accounts:
             self._accounts.popitem(last=False)
         return await asyncio.get_running_loop().run_in_executor(self._threads, _ask, account, question)
 
-    def close(self) -> None:
-        """Wait for nothing that is not begun."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-
 
 def _ask(account: Account, question: Callable[[Account], V]) -> V | Unobserved:
     try:
