@@ -1,10 +1,10 @@
-"""Autonomous operations and what bounds them, on real backends: each check flips and flips back."""
+"""What bounds autonomous operations, on a real API server: each check flips and flips back."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,12 +16,9 @@ from kiro_operator.adapters.kubernetes import safety_config as config_adapter
 from kiro_operator.adapters.kubernetes.access import ClusterAccess
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.safety_config import SafetyConfigs
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.core.checks import Registered, registry
-from kiro_operator.core.snapshot import Sample
-from kiro_operator.core.verdict import Verdict
-from kiro_operator.ports import Observer, PollRequest
-from tests.adapters.helpers import facts, poll, service_account
+from kiro_operator.ports import Observer
+from tests.adapters.helpers import service_account
+from tests.live.autonomy import Watcher, gates
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -94,54 +91,6 @@ async def client(cluster: Cluster) -> AsyncIterator[Client]:
     await client.close()
 
 
-def check(check_id: str) -> Registered:
-    return registry()[check_id]
-
-
-class Watcher:
-    """Samples and judges one check, as the engine does."""
-
-    def __init__(
-        self, check_id: str, namespace: str, observers: Iterable[Observer], **policies: dict[str, Any]
-    ) -> None:
-        self.item = check(check_id)
-        self.namespace = namespace
-        self.observers = tuple(observers)
-        self.policies = policies
-        self.request: dict[str, Any] = {}
-        self.facts: dict[str, Any] = {}
-        self.parameters: dict[str, Any] = {}
-        self.samples: dict[str, Sample[Any]] = {}
-
-    def poll(self) -> PollRequest:
-        specs = {
-            name.replace("_", "-"): KiroSafetyPolicySpec.model_validate(spec)
-            for name, spec in self.policies.items()
-        }
-        parameters = self.item.check.parameters.model_validate(self.parameters)
-        return poll(facts(self.namespace, policies=specs, **self.facts), parameters, **self.request)
-
-    async def verdict(self) -> Verdict:
-        request = self.poll()
-        for observer in self.observers:
-            before = self.samples.get(observer.source.name)
-            value = await observer.observe(request)
-            number = before.number + 1 if before else 1
-            self.samples[observer.source.name] = Sample(number, datetime.now(UTC), value)
-        snapshot = facts(
-            self.namespace, policies=request.snapshot.policies, samples=self.samples, **self.facts
-        )
-        parameters = self.item.check.parameters.model_validate(self.parameters)
-        return self.item.check.judge(snapshot, parameters, datetime.now(UTC))
-
-    async def expect(self, status: str, reason: str, *fragments: str) -> Verdict:
-        verdict = await self.verdict()
-        assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
-        for fragment in fragments:
-            assert fragment in verdict.message
-        return verdict
-
-
 def observers(client: Client, namespace: str) -> tuple[Observer, ...]:
     return ClusterAccess(client, frozenset({namespace}), keep=timedelta(seconds=-1)), SafetyConfigs(client)
 
@@ -149,6 +98,7 @@ def observers(client: Client, namespace: str) -> tuple[Observer, ...]:
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 
 
+@pytest.mark.flips("service-account-permissions")
 async def test_a_revoked_permission_is_found_with_the_rule_to_add(cluster: Cluster, client: Client) -> None:
     watcher = Watcher("service-account-permissions", cluster.namespace, observers(client, cluster.namespace))
     cluster.make("roles", "kiro", {"rules": [PODS]})
@@ -229,6 +179,7 @@ async def test_permissions_without_the_permission(cluster: Cluster) -> None:
 ROLE = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "patch"]}
 
 
+@pytest.mark.flips("safety-cluster-role")
 async def test_the_cluster_role(cluster: Cluster, client: Client) -> None:
     desired = {"name": cluster.role, "rules": [ROLE]}
     watcher = Watcher(
@@ -262,6 +213,7 @@ async def test_the_cluster_role(cluster: Cluster, client: Client) -> None:
     await watcher.expect("Pass", "AsExpected")
 
 
+@pytest.mark.flips("safety-config")
 async def test_the_safety_config(cluster: Cluster, client: Client) -> None:
     desired = {"data": {"mode": "supervised", "max-operations": "3"}}
     watcher = Watcher(
@@ -287,3 +239,32 @@ async def test_the_safety_config(cluster: Cluster, client: Client) -> None:
     back = {"data": {"mode": "supervised", "max-operations": "3", "api-token": None}}
     cluster.plane.rest.patch(f"{path}/kiro-safety-config", back)
     await watcher.expect("Pass", "AsExpected")
+
+
+@pytest.mark.flips("approval-gates")
+async def test_gates_that_somebody_may_open(cluster: Cluster, client: Client) -> None:
+    watcher = Watcher(
+        "approval-gates", cluster.namespace, observers(client, cluster.namespace), strict=gates()
+    )
+    needed = "apiGroups ['kiro.dev'], resources ['kiroapprovals/drains'], verbs ['approve']"
+    await watcher.expect("Fail", "NobodyMayApprove", needed, "Group leads")
+    approve = {"apiGroups": ["kiro.dev"], "resources": ["kiroapprovals/drains"], "verbs": ["approve"]}
+    cluster.make("roles", "approver", {"rules": [approve]})
+    cluster.bind("approvers", "Role", "approver", [cluster.account("bot")])
+    await watcher.expect("Pass", "AsExpected")
+
+    cluster.bind("too-many", "Role", "approver", [cluster.account("kiro")])
+    await watcher.expect("Fail", "ApprovesItself", "ServiceAccount kiro", "by RoleBinding too-many")
+    cluster.drop("rolebindings", "too-many")
+    await watcher.expect("Pass", "AsExpected")
+
+    config = {
+        "metadata": {"name": "kiro-safety-config"},
+        "data": {"require-approval": "- drain-node\n- purge"},
+    }
+    cluster.plane.rest.post(f"/api/v1/namespaces/{cluster.namespace}/configmaps", config)
+    watcher.policies["strict"] = gates(safetyConfig={"data": config["data"]})
+    await watcher.expect("Fail", "GateMissing", "purge")
+    cluster.drop("rolebindings", "approvers")
+    verdict = await watcher.expect("Fail", "GateMissing", "purge", "nobody may approve")
+    assert len(verdict.findings) == 2

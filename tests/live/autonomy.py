@@ -1,0 +1,78 @@
+"""What the live tests of autonomous operations share: one check, sampled and judged as the engine does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.checks import registry
+from kiro_operator.core.objects import Pod
+from kiro_operator.core.snapshot import Sample
+from kiro_operator.core.verdict import Verdict
+from kiro_operator.ports import Observer, PollRequest
+from tests.adapters.helpers import facts, poll
+
+
+class Watcher:
+    """Samples and judges one check, as the engine does."""
+
+    def __init__(
+        self, check_id: str, namespace: str, observers: Iterable[Observer], **policies: dict[str, Any]
+    ) -> None:
+        self.item = registry()[check_id]
+        self.namespace = namespace
+        self.observers = tuple(observers)
+        self.policies = policies
+        self.request: dict[str, Any] = {}
+        self.pods: Callable[[], list[Pod]] = list
+        self.parameters: dict[str, Any] = {}
+        self.at: datetime | None = None
+        self.samples: dict[str, Sample[Any]] = {}
+
+    def poll(self) -> PollRequest:
+        specs = {
+            name.replace("_", "-"): KiroSafetyPolicySpec.model_validate(spec)
+            for name, spec in self.policies.items()
+        }
+        parameters = self.item.check.parameters.model_validate(self.parameters)
+        last = max((sample.time for sample in self.samples.values()), default=None)
+        snapshot = facts(self.namespace, self.pods(), policies=specs)
+        return poll(snapshot, parameters, now=self.at, since=last, **self.request)
+
+    async def verdict(self) -> Verdict:
+        request = self.poll()
+        for observer in self.observers:
+            before = self.samples.get(observer.source.name)
+            value = await observer.observe(request)
+            number = before.number + 1 if before else 1
+            self.samples[observer.source.name] = Sample(number, self.at or datetime.now(UTC), value)
+        snapshot = facts(
+            self.namespace, self.pods(), policies=request.snapshot.policies, samples=self.samples
+        )
+        parameters = self.item.check.parameters.model_validate(self.parameters)
+        return self.item.check.judge(snapshot, parameters, self.at or datetime.now(UTC))
+
+    async def expect(self, status: str, reason: str, *fragments: str) -> Verdict:
+        verdict = await self.verdict()
+        assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
+        for fragment in fragments:
+            assert fragment in verdict.message
+        return verdict
+
+
+def gates(**more: Any) -> dict[str, Any]:
+    boundaries = {
+        "actions": ["restart", "drain-node"],
+        "risky": ["drain-node"],
+        "kinds": ["Deployment"],
+        "namespaces": ["shop"],
+        "maximumChange": 50,
+    }
+    gate = {
+        "name": "drains",
+        "actions": ["drain-node"],
+        "approvers": [{"kind": "Group", "name": "leads"}, {"kind": "ServiceAccount", "name": "bot"}],
+    }
+    return {"boundaries": boundaries, "approvalGates": [gate], **more}
