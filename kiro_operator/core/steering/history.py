@@ -92,7 +92,8 @@ def advance(book: Book, documents: Iterable[Document], now: datetime, *, complet
         for path in sorted(paths.keys() - held):
             if current(book, path):
                 paths[path] = _with(paths[path], Revision(path, "", now))
-    return Book(paths, _bounded({path: paths[path] for path in sorted(paths)}, texts))
+    paths = dict(sorted(paths.items()))
+    return Book(paths, _bounded(paths, texts))
 
 
 def _with(past: Past, revision: Revision) -> Past:
@@ -104,7 +105,7 @@ def _revision(
 ) -> Revision:
     before = past.revisions[-1].time if past.revisions else None
     time = document.changed or now
-    if time > now or (before is not None and time <= before):
+    if time > now or (before is not None and time < before):
         time = now
     diff = ""
     if not first and document.whole and past.good in texts:
