@@ -10,6 +10,13 @@ _POD = """\
     uid: 8a1f9d3e-12c4-4c59-9d2b-5f3c6a7b8c90
 """
 
+_QUERY = """\
+  mcp:
+    servers:
+    - name: a
+      service: {name: a, port: 1}
+      goldenQueries: [{name: q, tool: t, %s}]"""
+
 HEALTH_CHECK = table(
     "KiroHealthCheck",
     (
@@ -40,6 +47,43 @@ HEALTH_CHECK = table(
             "  suspend: false",
             "  aws: {mustAllow: [{action: 's3:GetObject', resource: reports}]}",
             "write an ARN such as arn:aws:s3:::reports/*",
+        ),
+        ("MCP of nothing", "  suspend: false", "  mcp: {}", "list servers, or set client"),
+        (
+            "MCP server by URL",
+            "  suspend: false",
+            "  mcp: {servers: [{name: a, url: http://169.254.169.254/}]}",
+            'unknown field "spec.mcp.servers[0].url"',
+        ),
+        (
+            "MCP server at both places",
+            "  suspend: false",
+            "  mcp: {servers: [{name: a, host: 'a.example.com:1', service: {name: a, port: 1}}]}",
+            "write one of service",
+        ),
+        (
+            "MCP server's query in its path",
+            "  suspend: false",
+            "  mcp: {servers: [{name: a, service: {name: a, port: 1}, mcpPath: '/mcp?x=1'}]}",
+            "write a path such as /mcp",
+        ),
+        (
+            "MCP query's latency",
+            "  suspend: false",
+            _QUERY % "maxLatency: 5m",
+            "write a duration from 1s to 10s",
+        ),
+        (
+            "MCP query's expression for ever",
+            "  suspend: false",
+            _QUERY % f"expect: {'x' * 1025}",
+            "Too long",
+        ),
+        (
+            "MCP client without a command",
+            "  suspend: false",
+            "  mcp: {client: {command: []}}",
+            "spec.mcp.client.command",
         ),
         ("misspelt ladder", "ladder:", "steps:", 'unknown field "spec.remediation.steps"'),
         (

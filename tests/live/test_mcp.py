@@ -352,6 +352,20 @@ async def test_the_client_in_a_pod(
     assert "resources ['pods/exec'], verbs ['create', 'get']" in refused.message
 
 
+def test_the_api_server_takes_it_and_gives_it_back(control_plane: ControlPlane, namespace: str) -> None:
+    path = f"/apis/kiro.dev/v1alpha1/namespaces/{namespace}/kirohealthchecks"
+    query = PRICE | {"arguments": {"item": "lamp", "of": {"any": [1, None, {"kind": True}]}}}
+    spec = {"mcp": {"servers": [server(goldenQueries=[query])], "client": {}}}
+    body = {"apiVersion": "kiro.dev/v1alpha1", "kind": "KiroHealthCheck", "metadata": {"name": "kiro"}}
+    control_plane.rest.post(path, body | {"spec": spec})
+    kept = KiroHealthCheckSpec.model_validate(control_plane.rest.get(f"{path}/kiro")["spec"])
+    assert kept.mcp == KiroHealthCheckSpec.model_validate(spec).mcp
+    assert kept.mcp is not None
+    assert kept.mcp.servers[0].golden_queries[0].arguments == query["arguments"]
+    assert kept.mcp.client is not None
+    assert kept.mcp.client.command == ["mcp-client", "test-connection"]
+
+
 def jwt(exp: datetime) -> str:
     parts = ({"alg": "none"}, {"exp": exp.timestamp()})
     coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]

@@ -17,6 +17,9 @@ from typing import Any
 Outcome = dict[str, Any]
 """``value``, or ``reason`` and ``message``."""
 
+FIRST, LAST = -62_135_596_800, 253_402_300_800
+"""Unix seconds of the years 1 and 10000: what is beyond is milliseconds, or nothing."""
+
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _WORDS = 200
 
@@ -80,8 +83,7 @@ def unix(value: Any) -> float | None:
         except (OverflowError, ValueError):
             return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        # What is beyond the year 9999 is milliseconds, or nothing.
-        return float(value) if math.isfinite(value) and abs(value) < 253_402_300_800 else None
+        return float(value) if math.isfinite(value) and FIRST <= value < LAST else None
     return None
 
 
