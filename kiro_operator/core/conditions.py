@@ -19,6 +19,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     RemediationSummary,
 )
 from kiro_operator.core.checks import Registered
+from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.snapshot import CERTAIN
 from kiro_operator.core.verdict import TOO_FEW_SAMPLES, Status, Verdict
 
@@ -281,7 +282,8 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut to ``limit`` characters, visibly."""
+    """Cut to ``limit`` characters, visibly; what others wrote may be in it, so without credentials."""
+    text = without_credentials(text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -6,10 +6,12 @@ of objects stay, because without them no fault can be found.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 
-from kiro_operator.core.redact_rules import NUMBERS, REDACTED, RULES, Rule
+from kiro_operator.core.redact_rules import CREDENTIALS, NUMBERS, PERSONAL, REDACTED, Rule
 
-__all__ = ["REDACTED", "redact"]
+__all__ = ["REDACTED", "redact", "without_credentials"]
 
 _BLOCK = re.compile(
     r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
@@ -27,18 +29,31 @@ def redact(text: str) -> str:
 
     Give it the whole tail of a log, not single lines: a private key spans many.
     """
+    text = _without(text, (*CREDENTIALS, *PERSONAL))
+    for pattern, replacement in NUMBERS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+@lru_cache(maxsize=2048)
+def without_credentials(text: str) -> str:
+    """A message without what looks like a credential; who may do what stays to be read in it.
+
+    Messages are shown again and again in the same words.
+    """
+    return _without(text, CREDENTIALS)
+
+
+def _without(text: str, rules: Sequence[Rule]) -> str:
     if "PRIVATE KEY" in text:
         text = _BLOCK.sub(REDACTED, _without_tails(text))
     lower = text.lower()
     lines, lows = text.split("\n"), lower.split("\n")
-    for rule in RULES:
+    for rule in rules:
         needles = [needle for needle in rule.needles if needle in lower]
         if needles:
             _apply(rule, needles, lines, lows)
-    text = "\n".join(lines)
-    for pattern, replacement in NUMBERS:
-        text = pattern.sub(replacement, text)
-    return text
+    return "\n".join(lines)
 
 
 def _apply(rule: Rule, needles: list[str], lines: list[str], lows: list[str]) -> None:

@@ -111,7 +111,7 @@ _PROGRAMS = (
     r"|(?:curl|wget)\s[^\r\n]{0,400}?\s(?:-u|--user|--proxy-user)[ =]?)"
 )
 
-RULES: tuple[Rule, ...] = (
+CREDENTIALS: tuple[Rule, ...] = (
     Rule(
         ("://",),
         re.compile(
@@ -185,15 +185,17 @@ RULES: tuple[Rule, ...] = (
         ("$2", "$5$", "$6$", "$y$", "$argon2"),
         re.compile(r"\$(?:2[aby]|5|6|y|argon2id?)\$[\w./$=,+-]{20,}"),
     ),
-    Rule(
-        ("@",),
-        # No e-mail addresses: systemd's units, and the user that git is reached by.
-        re.compile(
-            r"(?<![\w.+%-])(?!git@)[\w.+%-]{1,64}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,6}"
-            r"(?!(?:service|socket|timer|mount|target|slice|scope|path|device)\b)[A-Za-z]{2,24}(?![\w-])"
-        ),
+)
+
+_EMAIL = Rule(
+    ("@",),
+    # No addresses: systemd's units, and the user that git is reached by.
+    re.compile(
+        r"(?<![\w.+%-])(?!git@)[\w.+%-]{1,64}@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}\.){1,6}"
+        r"(?!(?:service|socket|timer|mount|target|slice|scope|path|device)\b)[A-Za-z]{2,24}(?![\w-])"
     ),
 )
+PERSONAL: tuple[Rule, ...] = (_EMAIL,)
 
 _CARD = re.compile(
     r"[2-6](?<![\w.+-].)(?:[0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{3}([ -]?)[0-9]{6}\2[0-9]{4,5})"

@@ -221,3 +221,18 @@ def test_a_check_that_does_not_pass_says_what_shows_the_same() -> None:
     checks = {item.id: item for item in summarize(outcome(failed, passing), EMPTY).checks}
     assert checks["pods-ready"].command == "kubectl get pods -n kiro-system pod/kiro-1"
     assert checks["b"].command is None
+
+
+def test_no_credential_gets_into_the_status() -> None:
+    words = "Pod web: dial postgres://kiro:hunter2hunter2@db: refused; token=hunter2hunter2"
+    finding = Finding(Ref("Pod", "web"), "Broken", words, NOW)
+    status = summarize(
+        outcome(
+            judged(Status.FAIL, message=words, findings=(finding,)),
+            judged(Status.UNKNOWN, "b", message=words),
+            escalations=[Escalation("NeedsPerson", words)],
+        ),
+        EMPTY,
+    )
+    assert "hunter2" not in status.model_dump_json()
+    assert status.model_dump_json().count("dial postgres://[redacted]@db: refused") >= 4
