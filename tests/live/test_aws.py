@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,6 +192,14 @@ async def test_costs(aws: Aws) -> None:
 
 
 @pytest.mark.usefixtures("aws")
+async def test_refused_credentials_cost_nothing() -> None:
+    with Server(lambda _: Answer(403, xml_error("ExpiredToken"))) as server:
+        verdict = await judged(AwsCostsOf(accounts(server.url)), cost_savings.CHECK, {})
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "CredentialsExpired")
+        assert not any("X-Amz-Target" in one.headers for one in server.requests)
+
+
+@pytest.mark.usefixtures("aws")
 async def test_two_hundred_ask_cost_explorer_once_in_hours() -> None:
     with Server(cost_explorer) as server:
         time = [0.0]
@@ -245,7 +255,7 @@ async def test_errors_of_sts(status: int, code: str, expected: tuple[Status, str
     with Server(lambda _: Answer(status, xml_error(code))) as server:
         verdict = await identity(server.url, expectedAccount=ACCOUNT)
         assert (verdict.status, verdict.reason) == expected
-        assert str(server.port) not in verdict.message
+        assert server.address not in verdict.message
         assert "r-1" not in verdict.message
 
 
@@ -260,8 +270,8 @@ async def test_errors_of_sts(status: int, code: str, expected: tuple[Status, str
     ],
 )
 async def test_errors_of_cost_explorer(code: str, reason: str, advice: str) -> None:
-    body = json.dumps({"__type": code, "message": "no"}).encode()
-    with Server(lambda _: Answer(400, body)) as server:
+    refusal = Answer(400, json.dumps({"__type": code, "message": "no"}).encode())
+    with Server(lambda one: refusal if "X-Amz-Target" in one.headers else cost_explorer(one)) as server:
         verdict = await judged(AwsCostsOf(accounts(server.url)), cost_savings.CHECK, {})
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, reason)
     assert advice in verdict.message
@@ -381,6 +391,11 @@ async def test_a_role_is_taken_on_once_until_its_credentials_end(
     assert account._until is not None
     monkeypatch.setattr("time.time", lambda until=account._until: until - 60.0)
     assert await asyncio.to_thread(key) != first
+
+
+def test_whoever_does_not_ask_aws_does_not_load_boto3() -> None:
+    code = "import sys, kiro_operator.app; sys.exit(bool({'boto3', 'botocore'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_only_some_namespaces_are_shown_the_account(aws: Aws) -> None:

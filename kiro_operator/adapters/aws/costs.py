@@ -59,6 +59,8 @@ def costs(account: Account, which: AwsCosts, now: datetime) -> Costs:
     Raises:
         KeyError, ValueError: the answer is not what its API promises.
     """
+    # First, because it is free: credentials that are not valid cost nothing.
+    who = identity(account)
     today = now.astimezone(UTC).date()
     period = {"Start": (today - timedelta(days=DAYS)).isoformat(), "End": today.isoformat()}
     days: dict[date, DayCost] = {}
@@ -80,9 +82,7 @@ def costs(account: Account, which: AwsCosts, now: datetime) -> Costs:
         limits["NextPageToken"] = answer["NextPageToken"]
     if len(units) > 1:
         raise ValueError(f"the costs are in several units: {sorted(units)}")
-    return Costs(
-        identity(account).account, next(iter(units), ""), tuple(days[day] for day in sorted(days)), now
-    )
+    return Costs(who.account, next(iter(units), ""), tuple(days[day] for day in sorted(days)), now)
 
 
 def _filter(which: AwsCosts) -> "ExpressionTypeDef":
