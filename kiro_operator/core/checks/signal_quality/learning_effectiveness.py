@@ -101,11 +101,11 @@ def _effect(proposal: str, known: Sequence[Rating]) -> Effect:
 def _reason(effect: Effect, wanted: float) -> str:
     """What is sure of a proposal; empty when it has helped, or nothing was left to improve."""
     low, high = difference(*effect.counts)
-    helped, total = effect.counts[0]
+    before, after = (helped / total for helped, total in effect.counts)
     if high < 0:
         return "ProposalRegressed"
-    if helped / total > 1 - wanted:
-        return ""
+    if before > 1 - wanted:
+        return "" if after > before - wanted else TOO_FEW_SAMPLES
     if high < wanted:
         return "ProposalWithoutEffect"
     return TOO_FEW_SAMPLES if low <= 0 else ""

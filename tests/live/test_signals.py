@@ -1,0 +1,387 @@
+"""Whether signals can be trusted: each check of it turns, and turns back, on its real backend.
+
+Prometheus holds a history in which all goes wrong for a while, and is asked of three moments: before,
+within and after. Alertmanager is told alerts, the API server holds KiroRemediations and policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from devcluster import ControlPlane
+from devcluster.wait import until
+from kiro_operator.adapters.alertmanager.alerts import Alertmanager as AlertmanagerSource
+from kiro_operator.adapters.http.fetch import Fetcher
+from kiro_operator.adapters.kubernetes.pod_metrics import RULES, PodMetrics
+from kiro_operator.adapters.network.connections import Fixed
+from kiro_operator.adapters.prometheus.series import Prometheus as PrometheusSource
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.checks import registry
+from kiro_operator.core.objects import Record
+from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
+from kiro_operator.core.verdict import Verdict
+from kiro_operator.ports import Observer
+from kiro_operator.reconcile.observe import not_configured
+from tests.adapters.conftest import ClientWith, client_with  # noqa: F401 - a fixture
+from tests.adapters.helpers import eventually, facts, live_pods, poll
+from tests.api.documents import POLICY, REMEDIATION, loaded
+from tests.devcluster.helpers import make_pod, ready, wait_pod
+from tests.harness.alertmanager import Alertmanager
+from tests.harness.prometheus import Prometheus, Samples, course
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+NAMESPACE = "kiro-system"
+AFTER = datetime.now(UTC).replace(second=0, microsecond=0)
+WITHIN = AFTER - 15 * HOUR
+BEFORE = AFTER - 30 * HOUR
+START = AFTER - 37 * HOUR
+PASS, FAIL = ("Pass", "AsExpected"), "Fail"
+API = "/apis/kiro.dev/v1alpha1/namespaces"
+Outcome = tuple[str, str]
+
+
+def wrong(at: datetime) -> bool:
+    """Whether this is the time at which all goes wrong."""
+    return WITHIN - 7 * HOUR <= at <= WITHIN
+
+
+def mine(name: str, value: Any, **labels: str) -> Samples:
+    return Samples(name, {"namespace": NAMESPACE, **labels}, course(START, AFTER, value))
+
+
+def firing(name: str, value: Any) -> Samples:
+    return mine("ALERTS", value, alertname=name, alertstate="firing")
+
+
+def now_and_then(at: datetime) -> float | None:
+    """One that flaps while all goes wrong, and fires for half an hour before each other moment."""
+    if wrong(at):
+        return 1.0 if at.minute % 30 < 10 else None
+    return 1.0 if any(timedelta(0) <= moment - at <= 30 * MINUTE for moment in (BEFORE, AFTER)) else None
+
+
+def beside_it(at: datetime) -> float | None:
+    return now_and_then(at) if wrong(at) else None
+
+
+TARGET = {"job": "kiro", "instance": "10.0.0.1:8080"}
+HISTORY = (
+    Samples("ALERTS", {"alertname": "Watchdog", "alertstate": "firing"}, course(START, AFTER, lambda _: 1)),
+    firing("KiroSlow", now_and_then),
+    firing("KiroErrors", beside_it),
+    mine("up", lambda at: 0.0 if wrong(at) else 1.0, **TARGET),
+    mine("scrape_duration_seconds", lambda _: 0.1, **TARGET),
+    mine("scrape_samples_scraped", lambda _: 90.0, **TARGET),
+    mine("kiro_latency_seconds", lambda at: 3.0 if wrong(at) else 1.0 + at.minute / 100),
+    mine("kiro_queue_depth", lambda at: None if timedelta(0) <= WITHIN - at < 40 * MINUTE else 7.0),
+)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), HISTORY) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    with Alertmanager(tmp_path_factory.mktemp("alertmanager")) as server:
+        yield server
+
+
+async def judged(
+    check_id: str,
+    snapshot: Snapshot,
+    observers: Iterable[Observer] = (),
+    *,
+    spec: KiroHealthCheckSpec | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    now: datetime | None = None,
+) -> Verdict:
+    """What a check says, with samples of these sources; others are not configured."""
+    check, at = registry()[check_id].check, now or datetime.now(UTC)
+    settings = check.parameters.model_validate(parameters or {})
+    samples = {source.name: not_configured(source) for source in check.polled}
+    for observer in observers:
+        value = await observer.observe(poll(snapshot, settings, spec=spec, now=at))
+        samples[observer.source.name] = Sample(1, at, value)
+    verdict: Verdict = check.judge(replace(snapshot, samples=samples), settings, at)
+    return verdict
+
+
+def told(verdict: Verdict) -> Outcome:
+    return verdict.status.value, verdict.reason
+
+
+# --- Prometheus ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check_id", "parameters", "reason"),
+    [
+        ("alert-frequency", {}, "AlertFlapping"),
+        ("alert-grouping", {"window": "6h"}, "AlwaysTogether"),
+        ("metric-collection", {}, "TargetDown"),
+        (
+            "metric-completeness",
+            {"window": "1h", "expected": ['kiro_queue_depth{namespace="$namespace"}']},
+            "SeriesEnded",
+        ),
+        (
+            "threshold-fit",
+            {
+                "window": "6h",
+                "thresholds": [
+                    {
+                        "name": "latency",
+                        "query": 'kiro_latency_seconds{namespace="$namespace"}',
+                        "threshold": 2,
+                    }
+                ],
+            },
+            "ThresholdInNormalRange",
+        ),
+    ],
+)
+async def test_by_prometheus(
+    prometheus: Prometheus, check_id: str, parameters: dict[str, Any], reason: str
+) -> None:
+    fetcher = prometheus.fetcher(NAMESPACE)
+    verdicts = [
+        await judged(
+            check_id,
+            facts(NAMESPACE),
+            [PrometheusSource(fetcher)],
+            spec=prometheus.spec,
+            parameters=parameters,
+            now=moment,
+        )
+        for moment in (BEFORE, WITHIN, AFTER)
+    ]
+    await fetcher.close()
+    assert [told(verdict) for verdict in verdicts] == [PASS, (FAIL, reason), PASS], verdicts
+
+
+async def test_a_namespace_without_data_is_unknown(prometheus: Prometheus) -> None:
+    fetcher = prometheus.fetcher("elsewhere")
+    for check_id in ("metric-collection", "metric-completeness", "metric-accuracy", "threshold-fit"):
+        verdict = await judged(
+            check_id, facts("elsewhere"), [PrometheusSource(fetcher)], spec=prometheus.spec, now=AFTER
+        )
+        assert verdict.status.value == "Unknown", verdict
+    await fetcher.close()
+
+
+async def test_memory_by_two_ways(
+    prometheus: Prometheus,
+    control_plane: ControlPlane,
+    namespace: str,
+    client_with: ClientWith,  # noqa: F811
+) -> None:
+    make_pod(control_plane, namespace, annotations={"kwok.x-k8s.io/usage-memory": "1Gi"})
+    wait_pod(control_plane, namespace, ready, "a healthy pod")
+    metrics, fetcher = PodMetrics(client_with(RULES)), prometheus.fetcher(namespace)
+    snapshot = facts(namespace, live_pods(control_plane, namespace))
+
+    async def measured() -> bool:
+        value = await metrics.observe(poll(snapshot))
+        return not isinstance(value, Unobserved) and "main" in getattr(value.get("web"), "containers", {})
+
+    # metrics-server shows a pod once two of its scrapes, 15 s apart, saw it.
+    await eventually(measured, "the pod's metrics", 120.0)
+    labels = {"namespace": namespace, "pod": "web"}
+    outcomes: list[Outcome] = []
+    for gibibytes, is_ready in ((1.0, 1), (3.0, 1), (1.0, 0), (1.0, 1)):
+        prometheus.exporter.set(
+            "container_memory_working_set_bytes", gibibytes * 2**30, container="main", **labels
+        )
+        prometheus.exporter.set("kube_pod_status_ready", is_ready, condition="true", **labels)
+        prometheus.wait(
+            f'container_memory_working_set_bytes{{namespace="{namespace}"}} == {gibibytes * 2**30:.0f}'
+        )
+        # Both values come with the same scrape or the next.
+        prometheus.wait(f'kube_pod_status_ready{{namespace="{namespace}"}} == {is_ready}')
+        verdict = await judged(
+            "metric-accuracy",
+            snapshot,
+            [PrometheusSource(fetcher), metrics],
+            spec=prometheus.spec,
+            parameters={"grace": "30s"},
+        )
+        outcomes.append(told(verdict))
+    await fetcher.close()
+    assert outcomes == [PASS, (FAIL, "MemoryDiffers"), (FAIL, "ReadinessDiffers"), PASS]
+
+
+# --- Alertmanager -------------------------------------------------------------------------------
+
+
+async def now_by(alertmanager: Alertmanager, check_id: str, **parameters: Any) -> Outcome:
+    fetcher = alertmanager.fetcher(NAMESPACE)
+    verdict = await judged(
+        check_id,
+        facts(NAMESPACE),
+        [AlertmanagerSource(fetcher)],
+        spec=alertmanager.spec,
+        parameters=parameters,
+    )
+    await fetcher.close()
+    return told(verdict)
+
+
+async def test_causes_and_what_follows(alertmanager: Alertmanager) -> None:
+    alertmanager.fire("KubeNodeNotReady", minutes=10, node="node-1")
+    alertmanager.fire("PodDown", minutes=9, node="node-1", pod="kiro-0", namespace=NAMESPACE)
+    assert await now_by(alertmanager, "alert-grouping") == PASS
+    alertmanager.fire("PodSlow", minutes=8, node="node-1", pod="kiro-1", namespace=NAMESPACE)
+    assert await now_by(alertmanager, "alert-grouping") == (FAIL, "ChildrenNotInhibited")
+    # A cause with this label inhibits by the configuration of this Alertmanager.
+    alertmanager.resolve("KubeNodeNotReady", node="node-1")
+    alertmanager.fire("KubeNodeNotReady", minutes=10, node="node-1", inhibits="pods")
+    assert await now_by(alertmanager, "alert-grouping") == PASS
+
+
+async def test_alerts_that_nobody_attends_to(alertmanager: Alertmanager) -> None:
+    pods = [f"left-{number}" for number in range(8)]
+    for pod in pods:
+        alertmanager.fire("LeftAlone", minutes=30, pod=pod)
+    assert await now_by(alertmanager, "alert-frequency", unattendedAfter="1h") == PASS
+    assert await now_by(alertmanager, "alert-frequency", unattendedAfter="20m") == (FAIL, "AlertsUnattended")
+    alertmanager.silence(alertname="LeftAlone")
+
+    async def passes() -> bool:
+        return await now_by(alertmanager, "alert-frequency", unattendedAfter="20m") == PASS
+
+    await eventually(passes, "the silence to count")
+
+
+async def test_an_outage_of_one_of_two_sources(prometheus: Prometheus, alertmanager: Alertmanager) -> None:
+    addresses = alertmanager.addresses(NAMESPACE) | {f"prometheus.{NAMESPACE}:9090": "127.0.0.1:9"}
+    fetcher = Fetcher(Fixed(addresses))
+    spec = KiroHealthCheckSpec(
+        prometheus=prometheus.spec.prometheus, alertmanager=alertmanager.spec.alertmanager
+    )
+    sources: list[Observer] = [PrometheusSource(fetcher), AlertmanagerSource(fetcher)]
+    verdict = await judged("alert-frequency", facts(NAMESPACE), sources, spec=spec)
+    await fetcher.close()
+    assert told(verdict) == ("Unknown", "Unreachable")
+
+
+# --- the API server -----------------------------------------------------------------------------
+
+
+class Records:
+    """KiroRemediations of a namespace of their own, which no operator works on."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self._plane, self._namespace = plane, namespace
+        self._path = f"{API}/{namespace}/kiroremediations"
+        self._count = 0
+
+    def add(self, count: int, state: str, **notes: str) -> list[str]:
+        """So many more, that have come to this end; returns their names."""
+        names: list[str] = []
+        for _ in range(count):
+            self._count += 1
+            body = loaded(REMEDIATION)
+            name = f"{body['metadata']['name']}-{self._count}"
+            body["metadata"] = {"name": name, "annotations": _annotations(notes)}
+            self._plane.rest.post(self._path, body)
+            times = {"actedAt": "2026-03-02T12:00:00Z"} if state in {"Succeeded", "Failed"} else {}
+            self._plane.rest.patch(f"{self._path}/{name}/status", {"status": {"state": state, **times}})
+            names.append(name)
+        return names
+
+    def note(self, names: Iterable[str], **notes: str) -> None:
+        """What a person says of them."""
+        for name in names:
+            body = {"metadata": {"annotations": _annotations(notes)}}
+            self._plane.rest.patch(f"{self._path}/{name}", body)
+
+    async def judged(self, check_id: str) -> Outcome:
+        """What a check says of all of them."""
+        items = self._plane.rest.get(self._path)["items"]
+        records = [msgspec.json.decode(msgspec.json.encode(item), type=Record) for item in items]
+        return told(await judged(check_id, facts(self._namespace, remediations=records)))
+
+
+def _annotations(notes: Mapping[str, str]) -> dict[str, str]:
+    return {f"kiro.dev/{key}": value for key, value in notes.items()}
+
+
+@pytest.fixture
+def records(control_plane: ControlPlane, namespace: str) -> Records:
+    return Records(control_plane, namespace)
+
+
+async def test_outcomes(records: Records) -> None:
+    unrated = records.add(9, "Succeeded")
+    assert await records.judged("escalation-thresholds") == ("Skipped", "NoFeedback")
+    three = records.add(3, "Succeeded", outcome="unnecessary")
+    assert await records.judged("escalation-thresholds") == ("Unknown", "TooFewSamples")
+    records.note(unrated, outcome="helpful")
+    assert await records.judged("escalation-thresholds") == PASS
+    records.note(unrated, outcome="unnecessary")
+    assert await records.judged("escalation-thresholds") == (FAIL, "EscalationsUnnecessary")
+    records.note([*unrated, *three], outcome="necessary")
+    assert await records.judged("escalation-thresholds") == PASS
+
+
+async def test_feedback(records: Records) -> None:
+    acted = records.add(12, "Succeeded", feedback="correct")
+    assert await records.judged("decision-accuracy") == ("Unknown", "TooFewSamples")
+    withheld = records.add(12, "Denied", feedback="correct")
+    assert await records.judged("decision-accuracy") == PASS
+    records.note(acted, feedback="wrong")
+    assert await records.judged("decision-accuracy") == (FAIL, "SpecificityLow")
+    records.note(acted, feedback="correct")
+    assert await records.judged("decision-accuracy") == PASS
+    records.note(withheld, feedback="wrong")
+    assert await records.judged("decision-accuracy") == (FAIL, "SensitivityLow")
+
+
+async def test_proposals(records: Records) -> None:
+    records.add(6, "Succeeded")
+    earlier = records.add(6, "Failed")
+    assert await records.judged("learning-effectiveness") == ("Skipped", "NoProposals")
+    # Creation times are whole seconds, and what is to be later has to be so by one of them.
+    created = datetime.now(UTC)
+    until(lambda: datetime.now(UTC) - created > timedelta(seconds=1.1), "the next second")
+    later = records.add(12, "Succeeded", proposal="longer-grace")
+    assert await records.judged("learning-effectiveness") == PASS
+    records.note(later, outcome="unnecessary")
+    assert await records.judged("learning-effectiveness") == (FAIL, "ProposalRegressed")
+    records.note(later, outcome="helpful")
+    assert await records.judged("learning-effectiveness") == PASS
+    records.note(earlier, outcome="helpful")
+    records.note(later[:3], outcome="false-positive")
+    assert await records.judged("learning-effectiveness") == ("Unknown", "TooFewSamples")
+
+
+async def test_criteria(control_plane: ControlPlane, namespace: str) -> None:
+    path = f"{API}/{namespace}/kirosafetypolicies"
+    body = loaded(POLICY)
+    control_plane.rest.post(path, body)
+
+    async def after(change: Mapping[str, Any]) -> Outcome:
+        control_plane.rest.patch(f"{path}/cautious", {"spec": change})
+        policies = {
+            item["metadata"]["name"]: KiroSafetyPolicySpec.model_validate(item["spec"])
+            for item in control_plane.rest.get(path)["items"]
+        }
+        return told(await judged("decision-criteria", facts(namespace, policies=policies)))
+
+    always = {"name": "always", "schedule": "0 0 * * *", "duration": "24h", "timeZone": "Europe/Berlin"}
+    assert await after({}) == PASS
+    assert await after({"maxUnhealthy": "0%"}) == (FAIL, "NeverHealthyEnough")
+    assert await after({"maxUnhealthy": "40%"}) == PASS
+    assert await after({"forbiddenWindows": [always]}) == (FAIL, "AlwaysForbidden")
+    assert await after({"mode": "DryRun"}) == ("Warn", "AlwaysForbidden")
+    assert await after({"mode": "Enforce", "forbiddenWindows": []}) == PASS
