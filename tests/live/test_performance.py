@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -13,14 +15,18 @@ import pytest_asyncio
 
 from devcluster import ControlPlane
 from devcluster.wait import until
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.credentials import Credentials
+from kiro_operator.adapters.kubernetes.inventory import Inventories
 from kiro_operator.adapters.prometheus import series as adapter
 from kiro_operator.core.checks import registry
+from kiro_operator.core.evidence.inventory import INVENTORY, Inventory
 from kiro_operator.core.evidence.series import SERIES
-from kiro_operator.core.objects import Deployment, HorizontalPodAutoscaler
+from kiro_operator.core.objects import Deployment, HorizontalPodAutoscaler, Pod, ReplicaSet
 from kiro_operator.core.snapshot import Collection, Sample, Snapshot
 from kiro_operator.core.verdict import Status, Verdict
 from kiro_operator.reconcile.observe import not_configured
-from tests.adapters.helpers import facts, poll
+from tests.adapters.helpers import facts, poll, service_account
 from tests.harness.prometheus import Prometheus, Samples, course
 
 NAMESPACE = "kiro-system"
@@ -101,8 +107,6 @@ def history() -> Iterator[Samples]:
     )
     throttled = HERE | {"pod": "kiro-1", "container": "kiro"}
     yield Samples("kiro_cpu_throttling_ratio", throttled, course(recent, NOW, story(0.01, 0.6, 0.01)))
-    quota = HERE | {"resourcequota": "compute", "resource": "requests.cpu"}
-    yield Samples("kiro_quota_utilization", quota, course(recent, NOW, story(0.4, 0.4, 0.99)))
     changes = HERE | {"horizontalpodautoscaler": "kiro"}
     name = "kube_horizontalpodautoscaler_status_desired_replicas"
     yield Samples(name, changes, course(recent, NOW, restless))
@@ -128,7 +132,8 @@ async def look(prometheus: Prometheus) -> AsyncIterator[Look]:
         parameters = check.parameters.model_validate(given or {})
         snapshot = msgspec.structs.replace(facts(NAMESPACE), **more)
         sample = await observer.observe(poll(snapshot, parameters, spec=prometheus.spec, now=at))
-        seen = msgspec.structs.replace(snapshot, samples={SERIES.name: Sample(1, at, sample)})
+        samples = {**snapshot.samples, SERIES.name: Sample(1, at, sample)}
+        seen = msgspec.structs.replace(snapshot, samples=samples)
         verdict: Verdict = check.judge(seen, parameters, at)
         return verdict
 
@@ -178,17 +183,16 @@ async def test_a_volume_that_fills_up(look: Look) -> None:
     assert (await look("capacity-forecast", growing, given | {"past": "24h"})).reason == "TooFewSamples"
 
 
-async def test_throttling_and_quotas(look: Look) -> None:
+async def test_throttling(look: Look) -> None:
     nothing: Collection[Deployment] = Collection.of([])
+    empty = {INVENTORY.name: Sample(1, NOW, Inventory())}
     seen = [
-        await look("limits-and-quotas", at, deployments=nothing)
-        for at in (BEFORE, OVER, BETWEEN, WORSE, AFTER)
+        await look("limits-and-quotas", at, deployments=nothing, samples=empty)
+        for at in (BEFORE, OVER, BETWEEN)
     ]
     assert [(item.status.value, item.reason) for item in seen] == [
         ("Pass", "AsExpected"),
         ("Fail", "CpuThrottled"),
-        ("Pass", "AsExpected"),
-        ("Fail", "QuotaNearlyUsed"),
         ("Pass", "AsExpected"),
     ]
 
@@ -217,17 +221,38 @@ APPS, HPA = "/apis/apps/v1/namespaces", "/apis/autoscaling/v2/namespaces"
 
 
 def live(plane: ControlPlane, namespace: str) -> Snapshot:
-    """Deployments and autoscalers as they are now; Prometheus is not configured."""
-    deployments = plane.rest.get(f"{APPS}/{namespace}/deployments")["items"]
-    scalers = plane.rest.get(f"{HPA}/{namespace}/horizontalpodautoscalers")["items"]
-    pair = (
-        Collection.of([_read(item, Deployment) for item in deployments]),
-        Collection.of([_read(item, HorizontalPodAutoscaler) for item in scalers]),
-    )
-    unset = not_configured(SERIES)
+    """What is watched and listed, as it is now; Prometheus is not configured."""
+
+    def of(api: str, plural: str, type_: Any) -> Collection[Any]:
+        return Collection.of(
+            [_read(item, type_) for item in plane.rest.get(f"{api}/{namespace}/{plural}")["items"]]
+        )
+
     return msgspec.structs.replace(
-        facts(namespace), deployments=pair[0], autoscalers=pair[1], samples={SERIES.name: unset}
+        facts(namespace),
+        pods=of("/api/v1/namespaces", "pods", Pod),
+        deployments=of(APPS, "deployments", Deployment),
+        replica_sets=of(APPS, "replicasets", ReplicaSet),
+        autoscalers=of(HPA, "horizontalpodautoscalers", HorizontalPodAutoscaler),
+        samples={
+            SERIES.name: not_configured(SERIES),
+            INVENTORY.name: Sample(1, datetime.now(UTC), asyncio.run(listed(plane, namespace))),
+        },
     )
+
+
+@cache
+def account(plane: ControlPlane, namespace: str) -> Credentials:
+    return service_account(plane, namespace, Inventories.rules)
+
+
+async def listed(plane: ControlPlane, namespace: str) -> Inventory:
+    """The inventory, as an operator sees it that may do what the adapter declares."""
+    client = Client(account(plane, namespace))
+    try:
+        return await Inventories(client).observe(poll(facts(namespace)))
+    finally:
+        await client.close()
 
 
 def _read(item: dict[str, Any], type_: Any) -> Any:
@@ -270,6 +295,14 @@ def deploy(plane: ControlPlane, namespace: str, replicas: int, memory: str = "64
     )
 
 
+def available(plane: ControlPlane, namespace: str, replicas: int) -> None:
+    def there() -> bool:
+        status = plane.rest.get(f"{APPS}/{namespace}/deployments/kiro").get("status", {})
+        return bool(status.get("availableReplicas", 0) >= replicas)
+
+    until(there, f"{replicas} replicas", 60.0)
+
+
 def judged(check_id: str, plane: ControlPlane, namespace: str, ahead: timedelta = timedelta(0)) -> Verdict:
     check = registry()[check_id].check
     verdict: Verdict = check.judge(live(plane, namespace), check.parameters(), datetime.now(UTC) + ahead)
@@ -286,23 +319,40 @@ def wait_for(
     return until(reached, f"{check_id} to be {status} {reason}", 60.0)
 
 
-def test_a_quota_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
-    quota(control_plane, namespace, 0)
-    assert judged("limits-and-quotas", control_plane, namespace).status is Status.PASS
+def test_a_quota_fills_up_and_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
+    quota(control_plane, namespace, 5)
     deploy(control_plane, namespace, 2)
+    available(control_plane, namespace, 2)
+    wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
+    quota(control_plane, namespace, 2)
+    verdict = wait_for("limits-and-quotas", Status.FAIL, "QuotaNearlyUsed", control_plane, namespace)
+    assert verdict.message.startswith("ResourceQuota compute: more than 90% of pods is used")
+    assert not verdict.findings[0].at_once
+    control_plane.rest.patch(f"{APPS}/{namespace}/deployments/kiro", {"spec": {"replicas": 3}})
     verdict = wait_for("limits-and-quotas", Status.FAIL, "QuotaExceeded", control_plane, namespace)
     assert verdict.message.startswith("Deployment kiro: ResourceQuota compute does not let it create pods")
     assert verdict.findings[0].at_once
-    quota(control_plane, namespace, 5)
+    quota(control_plane, namespace, 8)
     wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
 
 
-def test_a_limit_range_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
+def test_a_limit_range_will_refuse_pods_and_does(control_plane: ControlPlane, namespace: str) -> None:
+    deploy(control_plane, namespace, 1)
+    available(control_plane, namespace, 1)
+    wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
     path = f"/api/v1/namespaces/{namespace}/limitranges"
     limits = [{"type": "Container", "max": {"memory": "32Mi"}}]
     control_plane.rest.post(path, {"metadata": {"name": "small"}, "spec": {"limits": limits}})
-    deploy(control_plane, namespace, 1)
-    wait_for("limits-and-quotas", Status.FAIL, "LimitRangeViolated", control_plane, namespace)
+    verdict = wait_for("limits-and-quotas", Status.FAIL, "LimitRangeViolated", control_plane, namespace)
+    assert "new ones will be refused" in verdict.message
+    [pod] = control_plane.rest.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+    control_plane.rest.delete(f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}")
+
+    def refused() -> bool:
+        verdict = judged("limits-and-quotas", control_plane, namespace)
+        return "does not let it create pods" in verdict.message
+
+    until(refused, "the new pod to be refused", 60.0)
     control_plane.rest.delete(f"{path}/small")
     wait_for("limits-and-quotas", Status.PASS, "AsExpected", control_plane, namespace)
 
@@ -335,9 +385,5 @@ def test_an_autoscaler_does_not_get_what_it_wants(control_plane: ControlPlane, n
     assert now.next_check is not None
     quota(control_plane, namespace, 5)
 
-    def there() -> bool:
-        status = control_plane.rest.get(f"{APPS}/{namespace}/deployments/kiro").get("status", {})
-        return bool(status.get("availableReplicas", 0) >= 3)
-
-    until(there, "three replicas", 60.0)
+    available(control_plane, namespace, 3)
     assert judged("autoscaling-behavior", control_plane, namespace).status is Status.PASS

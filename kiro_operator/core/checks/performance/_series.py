@@ -18,6 +18,8 @@ from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 INTERVAL = timedelta(minutes=1)
 """What one scrape interval does not change is not asked more often."""
+SLOW = timedelta(minutes=5)
+"""For what takes hours to change."""
 RECORDED = "set the parameter query, or have Prometheus load deploy/monitoring/recording-rules.yaml"
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import (
-    INTERVAL,
+    SLOW,
     Expression,
     about,
     advised,
@@ -140,5 +140,5 @@ CHECK = Check(
     judge=judge,
     parameters=CapacityForecastParameters,
     queries=queries,
-    interval=INTERVAL,
+    interval=SLOW,
 )

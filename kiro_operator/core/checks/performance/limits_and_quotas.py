@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -10,33 +10,29 @@ from pydantic import Field
 
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import (
-    INTERVAL,
+    SLOW,
     Expression,
     about,
     advised,
     filled,
     incomplete,
 )
+from kiro_operator.core.evidence.inventory import INVENTORY, Inventory, Limit
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
 from kiro_operator.core.findings import found
-from kiro_operator.core.objects import Deployment, Truth
-from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.objects import Container, Deployment, Phase, Pod, Truth
+from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Source, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _QUOTA = re.compile(r"exceeded quota: ([-a-z0-9.]{1,253})")
 _RANGE = re.compile(r"(maximum|minimum) ([-a-z./]{1,64}) usage per (\w{1,32}) is|limit to request ratio per")
+_NAMED = 3
 
 
 class LimitsAndQuotasParameters(Parameters):
     """Thresholds of limits-and-quotas."""
 
-    quota_query: Expression = Field(
-        default='kiro_quota_utilization{namespace="$namespace"}',
-        description=(
-            "PromQL: the share of each ResourceQuota that is used, from 0 to 1; $namespace is the "
-            "KiroHealthCheck's."
-        ),
-    )
     quota_percent: Annotated[int, Field(ge=1, le=100)] = Field(
         default=90, description="Share of a quota in use, in percent, above which it is too much."
     )
@@ -53,46 +49,49 @@ class LimitsAndQuotasParameters(Parameters):
 
 
 def queries(parameters: LimitsAndQuotasParameters, namespace: str) -> tuple[Query, ...]:
-    """How much of the quotas is used, and how much is throttled."""
-    return (
-        Query(filled(parameters.quota_query, namespace)),
-        Query(filled(parameters.throttling_query, namespace)),
-    )
+    """How much is throttled."""
+    return (Query(filled(parameters.throttling_query, namespace)),)
 
 
 def judge(snapshot: Snapshot, parameters: LimitsAndQuotasParameters, now: datetime) -> Verdict:
-    """Judge what was refused, as workloads tell it, and what soon will be, as Prometheus tells it."""
-    deployments = snapshot.deployments
+    """Judge what was refused, what soon will be, and what is slowed down."""
+    deployments, inventory = snapshot.deployments, snapshot.value(INVENTORY)
     if isinstance(deployments, Unobserved):
         return unknown(deployments)
     refused = sorted(deployments.unsettled, key=lambda item: item.metadata.name)
     findings = [finding for item in refused if (finding := _refused(item, now)) is not None]
-    quota, throttling = (answer(snapshot, query) for query in queries(parameters, snapshot.namespace))
-    since = snapshot.sampled_at(SERIES, now)
-    sampled = [
-        *_over(quota, snapshot.namespace, parameters.quota_percent, _nearly_used, since),
-        *_over(throttling, snapshot.namespace, parameters.throttling_percent, _throttled, since),
-    ]
-    missing = sorted(
-        {text for told in (quota, throttling) if isinstance(told, Answer) for text in partial(told)}
-    )
-    if findings or sampled:
-        return found(findings + sampled, status=Status.WARN if missing and not findings else Status.FAIL)
-    if missing:
-        return incomplete(tuple(missing))
-    return _nothing_found(quota, throttling)
+    if not isinstance(inventory, Unobserved):
+        since = snapshot.sampled_at(INVENTORY, now)
+        findings += _nearly_used(inventory, parameters.quota_percent, since)
+        known = {finding.object for finding in findings}
+        findings += [item for item in _outgrown(inventory, snapshot, since) if item.object not in known]
+    throttling = answer(snapshot, queries(parameters, snapshot.namespace)[0])
+    missing: tuple[str, ...] = ()
+    throttled: list[Finding] = []
+    if not isinstance(throttling, Unobserved):
+        missing = partial(throttling)
+        since = snapshot.sampled_at(SERIES, now)
+        throttled = _throttled(throttling, snapshot.namespace, parameters.throttling_percent, since)
+    if findings or throttled:
+        return found(findings + throttled, status=Status.FAIL if findings or not missing else Status.WARN)
+    return _nothing_found(inventory, throttling, missing)
 
 
-def _nothing_found(quota: Answer | Unobserved, throttling: Answer | Unobserved) -> Verdict:
+def _nothing_found(
+    inventory: Inventory | Unobserved, throttling: Answer | Unobserved, missing: tuple[str, ...]
+) -> Verdict:
+    if isinstance(inventory, Unobserved):
+        return unknown(inventory)
+    for part in ("quotas", "limit_ranges"):
+        if part in inventory.missing:
+            return unknown(inventory.missing[part])
     if isinstance(throttling, Unobserved):
         if throttling.reason == NOT_CONFIGURED:
-            return passed("No pod is refused; spec.prometheus is not set, so nothing else is judged.")
+            return passed("Quotas have room; throttling is not judged, as spec.prometheus is not set.")
         return unknown(advised(throttling))
-    if not isinstance(quota, Unobserved):
-        return passed("Quotas have room, no pod is refused, and no container is throttled much.")
-    if quota.reason == "NoData":
-        return passed("No pod is refused, no container is throttled much, and no quota is seen.")
-    return unknown(quota)
+    if missing:
+        return incomplete(missing)
+    return passed("Quotas have room, no pod is refused, and no container is throttled much.")
 
 
 def _refused(deployment: Deployment, now: datetime) -> Finding | None:
@@ -112,40 +111,85 @@ def _refused(deployment: Deployment, now: datetime) -> Finding | None:
     return None
 
 
-def _over(
-    told: Answer | Unobserved,
-    namespace: str,
-    percent: int,
-    tell: Callable[[Ref, str, int, datetime], Finding],
-    since: datetime,
-) -> list[Finding]:
-    if isinstance(told, Unobserved):
-        return []
-    bad: dict[Ref, list[str]] = {}
-    for series in told.series:
-        if math.isfinite(series.last) and 100 * series.last > percent:
-            ref, detail = about(series.labels, namespace)
-            bad.setdefault(ref, []).append(detail)
-    return [tell(ref, "".join(sorted(bad[ref])[:3]), percent, since) for ref in sorted(bad)]
+def _nearly_used(inventory: Inventory, percent: int, since: datetime) -> list[Finding]:
+    findings: list[Finding] = []
+    for quota in sorted(inventory.quotas, key=lambda item: item.name):
+        full = sorted(
+            resource
+            for resource, hard in quota.hard.items()
+            # Nothing allowed is a prohibition, not a quota that fills up.
+            if hard > 0 and 100 * quota.used.get(resource, 0.0) > percent * hard
+        )
+        if full:
+            what = f"ResourceQuota {quota.name}: more than {percent}% of {', '.join(full[:_NAMED])} is used"
+            text = f"{what}: raise it before pods are refused"
+            findings.append(Finding(Ref("ResourceQuota", quota.name), "QuotaNearlyUsed", text, since))
+    return findings
 
 
-def _nearly_used(ref: Ref, detail: str, percent: int, since: datetime) -> Finding:
-    text = f"more than {percent}% is used{detail}: raise the quota before pods are refused"
-    return Finding(ref, "QuotaNearlyUsed", f"{ref.kind} {ref.name}: {text}", since)
+def _outgrown(inventory: Inventory, snapshot: Snapshot, since: datetime) -> list[Finding]:
+    """Workloads whose pods run, and could not be created anew."""
+    limits = [
+        (limit_range.name, limit)
+        for limit_range in sorted(inventory.limit_ranges, key=lambda item: item.name)
+        for limit in limit_range.limits
+        if limit.type == "Container"
+    ]
+    if not limits or isinstance(snapshot.pods, Unobserved):
+        return []  # without a LimitRange no walk over all pods
+    bad: dict[Ref, str] = {}
+    for pod in sorted(snapshot.pods, key=lambda item: item.metadata.name):
+        if pod.status.phase is not Phase.RUNNING or not (what := _outside_of(pod, limits)):
+            continue
+        owner = controller_of(pod, snapshot) or Ref("Pod", pod.metadata.name, pod.metadata.uid)
+        text = f"{owner.kind} {owner.name}: {what}: its pods run, but new ones will be refused"
+        bad.setdefault(owner, text)
+    return [Finding(owner, "LimitRangeViolated", bad[owner], since) for owner in sorted(bad)]
 
 
-def _throttled(ref: Ref, detail: str, percent: int, since: datetime) -> Finding:
-    text = f"it is throttled in more than {percent}% of the CPU periods{detail}: raise its CPU limit"
-    return Finding(ref, "CpuThrottled", f"{ref.kind} {ref.name}: {text}", since)
+def _outside_of(pod: Pod, limits: Sequence[tuple[str, Limit]]) -> str:
+    for container in pod.spec.containers:
+        for name, limit in limits:
+            if resource := _outside(container, limit):
+                return f"LimitRange {name} allows container {container.name} less or more {resource}"
+    return ""
+
+
+def _outside(container: Container, limit: Limit) -> str:
+    """The first resource of which a container may not have as much, or as little; empty when all is well."""
+    for resource, most in sorted(limit.max.items()):
+        if _quantity(container.resources.limits.get(resource, ""), 0.0) > most:
+            return resource
+    for resource, least in sorted(limit.min.items()):
+        if _quantity(container.resources.requests.get(resource, ""), math.inf) < least:
+            return resource
+    return ""
+
+
+def _quantity(text: str, unset: float) -> float:
+    try:
+        return parse_quantity(text) if text else unset
+    except ValueError:
+        return unset  # the API server validates quantities; what it let through is not judged
+
+
+def _throttled(told: Answer, namespace: str, percent: int, since: datetime) -> list[Finding]:
+    refs = {
+        about(series.labels, namespace)[0]
+        for series in told.series
+        if math.isfinite(series.last) and 100 * series.last > percent
+    }
+    text = f"it is throttled in more than {percent}% of the CPU periods: raise its CPU limit"
+    return [Finding(ref, "CpuThrottled", f"{ref.kind} {ref.name}: {text}", since) for ref in sorted(refs)]
 
 
 CHECK = Check(
     title="Quotas and limits hold nothing back",
     section="performance-scaling",
     command="kubectl describe resourcequota,limitrange -n {namespace}",
-    sources=(Source.DEPLOYMENTS, SERIES),
+    sources=(Source.DEPLOYMENTS, INVENTORY, SERIES),
     judge=judge,
     parameters=LimitsAndQuotasParameters,
     queries=queries,
-    interval=INTERVAL,
+    interval=SLOW,
 )
