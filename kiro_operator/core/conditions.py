@@ -6,6 +6,7 @@ so that comparing it with what was last written tells whether there is anything 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -33,6 +34,7 @@ QUIET = 120
 """What a check may say that passes or is skipped: what is wrong has the room."""
 
 COMMAND = 256
+_shown = lru_cache(maxsize=1024)(without_credentials)  # the same messages are shown again and again
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
 _GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
 """Symptoms in the order of what they cost: a Kiro that does not answer comes first."""
@@ -283,7 +285,7 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
 
 def shorten(text: str, limit: int) -> str:
     """Cut to ``limit`` characters, visibly; what others wrote may be in it, so without credentials."""
-    text = without_credentials(text)
+    text = _shown(text[: 2 * limit])
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -7,7 +7,6 @@ of objects stay, because without them no fault can be found.
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from kiro_operator.core.redact_rules import CREDENTIALS, NUMBERS, PERSONAL, REDACTED, Rule
 
@@ -35,12 +34,8 @@ def redact(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=2048)
 def without_credentials(text: str) -> str:
-    """A message without what looks like a credential; who may do what stays to be read in it.
-
-    Messages are shown again and again in the same words.
-    """
+    """A message without what looks like a credential; who may do what stays to be read in it."""
     return _without(text, CREDENTIALS)
 
 

@@ -16,6 +16,7 @@ import pytest
 from devcluster import ControlPlane, faults
 from devcluster.listen import Answer, Request, Server
 from devcluster.wait import until
+from kiro_operator import ports
 from kiro_operator.adapters.kubernetes import pod_logs
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.pod_logs import LATE, RULES, TOO_MANY, PodLogs
@@ -373,3 +374,14 @@ async def test_pods_that_cannot_be_seen() -> None:
     unseen = Unobserved("StaleWatch", "silent")
     request = poll(msgspec.structs.replace(facts("kiro"), pods=unseen))
     assert await PodLogs(None).observe(request) is unseen  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("status", "error"), [(422, ports.Invalid), (503, ports.Unreachable)])
+async def test_what_a_server_says_is_kept_without_credentials(
+    client_of: Callable[[str], Client], status: int, error: type[Exception]
+) -> None:
+    told = {"reason": "Invalid", "message": "webhook says token=hunter2hunter2 of User ada@example.com"}
+    with Server(lambda _: Answer(status, msgspec.json.encode(told))) as server:
+        with pytest.raises(error) as refusal:
+            await client_of(server.url).get("/api/v1/namespaces/kiro")
+        assert "webhook says token=[redacted] of User ada@example.com" in str(refusal.value)

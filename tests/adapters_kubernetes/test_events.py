@@ -122,3 +122,14 @@ async def test_failures_do_not_end_it_and_too_many_are_counted(clock: FakeClock)
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_event_tells_no_credential(
+    client: Client, control_plane: ControlPlane, namespace: str, clock: FakeClock
+) -> None:
+    recorder = EventRecorder(client, clock, "instance")
+    recorder.record(occurrence(namespace, "dial redis://:hunter2hunter2@cache: refused"))
+    await recorder.drain()
+    assert [event["note"] for event in posted(control_plane, namespace)] == [
+        "dial redis://[redacted]@cache: refused"
+    ]

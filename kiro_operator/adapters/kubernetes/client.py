@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from kiro_operator import __version__, ports
 from kiro_operator.adapters.kubernetes.credentials import Credentials
+from kiro_operator.core.redact import without_credentials
 
 FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
@@ -27,6 +28,8 @@ REQUEST_TIMEOUT = 10.0
 """Seconds a request may take."""
 FAREWELL = 0.5
 """Seconds the other side has to answer the end of a websocket."""
+_WORDS_LIMIT = 4096
+"""Characters of an error's message that are kept."""
 
 _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     401: ports.Forbidden,
@@ -271,12 +274,14 @@ def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception
         told = msgspec.json.decode(content, type=_Status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         told = _Status(message=content[:200].decode("utf-8", "replace"))
+    # An admission webhook may have written it, and it is shown.
+    message = without_credentials(told.message[:_WORDS_LIMIT])
     retry_after = told.details.retry_after if told.details else None
     if retry_after is None and headers.get("Retry-After", "").isdigit():
         retry_after = float(headers["Retry-After"])
     if status >= 500:
-        return ports.Unreachable(f"{status} {told.message or 'server error'}")
+        return ports.Unreachable(f"{status} {message or 'server error'}")
     kind = _BY_STATUS.get(status, ports.ApiError)
     if status == 409:
         kind = ports.AlreadyExists if told.reason == "AlreadyExists" else ports.Conflict
-    return kind(status, told.reason, told.message, retry_after)
+    return kind(status, told.reason, message, retry_after)

@@ -14,6 +14,7 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client, Lane
 from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.report import Occurrence
 
 RULES = (
@@ -105,7 +106,7 @@ class EventRecorder:
             "type": "Warning" if occurrence.warning else "Normal",
             "reason": occurrence.reason,
             "action": occurrence.action,
-            "note": _cut(occurrence.note, NOTE_BYTES),
+            "note": _cut(without_credentials(occurrence.note), NOTE_BYTES),
             "regarding": {
                 "apiVersion": occurrence.api_version,
                 "kind": regarding.kind,
