@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devcluster import ControlPlane
 from devcluster.listen import Answer, Request, Server
 from kiro_operator import ports
 from kiro_operator.adapters.aws import account as accounts_module
@@ -34,6 +35,7 @@ from kiro_operator.core.verdict import Status, Verdict
 from tests.adapters.helpers import facts, poll
 from tests.harness import aws as harness
 from tests.harness.aws import ACCOUNT, OTHER_ACCOUNT, Aws
+from tests.harness.world import WATCHED_ONLY, World
 
 NAMESPACE = "kiro-system"
 NODE = "arn:aws:iam::123456789012:role/node"
@@ -82,6 +84,7 @@ async def identity(url: str, **spec: Any) -> Verdict:
     return await judged(AwsIdentities(accounts(url), keep=0), aws_identity.CHECK, spec)
 
 
+@pytest.mark.flips("aws-identity")
 async def test_the_identity_and_another_account(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     role = aws.role("kiro-operator", "*", path="/platform/")
     expected = {"roleArn": role, "expectedAccount": ACCOUNT, "expectedRole": role.replace("operator", "*")}
@@ -118,6 +121,7 @@ async def test_a_role_that_no_longer_trusts_the_operator(aws: Aws, monkeypatch: 
     assert (await identity(aws.url, roleArn=role)).status is Status.PASS
 
 
+@pytest.mark.flips("aws-permissions")
 async def test_permissions(aws: Aws) -> None:
     role = aws.role("kiro", "*")
     iam = aws.client("iam")
@@ -164,6 +168,7 @@ async def test_permissions_of_the_identity_itself(aws: Aws) -> None:
     assert role in verdict.message
 
 
+@pytest.mark.flips("cost-savings")
 async def test_costs(aws: Aws) -> None:
     observer = AwsCostsOf(accounts(aws.url), keep=0)
     budget = {"monthlyBudget": 1000.0}
@@ -391,6 +396,34 @@ async def test_a_role_is_taken_on_once_until_its_credentials_end(
     assert account._until is not None
     monkeypatch.setattr("time.time", lambda until=account._until: until - 60.0)
     assert await asyncio.to_thread(key) != first
+
+
+def test_in_the_operator(aws: Aws, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    """From the flag to the status; and a check that Cost Explorer only helps runs without it."""
+    mine = {"aws-identity", "optimization-strategy"}
+    others = [item for item in WATCHED_ONLY if item["id"] not in mine]
+    world = World(control_plane, namespace, tmp_path)
+    try:
+        world.operator("--aws-endpoint-url", aws.url, "--cluster-facts-namespace", namespace)
+        checks = [*others, *({"id": one, "interval": "5s"} for one in sorted(mine))]
+        world.health_check(aws={"expectedAccount": ACCOUNT}, checks=checks)
+        assert "expected" in world.wait_check("aws-identity", "Pass")["message"]
+        assert (
+            "component=cost-optimization" in world.wait_check("optimization-strategy", "Skipped")["message"]
+        )
+
+        def expect(account: str) -> None:
+            patch = {"spec": {"aws": {"expectedAccount": account}}}
+            control_plane.rest.patch(world.path("kirohealthchecks", "kiro"), patch)
+
+        expect(OTHER_ACCOUNT)
+        failing = world.wait_check("aws-identity", "Fail")
+        assert (failing["reason"], failing["observed"]) == ("WrongAccount", ACCOUNT)
+        assert world.condition("AutonomyEffective")["status"] == "False"
+        expect(ACCOUNT)
+        world.wait_check("aws-identity", "Pass")
+    finally:
+        world.close()
 
 
 def test_whoever_does_not_ask_aws_does_not_load_boto3() -> None:

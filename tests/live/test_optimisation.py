@@ -113,6 +113,7 @@ def told(verdict: Verdict) -> tuple[Status, str]:
     return verdict.status, verdict.reason
 
 
+@pytest.mark.flips("optimization-decisions")
 async def test_decisions_that_are_reverted(optimizer: Optimizer) -> None:
     check = optimization_decisions.CHECK
     optimizer.writes(*decisions(range(12), reverted=False))
@@ -127,6 +128,7 @@ async def test_decisions_that_are_reverted(optimizer: Optimizer) -> None:
     assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
 
 
+@pytest.mark.flips("cost-benefit")
 async def test_predictions_that_do_not_come_true(optimizer: Optimizer) -> None:
     check = cost_benefit.CHECK
     optimizer.logs(*decisions(range(6), predictedSaving=100))
@@ -141,6 +143,7 @@ async def test_predictions_that_do_not_come_true(optimizer: Optimizer) -> None:
     assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
 
 
+@pytest.mark.flips("optimization-strategy")
 async def test_decisions_without_effect(optimizer: Optimizer) -> None:
     check = optimization_strategy.CHECK
     optimizer.writes(*decisions(range(6), predictedSaving=100, realisedSaving=80))
@@ -151,6 +154,7 @@ async def test_decisions_without_effect(optimizer: Optimizer) -> None:
     assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
 
 
+@pytest.mark.flips("missed-opportunities")
 async def test_opportunities_that_nobody_takes(optimizer: Optimizer) -> None:
     check = missed_opportunities.CHECK
     assert told(await optimizer.verdict(check)) == (Status.UNKNOWN, "NoOpportunities")
