@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from tests.api.documents import POLICY, REMEDIATION, loaded
 from tests.devcluster.helpers import make_pod, ready, wait_pod
 from tests.harness.alertmanager import Alertmanager
 from tests.harness.prometheus import Prometheus, Samples, course
+from tests.harness.world import World
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 NAMESPACE = "kiro-system"
@@ -385,3 +387,50 @@ async def test_criteria(control_plane: ControlPlane, namespace: str) -> None:
     assert await after({"forbiddenWindows": [always]}) == (FAIL, "AlwaysForbidden")
     assert await after({"mode": "DryRun"}) == ("Warn", "AlwaysForbidden")
     assert await after({"mode": "Enforce", "forbiddenWindows": []}) == PASS
+
+
+# --- all of it ----------------------------------------------------------------------------------
+
+
+def test_an_operator_tells_of_them(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path, alertmanager: Alertmanager
+) -> None:
+    world = World(control_plane, namespace, tmp_path)
+    ours = {item.id for item in registry().values() if item.symptom == "signal-quality"}
+    settings = [
+        {"id": name} | ({"interval": "5s"} if name in ours else {"enabled": False}) for name in registry()
+    ]
+    cause = {"node": "node-9"}
+    try:
+        world.policy("cautious", **loaded(POLICY)["spec"])
+        records = Records(control_plane, namespace)
+        names = records.add(12, "Succeeded", outcome="helpful")
+        address = alertmanager.addresses(namespace)
+        world.operator(*(flag for pair in address.items() for flag in ("--resolve", "=".join(pair))))
+        world.health_check(alertmanager={"service": {"name": "alertmanager", "port": 9093}}, checks=settings)
+        expected = dict.fromkeys(ours, "Skipped") | dict.fromkeys(
+            ("alert-frequency", "alert-grouping", "decision-criteria", "escalation-thresholds"), "Pass"
+        )
+        for name, status in expected.items():
+            world.wait_check(name, status)
+        records.note(names, outcome="false-positive")
+        world.wait_check("escalation-thresholds", "Fail")
+        world.plane.rest.patch(world.path("kirosafetypolicies", "cautious"), {"spec": {"maxUnhealthy": "0%"}})
+        world.wait_check("decision-criteria", "Fail")
+        alertmanager.fire("NodeDown", minutes=5, **cause)
+        for pod in ("kiro-7", "kiro-8"):
+            alertmanager.fire("PodDown", minutes=4, pod=pod, **cause)
+        failing = world.wait_check("alert-grouping", "Fail")
+        assert "NodeDown" in failing["message"]
+        assert world.condition("SignalsTrustworthy")["status"] == "False"
+        alertmanager.resolve("NodeDown", **cause)
+        world.wait_check("alert-grouping", "Pass")
+        records.note(names, outcome="necessary")
+        world.wait_check("escalation-thresholds", "Pass")
+        world.plane.rest.patch(
+            world.path("kirosafetypolicies", "cautious"), {"spec": {"maxUnhealthy": "40%"}}
+        )
+        world.wait_check("decision-criteria", "Pass")
+        world.wait_condition("SignalsTrustworthy", "True")
+    finally:
+        world.close()
