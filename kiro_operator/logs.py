@@ -1,9 +1,14 @@
-"""Logs of the process: one JSON object a line, or plain text for a person."""
+"""Logs of the process: one JSON object a line, or plain text for a person; without credentials in both.
+
+What is logged holds words of others: of servers that refuse, of files that cannot be read.
+"""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from kiro_operator.core.redact import without_credentials
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -26,14 +31,27 @@ class JsonFormatter(logging.Formatter):
         )
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+        # Value by value, so that the line is JSON whatever is taken out.
+        plain = {
+            name: without_credentials(value) if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
+        return json.dumps(plain, default=lambda value: without_credentials(str(value)))
+
+
+class PlainFormatter(logging.Formatter):
+    """A line for a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with the traceback if there is one."""
+        return without_credentials(super().format(record))
 
 
 def configure(*, as_json: bool, verbose: bool) -> None:
     """Set up the root logger."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        JsonFormatter() if as_json else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        JsonFormatter() if as_json else PlainFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     )
     root = logging.getLogger()
     root.handlers = [handler]
