@@ -18,6 +18,7 @@ from kiro_operator.core.objects import (
     Pod,
     ReplicaSet,
     Service,
+    StatefulSet,
 )
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.snapshot import Collection, Snapshot
@@ -28,6 +29,7 @@ LISTED: dict[str, tuple[str, type[Any]]] = {
     "pods": ("/api/v1", Pod),
     "services": ("/api/v1", Service),
     "deployments": ("/apis/apps/v1", Deployment),
+    "stateful_sets": ("/apis/apps/v1", StatefulSet),
     "replica_sets": ("/apis/apps/v1", ReplicaSet),
     "endpoint_slices": ("/apis/discovery.k8s.io/v1", EndpointSlice),
     "autoscalers": ("/apis/autoscaling/v2", HorizontalPodAutoscaler),
