@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,8 @@ class Watcher:
         self.pods: Callable[[], list[Pod]] = list
         self.parameters: dict[str, Any] = {}
         self.at: datetime | None = None
+        self.patience = 0.0
+        """Seconds after which a change must be seen: RBAC is judged from a cache of the API server."""
         self.samples: dict[str, Sample[Any]] = {}
 
     def poll(self) -> PollRequest:
@@ -55,11 +58,16 @@ class Watcher:
         return self.item.check.judge(snapshot, parameters, self.at or datetime.now(UTC))
 
     async def expect(self, status: str, reason: str, *fragments: str) -> Verdict:
-        verdict = await self.verdict()
-        assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
-        for fragment in fragments:
-            assert fragment in verdict.message
-        return verdict
+        """The verdict, which has to be this one; looks again for as long as patience lasts."""
+        end = asyncio.get_running_loop().time() + self.patience
+        while True:
+            verdict = await self.verdict()
+            told = (verdict.status.value, verdict.reason)
+            if told == (status, reason) and all(fragment in verdict.message for fragment in fragments):
+                return verdict
+            if asyncio.get_running_loop().time() >= end:
+                raise AssertionError(f"{told} is not {status}, {reason} with {fragments}: {verdict.message}")
+            await asyncio.sleep(0.05)
 
 
 def gates(**more: Any) -> dict[str, Any]:

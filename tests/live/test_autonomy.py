@@ -91,6 +91,13 @@ async def client(cluster: Cluster) -> AsyncIterator[Client]:
     await client.close()
 
 
+def patient(check_id: str, cluster: Cluster, client: Client, **policies: dict[str, Any]) -> Watcher:
+    """Watches a check on permissions."""
+    watcher = Watcher(check_id, cluster.namespace, observers(client, cluster.namespace), **policies)
+    watcher.patience = 5.0
+    return watcher
+
+
 def observers(client: Client, namespace: str) -> tuple[Observer, ...]:
     return ClusterAccess(client, frozenset({namespace}), keep=timedelta(seconds=-1)), SafetyConfigs(client)
 
@@ -100,7 +107,7 @@ PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 
 @pytest.mark.flips("service-account-permissions")
 async def test_a_revoked_permission_is_found_with_the_rule_to_add(cluster: Cluster, client: Client) -> None:
-    watcher = Watcher("service-account-permissions", cluster.namespace, observers(client, cluster.namespace))
+    watcher = patient("service-account-permissions", cluster, client)
     cluster.make("roles", "kiro", {"rules": [PODS]})
     cluster.bind("kiro", "Role", "kiro", [cluster.account("kiro")])
     await watcher.expect("Pass", "AsExpected")
@@ -116,7 +123,7 @@ async def test_a_revoked_permission_is_found_with_the_rule_to_add(cluster: Clust
 
 
 async def test_what_must_be_denied_names_the_binding_that_grants_it(cluster: Cluster, client: Client) -> None:
-    watcher = Watcher("service-account-permissions", cluster.namespace, observers(client, cluster.namespace))
+    watcher = patient("service-account-permissions", cluster, client)
     cluster.make("roles", "kiro", {"rules": [PODS]})
     cluster.bind("kiro", "Role", "kiro", [cluster.account("kiro")])
     await watcher.expect("Pass", "AsExpected")
@@ -147,9 +154,7 @@ async def test_a_policys_own_matrix(cluster: Cluster, client: Client) -> None:
         "name": "web",
     }
     policy = {"permissions": {"serviceAccount": "bot", "mustAllow": [scale], "mustDeny": []}}
-    watcher = Watcher(
-        "service-account-permissions", cluster.namespace, observers(client, cluster.namespace), strict=policy
-    )
+    watcher = patient("service-account-permissions", cluster, client, strict=policy)
     await watcher.expect("Fail", "ServiceAccountMissing", "kubectl create serviceaccount bot")
     cluster.plane.rest.post(
         f"/api/v1/namespaces/{cluster.namespace}/serviceaccounts", {"metadata": {"name": "bot"}}
@@ -169,7 +174,7 @@ async def test_a_policys_own_matrix(cluster: Cluster, client: Client) -> None:
 
 async def test_permissions_without_the_permission(cluster: Cluster) -> None:
     client = Client(service_account(cluster.plane, cluster.namespace))
-    watcher = Watcher("service-account-permissions", cluster.namespace, observers(client, cluster.namespace))
+    watcher = patient("service-account-permissions", cluster, client)
     await watcher.expect("Unknown", "Forbidden", "clusterroles", "list")
     watcher.observers = observers(client, "kiro-system")
     await watcher.expect("Skipped", "NotConfigured", f"--cluster-facts-namespace {cluster.namespace}")
@@ -182,10 +187,10 @@ ROLE = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "p
 @pytest.mark.flips("safety-cluster-role")
 async def test_the_cluster_role(cluster: Cluster, client: Client) -> None:
     desired = {"name": cluster.role, "rules": [ROLE]}
-    watcher = Watcher(
+    watcher = patient(
         "safety-cluster-role",
-        cluster.namespace,
-        observers(client, cluster.namespace),
+        cluster,
+        client,
         strict={"clusterRole": desired},
     )
     await watcher.expect("Fail", "RoleAbsent", cluster.role)
@@ -216,10 +221,10 @@ async def test_the_cluster_role(cluster: Cluster, client: Client) -> None:
 @pytest.mark.flips("safety-config")
 async def test_the_safety_config(cluster: Cluster, client: Client) -> None:
     desired = {"data": {"mode": "supervised", "max-operations": "3"}}
-    watcher = Watcher(
+    watcher = patient(
         "safety-config",
-        cluster.namespace,
-        observers(client, cluster.namespace)[1:],
+        cluster,
+        client,
         strict={"safetyConfig": desired},
     )
     path = f"/api/v1/namespaces/{cluster.namespace}/configmaps"
@@ -243,9 +248,7 @@ async def test_the_safety_config(cluster: Cluster, client: Client) -> None:
 
 @pytest.mark.flips("approval-gates")
 async def test_gates_that_somebody_may_open(cluster: Cluster, client: Client) -> None:
-    watcher = Watcher(
-        "approval-gates", cluster.namespace, observers(client, cluster.namespace), strict=gates()
-    )
+    watcher = patient("approval-gates", cluster, client, strict=gates())
     needed = "apiGroups ['kiro.dev'], resources ['kiroapprovals/drains'], verbs ['approve']"
     await watcher.expect("Fail", "NobodyMayApprove", needed, "Group leads")
     approve = {"apiGroups": ["kiro.dev"], "resources": ["kiroapprovals/drains"], "verbs": ["approve"]}
