@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.records import Record
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.diagnose import main
 from tests.adapters.helpers import facts, live_pods, poll, service_account
 from tests.devcluster.helpers import make_pod, ready, wait_pod
 
@@ -127,3 +129,40 @@ async def test_one_query_is_diagnosed_from_the_log(kiro: Kiro) -> None:
     assert [step.step for step in found.steps] == [1, 2]
     assert found.steps[1].text == "the disk is full, password=[redacted]"
     assert (found.documents, found.tools) == (("operations.md",), ("logs",))
+
+
+async def test_the_command_prints_a_diagnosis(
+    kiro: Kiro, control_plane: ControlPlane, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kiro.says(
+        {"record": "query", "id": "q-7", "text": "why is it slow", "environment": "production"},
+        {"record": "trace", "query": "q-7", "step": 1, "text": "token=hunter2", "documents": ["tech.md"]},
+        {"event": "prompt", "id": "q-9", "text": "by another name", "labels": {"env": "staging"}},
+    )
+    control_plane.rest.post(
+        f"/apis/kiro.dev/v1alpha1/namespaces/{namespace}/kirohealthchecks",
+        {
+            "apiVersion": "kiro.dev/v1alpha1",
+            "kind": "KiroHealthCheck",
+            "metadata": {"name": "kiro"},
+            "spec": {"suspend": True} | SPEC.model_dump(mode="json", by_alias=True, include={"records"}),
+        },
+    )
+    here = ["-n", namespace, "--kubeconfig", str(control_plane.kubeconfig)]
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main([*arguments, *here])
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    status, text = await asyncio.to_thread(run, "query", "q-7")
+    assert (status, "hunter2" in text) == (0, False)
+    for part in ("Query q-7: why is it slow", "lacked: scope, context", "1. token=[redacted]", "  tech.md"):
+        assert part in text
+    status, text = await asyncio.to_thread(run, "query", "q-9", "--healthcheck", "kiro")
+    assert (status, "environment: staging" in text) == (0, True)
+    assert (await asyncio.to_thread(run, "query", "q-9"))[0] == 1
+    status, text = await asyncio.to_thread(run, "query", "q-9", "--selector", "app=none")
+    assert (status, "app=none" in text) == (1, True)
+    status, text = await asyncio.to_thread(run, "query", "q-9", "--healthcheck", "absent")
+    assert (status, "absent" in text) == (2, True)

@@ -8,7 +8,6 @@ import pytest
 
 from kiro_operator.logs import JsonFormatter, PlainFormatter
 
-
 WORDS = "dial redis://:hunter2hunter2@cache"
 
 
