@@ -14,7 +14,7 @@ from kiro_operator.core.steering import directives, front_matter
 from kiro_operator.core.steering.directives import Directive, Setting
 from kiro_operator.core.steering.front_matter import FrontMatter
 from kiro_operator.core.steering.problems import quoted
-from kiro_operator.core.steering.words import ALTERNATIVES, SCOPES, SUBJECTS
+from kiro_operator.core.steering.words import ALTERNATIVES, GENERAL, NUMERALS, SCOPES
 
 DOCUMENTS = 64
 LARGEST = 131_072
@@ -23,8 +23,17 @@ _SAME = 80
 """Characters from which on two equal bodies are a copy."""
 
 
-_WORD = re.compile(r"[a-z0-9_+#-]+")
-_NUMBER = re.compile(r"(?<![\w.-])\d{1,7}(?:\.\d{1,3})?(?![\w-])")
+_WORD = re.compile(r"[a-z0-9_+#.-]*[a-z0-9_+#]")
+_NUMBER = re.compile(r"(?<![\w.-])(\d{1,7}(?:\.\d{1,3})?)(?![\w-])\s?(\w*)")
+_NUMERAL = re.compile(rf"\b(?:{'|'.join(NUMERALS)})\b")
+_REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)-[a-z]{4,9}-[1-9]\b")
+_ROLE = re.compile(
+    r"(?P<verb>use) (?P<what>[\w .+#-]{1,30}?) (?P<rest>as (?:the|our|your) .+|as package manager|as the .+)$"
+)
+_ALTERNATIVES = tuple(
+    re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})(?![\w-])")
+    for words in ALTERNATIVES
+)
 
 
 class Conflict(Struct, frozen=True):
@@ -107,7 +116,7 @@ def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Dire
                     yield mine, its
     if special:
         return
-    by_subject = {its.subject: its for its in other.settings if its.subject in SUBJECTS}
+    by_subject = {its.subject: its for its in other.settings}
     for setting in one.settings:
         match = by_subject.get(setting.subject)
         if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
@@ -115,14 +124,19 @@ def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Dire
 
 
 def _keys(core: str) -> list[str]:
-    """What two directives on one subject have in common: themselves, with numbers and alternatives masked."""
+    """What two directives on one subject have in common: themselves, with what may differ masked."""
     keys = [core]
-    if len(_NUMBER.findall(core)) == 1:
-        keys.append("#" + _NUMBER.sub("N", core))
-    for number, words in enumerate(ALTERNATIVES):
-        present = [word for word in words if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", core)]
+    digits = _NUMERAL.sub(lambda match: str(NUMERALS.index(match[0])), core)
+    if len(_NUMBER.findall(digits)) == 1:
+        keys.append("#" + _NUMBER.sub(lambda match: f"N {match[2].rstrip('s')}", digits))
+    if len(_REGION.findall(core)) == 1:
+        keys.append("region " + _REGION.sub("*", core))
+    if role := _ROLE.match(core):
+        keys.append(f"role {role['verb']} {role['rest']}")
+    for number, words in enumerate(_ALTERNATIVES):
+        present = set(words.findall(core))
         if len(present) == 1:
-            keys.append(f"{number}" + re.sub(rf"(?<![\w-]){re.escape(present[0])}(?![\w-])", "*", core))
+            keys.append(f"{number} {words.sub('*', core)}")
     return keys
 
 
@@ -140,12 +154,19 @@ def _differ(mine: str, its: str) -> bool:
 
 def _same_scope(one: _Read, mine: Directive | Setting, other: _Read, its: Directive | Setting) -> bool:
     """Whether both speak of the same: neither path nor headings limit them to different things."""
-    return _scope(one.path, mine) == _scope(other.path, its)
+    first, second = _scope(one.path, mine), _scope(other.path, its)
+    if first & SCOPES != second & SCOPES:
+        return False
+    if isinstance(mine, Directive) and isinstance(its, Directive) and mine.core == its.core:
+        return first <= second or second <= first
+    return first == second
 
 
 def _scope(path: str, of: Directive | Setting) -> frozenset[str]:
-    name = path.rpartition("/")[2].removesuffix(".md").lower().replace("_", "-").replace(".", "-")
-    words = set(name.split("-"))
+    """The words of path and headings that say of what a document speaks."""
+    name = path.rpartition("/")[2].removesuffix(".md").lower()
+    words = set(re.split(r"[-_. ]", name))
     for heading in of.headings:
         words.update(_WORD.findall(heading))
-    return frozenset(words & SCOPES)
+    limiting = (word for word in words if word not in GENERAL or word in SCOPES)
+    return frozenset(word for word in limiting if len(word) > 1 or word.isdigit())

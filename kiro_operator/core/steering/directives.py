@@ -1,7 +1,7 @@
 """Directives of a steering document: sentences that tell Kiro what to do, in a form that compares.
 
-A directive is read only where it is plain: one short sentence or list item that begins with what to do.
-Whatever depends on a condition of its own, or is an example, is left out.
+A directive is read only where it is plain: one short sentence or list item that begins with what to do,
+or says what must be. What is an example, or stands under something that may turn its sense, is left out.
 """
 
 import re
@@ -9,33 +9,43 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from kiro_operator.core.steering.references import without_code
-from kiro_operator.core.steering.words import VERBS
+from kiro_operator.core.steering.blocks import Sentence, plain, sentences
+from kiro_operator.core.steering.words import OPPOSITES, SUBJECTS, VERBS
 
 LONGEST = 160
 """Characters of a directive; longer sentences say more than one thing."""
 MOST = 512
 """Directives of one document."""
 
-_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
-_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+(?P<title>.*?)\s*#*\s*$")
-_MARKS = re.compile('[*`"\u201c\u201d\u2018]|(?<!\\w)_|_(?!\\w)|<!--[^\n]*?-->')
-_LINK = re.compile(r"\[([^\]]{0,200})\]\([^)]{0,400}\)")
-_END = re.compile(r"(?<=[.!?;])\s+")
-_SPACE = re.compile(r"\s+")
-
 _NEGATIVE = re.compile(
-    r"^(?:please )?(?:you )?(?:never|do not|don't|must not|mustn't|should not|shouldn't|may not|cannot|"
-    r"avoid|no longer)(?: ever)? (?P<rest>.+)$"
+    r"^(?:please )?(?:you )?(?:never|do not|don't|must not|mustn't|must never|should not|shouldn't|"
+    r"should never|may not|avoid|no longer)(?: ever)? (?P<rest>.+)$"
 )
 _POSITIVE = re.compile(
     r"^(?:please )?(?:you )?(?:always|must|only|exclusively|should|shall|do)(?: always| only)? (?P<rest>.+)$"
 )
-_CONDITION = re.compile(
-    r"\b(?:if|when|unless|except|until|while|where|otherwise|without|instead|rather|outside|but|however|"
-    r"before|after|during|other than|as long as|whenever|once|because|since|may|can|could|might|e\.g|"
-    r"prefer|preferably|ideally|typically|usually|generally|optionally|sometimes|consider|legacy|old|former|"
-    r"deprecated|existing|previously)\b"
+_MODAL = re.compile(
+    r"^(?P<subject>[a-z][^,;:]{2,60}?) (?:must|should|shall)(?P<not> not| never)?(?: always)? (?P<rest>.+)$"
+)
+_STATED = re.compile(
+    r"^(?P<subject>[a-z][^,;:]{2,60}?) (?:is|are) (?:always )?(?P<not>not |never )?"
+    r"(?P<rest>required|allowed|permitted|mandatory|forbidden|prohibited)(?P<more> .*)?$"
+)
+_VALUE = re.compile(
+    r"^(?:the |our )?(?P<subject>[a-z][a-z -]{2,40}?) (?:is|must be|should be) (?P<value>.+)$"
+)
+_HEDGED = re.compile(
+    r"\b(?:instead|rather|however|other than|may|can|could|might|e\.g|prefer|preferably|ideally|typically|"
+    r"usually|generally|optionally|sometimes|consider|legacy|old|former|deprecated|existing|previously)\b"
+)
+_TURNED = re.compile(
+    r"\b(?:don't|do not|don'ts|avoid|never|not|no|anti-?patterns?|bad|wrong|incorrect|forbidden|prohibited|"
+    r"examples?|mistakes?|pitfalls?|instead of|questions?|alternatives?|options?|pros|cons|todo|history)\b"
+)
+_PLAIN_PARENT = re.compile(
+    r"^(?:please )?(?:follow |observe |these |the |our |general |important |key |basic |following )*"
+    r"(?:rules?|guidelines?|conventions?|requirements?|standards?|principles?|general|important)"
+    r"(?: apply| always apply)?:?$"
 )
 
 
@@ -65,56 +75,70 @@ class Setting(Struct, frozen=True):
 def directives(text: str) -> list[Directive]:
     """The directives of a document's body."""
     found: list[Directive] = []
-    for line, headings, sentence in _sentences(text):
-        directive = _directive(sentence, line, headings)
-        if directive is not None:
-            found.append(directive)
-            if len(found) >= MOST:
-                break
+    for sentence in _plain_ones(text):
+        read = _directive(plain(sentence.text))
+        if read is not None and len(found) < MOST:
+            core, forbids = read
+            found.append(Directive(core, sentence.line, sentence.headings, sentence.text, forbids))
     return found
 
 
 def settings(text: str) -> list[Setting]:
-    """The lines of the form ``subject: value``."""
+    """The lines of the form ``subject: value`` for subjects that have one value."""
     found: list[Setting] = []
-    for line, headings, sentence in _sentences(text):
-        subject, colon, value = plain(sentence).partition(": ")
-        if colon and 0 < len(subject) <= 40 and 0 < len(value) <= 60 and len(found) < MOST:
-            found.append(Setting(subject, value.strip(" ."), line, headings, sentence))
-    return found
+    for sentence in _plain_ones(text):
+        words = plain(sentence.text)
+        subject, colon, value = words.partition(": ")
+        if not colon and (stated := _VALUE.match(words)):
+            subject, value = stated["subject"], stated["value"]
+        if subject in SUBJECTS and 0 < len(value) <= 40 and not re.search(r"[(,:]| for | in | or ", value):
+            found.append(Setting(subject, value.strip(" ."), sentence.line, sentence.headings, sentence.text))
+    return found[:MOST]
 
 
-def plain(sentence: str) -> str:
-    """A sentence in lower case without Markdown and without its full stop."""
-    text = _LINK.sub(r"\1", sentence)
-    text = _MARKS.sub("", text.replace("\u2019", "'"))
-    return _SPACE.sub(" ", text).strip(" .!;").lower()
+def _plain_ones(text: str) -> Iterator[Sentence]:
+    """The sentences whose sense nothing above them may turn."""
+    for sentence in sentences(text):
+        if any(_TURNED.search(title) for title in sentence.headings):
+            continue
+        if all(_PLAIN_PARENT.match(parent) for parent in sentence.parents):
+            yield sentence
 
 
-def _directive(sentence: str, line: int, headings: tuple[str, ...]) -> Directive | None:
-    text = plain(sentence)
-    if not 8 <= len(text) <= LONGEST or "?" in text or "/" in text[:4] or _CONDITION.search(text):
+def _directive(text: str) -> tuple[str, bool] | None:
+    """The core and whether it is forbidden; None for what is no plain directive."""
+    if not 8 <= len(text) <= LONGEST or "?" in text or text.endswith(":") or _HEDGED.search(text):
         return None
     if negative := _NEGATIVE.match(text):
-        core = _imperative(negative["rest"])
-        return Directive(core, line, headings, sentence, forbids=True) if core else None
+        return _imperative(negative["rest"], forbids=True)
     if positive := _POSITIVE.match(text):
-        text = positive["rest"]
-    core = _imperative(text)
-    return Directive(core, line, headings, sentence) if core else None
+        return _imperative(positive["rest"], forbids=False)
+    return _imperative(text, forbids=False) or _about(text)
 
 
-def _imperative(text: str) -> str:
-    """The text with its verb in the basic form; empty when it does not begin with one."""
+def _about(text: str) -> tuple[str, bool] | None:
+    """What must be, of some subject."""
+    if modal := _MODAL.match(text):
+        return f"{modal['subject']} must {modal['rest']}", bool(modal["not"])
+    if stated := _STATED.match(text):
+        denied = stated["rest"] in {"forbidden", "prohibited"}
+        kind = "required" if stated["rest"] in {"required", "mandatory"} else "allowed"
+        return f"{stated['subject']} is {kind}{stated['more'] or ''}", bool(stated["not"]) != denied
+    return None
+
+
+def _imperative(text: str, *, forbids: bool) -> tuple[str, bool] | None:
+    """The text with its verb in the basic form; None when it does not begin with one."""
     first, _, rest = text.partition(" ")
+    rest = rest.removeprefix("only ")
     if not rest:
-        return ""
+        return None
     for verb in _gerund(first):
+        if verb in OPPOSITES:
+            return f"{OPPOSITES[verb]} {rest}", not forbids
         if verb in VERBS:
-            if rest.startswith("only "):
-                rest = rest.removeprefix("only ")
-            return f"{verb} {rest}"
-    return ""
+            return f"{verb} {rest}", forbids
+    return None
 
 
 def _gerund(word: str) -> Iterator[str]:
@@ -125,21 +149,3 @@ def _gerund(word: str) -> Iterator[str]:
         yield stem + "e"
         if len(stem) > 2 and stem[-1] == stem[-2]:
             yield stem[:-1]
-
-
-def _sentences(text: str) -> Iterator[tuple[int, tuple[str, ...], str]]:
-    """Line, headings and sentence, for each sentence that stands on one line of its own."""
-    headings: list[tuple[int, str]] = []
-    for number, line in enumerate(without_code(text).split("\n"), 1):
-        if len(line) > 2000 or not line.strip() or line.lstrip().startswith((">", "|", "<")):
-            continue
-        if heading := _HEADING.match(line):
-            level = len(heading[1])
-            headings = [one for one in headings if one[0] < level]
-            headings.append((level, plain(heading["title"])))
-            continue
-        under = tuple(title for _, title in headings)
-        item = _ITEM.match(line)
-        for sentence in _END.split(line[item.end() if item else 0 :].strip()):
-            if sentence:
-                yield number, under, sentence
