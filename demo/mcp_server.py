@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,6 +22,7 @@ import uvicorn
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,9 +45,10 @@ FAULTS = {
     "wrong-type": "the answer is a web page",
     "bad-utf8": "the answer is not UTF-8",
     "deep": "the answer is nested 100,000 times",
-    "gzip": "the answer is compressed, unasked",
+    "gzip": "the answer is compressed, unasked, and large when unpacked",
     "redirect": "the answer is a redirect to a link-local address",
     "error": "the answer is a protocol error",
+    "modern": "not wrong: it knows only the newest revision of the protocol, which has no initialize",
     "hostile-schema": "the tool's output schema takes for ever to check",
 }
 MEGABYTE = 1024 * 1024
@@ -69,7 +72,7 @@ CANNED = {
     "wrong-type": Canned(200, b"<html>welcome</html>", b"text/html"),
     "bad-utf8": Canned(200, b'{"jsonrpc":"2.0","id":0,"result":{"x":"\xff\xfe"}}'),
     "deep": Canned(200, b"[" * 100_000 + b"]" * 100_000),
-    "gzip": Canned(200, b"\x1f\x8b", headers=((b"content-encoding", b"gzip"),)),
+    "gzip": Canned(200, gzip.compress(bytes(20 * MEGABYTE)), headers=((b"content-encoding", b"gzip"),)),
     "redirect": Canned(307, b"", headers=((b"location", LINK_LOCAL),)),
 }
 
@@ -192,8 +195,11 @@ class App:
                 await asyncio.sleep(behaviour.delay)
                 return False
             case "error":
-                told = {"jsonrpc": "2.0", "id": _id(body), "error": {"code": -32603, "message": "no"}}
-                await answer(send, Canned(200, json.dumps(told).encode()))
+                await answer(send, _error(body, {"code": types.INTERNAL_ERROR, "message": "no"}))
+            case "modern" if b'"initialize"' in body:
+                code, known = types.UNSUPPORTED_PROTOCOL_VERSION, list(MODERN_PROTOCOL_VERSIONS)
+                data = {"supported": known, "requested": "2025-11-25"}
+                await answer(send, _error(body, {"code": code, "message": "no", "data": data}))
             case "hang":
                 await _begin(send)
                 await asyncio.Event().wait()
@@ -230,11 +236,12 @@ async def _begin(send: Send, kind: bytes = b"application/json") -> None:
     await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
 
-def _id(body: bytes) -> Any:
+def _error(body: bytes, error: dict[str, Any]) -> Canned:
     try:
-        return json.loads(body).get("id")
+        number = json.loads(body).get("id")
     except (ValueError, AttributeError):
-        return None
+        number = None
+    return Canned(200, json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode())
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:

@@ -191,6 +191,12 @@ async def test_a_server_that_is_gone_and_comes_back(shop: McpProcess, round_: Ro
     assert await round_.told(check_id) == PASS
 
 
+async def test_a_server_of_the_newest_revision_only(shop: McpProcess, round_: Round) -> None:
+    shop.fault("modern")
+    for check_id in ("mcp-tools", "mcp-data-accuracy", "mcp-response-quality", "mcp-data-freshness"):
+        assert await round_.told(check_id) == PASS
+
+
 HOSTILE = {
     "hang": "Timeout",
     "endless": "AnswerTooLarge",
@@ -218,6 +224,7 @@ async def test_hostile_answers_are_bounded_and_harm_no_other(
     problem = bad.calls[0].problem
     assert problem is not None
     assert problem.reason == HOSTILE[fault]
+    assert fault != "gzip" or "compressed" in problem.message
     assert (bad.problem is None) == (at == "tools/call")
     assert good.problem is None
     assert good.calls[0].agrees is True
@@ -237,10 +244,12 @@ async def test_hostile_health(shop: McpProcess, round_: Round, fault: str) -> No
 
 
 async def test_a_schema_that_takes_for_ever_costs_nobody_else(shop: McpProcess, round_: Round) -> None:
-    round_.spec = round_.of(server(), server("twin"))
+    status = {"name": "status", "tool": "get_status", "expect": "result.structuredContent.status == 'open'"}
+    round_.spec = round_.of(server(goldenQueries=[PRICE, status]), server("twin"))
     shop.fault("hostile-schema")
     sessions = await round_.sessions()
     bad, good = sessions["shop"].calls[0], sessions["twin"].calls[0]
+    assert sessions["shop"].calls[1].agrees is True
     assert isinstance(bad.conforms, Unobserved)
     assert bad.conforms.reason == "TooExpensive"
     assert bad.agrees is True

@@ -1,0 +1,63 @@
+"""A whole operator with MCP servers: the checks in a status, a fault found and forgotten, little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from devcluster import ControlPlane
+from kiro_operator.core.checks import registry
+from tests.harness.execs import running
+from tests.harness.mcp_servers import McpProcess
+from tests.harness.world import World
+
+from .test_mcp import server
+
+IDS = [check_id for check_id in registry() if check_id.startswith("mcp-")]
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[World]:
+    made = World(control_plane, namespace, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shop() -> Iterator[McpProcess]:
+    with McpProcess() as started:
+        yield started
+
+
+def test_all_checks_in_one_status(world: World, shop: McpProcess) -> None:
+    world.deployment(replicas=1)
+    quick = {"interval": "5s", "failureThreshold": 1, "successThreshold": 1}
+    checks: list[dict[str, Any]] = [
+        {"id": name} | (quick if name in IDS else {"enabled": False}) for name in registry()
+    ]
+    operator = world.operator("--resolve", f"shop.{world.namespace}:8080={shop.address}")
+    pod = world.pods()[0]["metadata"]["name"]
+    with running(world.plane, world.namespace, pod, container="kiro"):
+        world.health_check(
+            interval="5s", checks=checks, mcp={"servers": [server()], "client": {"command": ["true"]}}
+        )
+        for check_id in IDS:
+            world.wait_check(check_id, "Pass", timeout=60.0)
+        before = world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"]
+        shop.fault("wrong-answer")
+        found = world.wait_check("mcp-data-accuracy", "Fail")
+        assert found["reason"] == "AnswerDiffers"
+        assert world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"] != before
+        assert {name: world.check(name)["status"] for name in IDS if name != "mcp-data-accuracy"} == {
+            name: "Pass" for name in IDS if name != "mcp-data-accuracy"
+        }
+        world.wait_condition("ResponsesAppropriate", "False")
+        shop.fault()
+        world.wait_check("mcp-data-accuracy", "Pass")
+        resident = psutil.Process(operator.pid).memory_info().rss / MEBIBYTE
+        assert resident < 160  # the SDK is 35 of it
