@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
+from kiro_operator.core.findings import clip
 from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 
@@ -14,6 +15,7 @@ LIMIT = 500
 NAMED = 20
 """Findings of one verdict."""
 
+_WORD = 100
 _NEVER = datetime.fromtimestamp(0, UTC)
 _LATER = ("predicted_saving", "realised_saving", "applied", "reverted", "wrong")
 
@@ -27,7 +29,17 @@ def merged(records: Iterable[DecisionRecord]) -> tuple[DecisionRecord, ...]:
     for record in sorted(records, key=_order):
         key = (record.kind, record.id)
         found[key] = record if key not in found else _updated(found[key], record)
-    return tuple(sorted(found.values(), key=_order)[-LIMIT:])
+    return tuple(map(_short, sorted(found.values(), key=_order)[-LIMIT:]))
+
+
+def _short(record: DecisionRecord) -> DecisionRecord:
+    """With words that leave room in a message for the object's name."""
+    return msgspec.structs.replace(
+        record,
+        id=clip(record.id, _WORD),
+        action=clip(record.action, _WORD),
+        object=msgspec.structs.replace(record.object, kind=clip(record.object.kind, _WORD)),
+    )
 
 
 def _order(record: DecisionRecord) -> tuple[datetime, bool, str]:

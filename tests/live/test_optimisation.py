@@ -28,9 +28,11 @@ from kiro_operator.core.checks.cost_efficiency import (
     optimization_strategy,
 )
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
+from kiro_operator.core.findings import MESSAGE_LIMIT
 from kiro_operator.core.optimizations import LIMIT, merged
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
+from kiro_operator.core.records.values import NAME_LIMIT
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Status, Verdict
 from tests.adapters.helpers import facts, live_pods, poll, service_account
@@ -284,6 +286,37 @@ def test_the_newest_are_kept() -> None:
     kept = merged(many)
     assert len(kept) == LIMIT
     assert kept[-1].id == "699"
+
+
+LONG = "x" * NAME_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("check", "record"),
+    [
+        (optimization_decisions.CHECK, {"reverted": True}),
+        (cost_benefit.CHECK, {"predicted_saving": 9.0, "realised_saving": 0.0}),
+        (cost_benefit.CHECK, {"predicted_saving": 1.0, "realised_saving": 9.0}),
+        (optimization_strategy.CHECK, {"realised_saving": 0.0}),
+        (missed_opportunities.CHECK, {"kind": DecisionKind.OPPORTUNITY}),
+    ],
+)
+def test_messages_of_the_longest_names_are_bounded(check: Check, record: dict[str, Any]) -> None:
+    given: dict[str, Any] = {"kind": DecisionKind.DECISION, "time": NOW - timedelta(days=9)} | record
+    records = merged(
+        DecisionRecord(
+            id=f"{LONG[:200]}{n}", action=LONG, object=RecordObject(LONG, LONG, f"{n}{LONG}"[:253]), **given
+        )
+        for n in range(20)
+    )
+    assert len(records) == 20
+    sample = Sample(1, NOW, Optimizations(records))
+    snapshot = facts("kiro-system", samples={OPTIMIZATIONS.name: sample})
+    verdict = check.judge(snapshot, check.parameters(), NOW)
+    assert verdict.status is Status.FAIL
+    for finding in verdict.findings:
+        assert finding.object.name in finding.message
+        assert len(finding.message) <= MESSAGE_LIMIT
 
 
 @given(st.binary(max_size=200), st.booleans())

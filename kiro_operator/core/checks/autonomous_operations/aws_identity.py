@@ -36,8 +36,8 @@ def judge(snapshot: Snapshot, parameters: Parameters, now: datetime) -> Verdict:
         )
     if sample.expected_role is not None and not fits(identity.arn, sample.expected_role):
         message = (
-            f"{name} is not {sample.expected_role}: correct the role of the operator's ServiceAccount or "
-            "spec.aws.roleArn, or else spec.aws.expectedRole"
+            f"{name} is not {clip(sample.expected_role, _NAME)}: correct the role of the operator's "
+            "ServiceAccount or spec.aws.roleArn, or else spec.aws.expectedRole"
         )
         return found([Finding(itself, "WrongRole", message, since)])
     return passed(_known(sample, name))

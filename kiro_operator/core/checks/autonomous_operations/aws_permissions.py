@@ -67,7 +67,10 @@ def _undecided(cells: list[Simulated]) -> Unobserved:
 CHECK = Check(
     title="AWS allows what Kiro needs and denies what it must not",
     section="autonomous-operations-resources",
-    command="aws iam simulate-principal-policy --policy-source-arn ROLE --action-names {object}",
+    command=(
+        "aws iam simulate-principal-policy --policy-source-arn ROLE --action-names ACTION "
+        "--resource-arns RESOURCE"
+    ),
     sources=(AWS_PERMISSIONS,),
     judge=judge,
     interval=timedelta(minutes=30),
