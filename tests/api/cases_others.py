@@ -48,6 +48,24 @@ HEALTH_CHECK = table(
             "  aws: {mustAllow: [{action: 's3:GetObject', resource: reports}]}",
             "write an ARN such as arn:aws:s3:::reports/*",
         ),
+        (
+            "one word for two kinds of record",
+            "  suspend: false",
+            "  records: {queries: {kind: trace}}",
+            "write a word of its own for each kind of record",
+        ),
+        (
+            "records without a field for their kind",
+            "  suspend: false",
+            "  records: {kindFields: []}",
+            "spec.records.kindFields",
+        ),
+        (
+            "misspelt field of a record",
+            "  suspend: false",
+            "  records: {queries: {enviroment: env}}",
+            'unknown field "spec.records.queries.enviroment"',
+        ),
         ("MCP of nothing", "  suspend: false", "  mcp: {}", "list servers, or set client"),
         (
             "MCP server by URL",

@@ -4,7 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.types import ApiModel
+from kiro_operator.api.v1alpha1.types import ApiModel, rules
+
+_KINDS = (
+    "[self.queries.kind, self.operations.kind, self.decisions.kind, self.decisions.opportunityKind, "
+    "self.traces.kind]"
+)
 
 Path = Annotated[str, Field(min_length=1, max_length=128)]
 """Where a value stands in a record: a key, or keys joined by dots."""
@@ -84,6 +89,15 @@ class TraceFields(ApiModel):
 
 class RecordsEvidence(ApiModel):
     """Which fields of the JSON lines in Kiro's logs hold what; docs/records.md defines the records."""
+
+    model_config = rules(
+        (
+            # The default {} is held against the rule before it is filled in.
+            "!has(self.queries) || !has(self.operations) || !has(self.decisions) || !has(self.traces) || "
+            f"{_KINDS}.all(kind, {_KINDS}.filter(other, other == kind).size() == 1)",
+            "write a word of its own for each kind of record, such as queries: {kind: query}",
+        ),
+    )
 
     kind_fields: Annotated[list[Path], Field(min_length=1, max_length=4)] = Field(
         default=["record", "kind"],
