@@ -107,7 +107,7 @@ async def test_query_context_turns_with_what_is_asked(kiro: Kiro) -> None:
     assert [finding.object.name for finding in verdict.findings] == ["web"]
 
     kiro.says(good(20), good(21))
-    assert (await kiro.verdict()).reason == "TooFewQueries"
+    assert (await kiro.verdict()).reason == "TooFewSamples"
     kiro.says(*(good(number) for number in range(30, 34)))
     assert (await kiro.verdict()).status is Status.PASS
     kiro.says(*({"event": "prompt", "text": "why"} for _ in range(4)))

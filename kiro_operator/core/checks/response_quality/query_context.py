@@ -16,7 +16,7 @@ from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import QueryRecord
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, too_few, unknown
 
 _COARSE = 10
 _EXAMPLE = 100
@@ -87,12 +87,9 @@ def judge(snapshot: Snapshot, parameters: QueryContextParameters, now: datetime)
         return _nothing(tails, snapshot.namespace)
     enough = {ref: item for ref, item in asked.items() if len(item.queries) >= parameters.min_queries}
     if not enough:
-        return unknown(
-            Unobserved(
-                "TooFewQueries",
-                f"The logs hold fewer than {parameters.min_queries} queries of any workload: "
-                "wait, or lower minQueries or lengthen the check's interval.",
-            )
+        return too_few(
+            f"The logs hold fewer than {parameters.min_queries} queries of any workload: "
+            "wait, or lower minQueries or lengthen the check's interval."
         )
     return _verdict(enough, parameters, snapshot.sampled_at(POD_LOGS, now), missing)
 
