@@ -110,8 +110,9 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
 def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Condition]:
     told: list[tuple[ConditionType, Truth, str, str]] = []
     if outcome.stalled:
-        told.append((ConditionType.READY, "False", outcome.stalled.reason, outcome.stalled.message))
-        told.append((ConditionType.STALLED, "True", outcome.stalled.reason, outcome.stalled.message))
+        problem = shorten(outcome.stalled.message, MESSAGE)
+        told.append((ConditionType.READY, "False", outcome.stalled.reason, problem))
+        told.append((ConditionType.STALLED, "True", outcome.stalled.reason, problem))
     elif outcome.waiting_for:
         message = f"waiting for the first listing of {outcome.waiting_for}"
         told.append((ConditionType.READY, "Unknown", "Progressing", message))
@@ -141,7 +142,9 @@ def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Conditi
             if old and old.status == status
             else outcome.now.replace(microsecond=0),
             reason=reason,
-            message=shorten(message, MESSAGE),
+            # Each part is without credentials already; put together, the id of a check such as
+            # mcp-authorization would make what follows it look like one.
+            message=_cut(message, MESSAGE),
         )
     return list(conditions.values())
 
@@ -197,14 +200,14 @@ def next_transition(judged: Iterable[Judged], now: datetime) -> datetime | None:
 
 def _allowed(outcome: Outcome) -> tuple[Truth, str, str]:
     if not outcome.permission.allowed:
-        return "False", outcome.permission.reason, outcome.permission.message
+        return "False", outcome.permission.reason, shorten(outcome.permission.message, MESSAGE)
     denied = [decision for decision in outcome.decisions if decision.decision == "Denied"]
     if denied:
         first = denied[0]
         return (
             "False",
             first.reason,
-            f"{first.action} of {first.target.kind} {first.target.name}: {first.message}",
+            f"{first.action} of {first.target.kind} {first.target.name}: {shorten(first.message, MESSAGE)}",
         )
     return "True", outcome.permission.reason, outcome.permission.message
 
@@ -214,7 +217,7 @@ def _escalated(escalations: Sequence[Escalation]) -> tuple[Truth, str, str]:
         return "False", "NotNeeded", "nothing waits for a person"
     reasons = {item.reason for item in escalations}
     reason = reasons.pop() if len(reasons) == 1 else "SeveralReasons"
-    return "True", reason, "; ".join(sorted(item.message for item in escalations))
+    return "True", reason, "; ".join(sorted(shorten(item.message, MESSAGE) for item in escalations))
 
 
 class _Bounds(Struct, frozen=True, kw_only=True):
@@ -263,7 +266,7 @@ def _told(items: Iterable[Judged]) -> str:
         line = f"{item.registered.id}: {shorten(item.verdict.message, 300)}"
         rest = ", ".join(ids[number + 1 :])
         if lines and len("; ".join([*lines, line])) + len(rest) + 8 > MESSAGE:
-            return shorten(f"{'; '.join(lines)}; also {', '.join(ids[number:])}", MESSAGE)
+            return _cut(f"{'; '.join(lines)}; also {', '.join(ids[number:])}", MESSAGE)
         lines.append(line)
     return "; ".join(lines)
 
@@ -285,7 +288,10 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
 
 def shorten(text: str, limit: int) -> str:
     """Cut to ``limit`` characters, visibly; what others wrote may be in it, so without credentials."""
-    text = _shown(text[: 2 * limit])
+    return _cut(_shown(text[: 2 * limit]), limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -236,3 +236,11 @@ def test_no_credential_gets_into_the_status() -> None:
     )
     assert "hunter2" not in status.model_dump_json()
     assert status.model_dump_json().count("dial postgres://[redacted]@db: refused") >= 4
+
+
+def test_the_id_of_a_check_is_no_credential() -> None:
+    item = judged(Status.FAIL, "mcp-authorization", message="MCP server docs refuses: password=hunter2")
+    status = summarize(outcome(item), EMPTY)
+    message = next(item.message for item in status.conditions if item.type == "Healthy")
+    assert message.startswith("mcp-authorization: MCP server docs refuses")
+    assert "hunter2" not in message

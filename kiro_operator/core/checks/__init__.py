@@ -1,7 +1,7 @@
 """The checks: one file each, found by where it stands.
 
 ``checks/<symptom>/<check_id>.py`` defines ``CHECK``; the symptom's package names the condition
-that its checks add up to. Nothing else lists them.
+that its checks add up to, and whether they call for a person. Nothing else lists them.
 """
 
 import importlib
@@ -70,6 +70,8 @@ class Registered(Struct, frozen=True):
     symptom: str
     condition: str
     check: Check
+    escalates: bool = True
+    """Whether what no remedy helps against waits for a person at once, or is told by its condition alone."""
 
 
 @cache
@@ -85,5 +87,7 @@ def registry() -> Mapping[str, Registered]:
                 continue
             check = importlib.import_module(f"{package.__name__}.{module.name}").CHECK
             check_id = module.name.replace("_", "-")
-            found[check_id] = Registered(check_id, symptom.name.replace("_", "-"), package.CONDITION, check)
+            found[check_id] = Registered(
+                check_id, symptom.name.replace("_", "-"), package.CONDITION, check, package.ESCALATES
+            )
     return MappingProxyType(found)

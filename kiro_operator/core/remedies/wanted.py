@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.conditions import ConditionType
+from kiro_operator.core.checks import registry
 from kiro_operator.core.remedies.types import Wanted
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Status, Verdict
@@ -41,7 +43,7 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
             want = Wanted(check, finding)
             if finding.target is not None and finding.remedies:
                 patients.setdefault(finding.target, []).append(want)
-            else:
+            elif _escalates(check):
                 whom = finding.target or _owner(finding.object, snapshot)
                 hopeless.setdefault((whom, check, finding.reason), []).append(want)
     return (
@@ -51,11 +53,14 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
 
 
 def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
-    """UIDs of all against whom anything is found, settled or not, whoever may help."""
+    """UIDs of all that do not work, settled or not, whoever may help.
+
+    What is merely wasteful, slow or in doubt does not count: no restart was to help against that.
+    """
     return frozenset(
         uid
-        for verdict, _ in verdicts.values()
-        if verdict.status is Status.FAIL
+        for check, (verdict, _) in verdicts.items()
+        if verdict.status is Status.FAIL and _condition(check) == ConditionType.RESPONSIVE
         for finding in verdict.findings
         for uid in (
             finding.object.uid,
@@ -71,6 +76,16 @@ def is_observed(check: str, verdicts: Verdicts) -> bool:
     """
     verdict, _ = verdicts.get(check, (None, False))
     return verdict is not None and verdict.status not in {Status.UNKNOWN, Status.SKIPPED}
+
+
+def _escalates(check: str) -> bool:
+    item = registry().get(check)
+    return item is None or item.escalates
+
+
+def _condition(check: str) -> str:
+    item = registry().get(check)
+    return ConditionType.RESPONSIVE if item is None else item.condition
 
 
 def _owner(ref: Ref, snapshot: Snapshot) -> Ref:

@@ -3,3 +3,4 @@
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 
 CONDITION = ConditionType.PERFORMANCE_ADEQUATE
+ESCALATES = True
