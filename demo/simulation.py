@@ -15,7 +15,8 @@ from devcluster import ControlPlane, faults
 from devcluster.errors import DevclusterError
 from devcluster.listen import Server
 
-SERVICES = {"kiro": 8080, "autonomous-operations": 8081, "mcp-server": 8080}
+SERVICES = {"kiro": 8080, "autonomous-operations": 8081}
+TALKING = (*SERVICES, "mcp-server")
 TICK_SECONDS = 0.5
 TICKS_A_LINE = 4
 STOP_SECONDS = 10.0
@@ -110,7 +111,7 @@ class Simulation:
     def _tick(self, *, talk: bool, turn: int) -> None:
         names = [str(pod["metadata"]["name"]) for pod in self._cluster.pods()]
         for name in names:
-            service = next((each for each in SERVICES if name.startswith(f"{each}-")), "kiro")
+            service = next((each for each in TALKING if name.startswith(f"{each}-")), "kiro")
             if name not in self._logs:
                 self._logs[name] = faults.logs(self._plane, NAMESPACE, name, BEGINNINGS[service])
             elif talk:

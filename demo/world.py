@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 import devcluster
-from demo.cluster import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Cluster
+from demo.backends import Backends
+from demo.cluster import NAMESPACE, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Cluster
 from demo.recorder import Recorder
 from demo.simulation import Simulation
 from devcluster import ControlPlane, build
@@ -35,8 +36,10 @@ class World:
         self.plane: ControlPlane
         self.cluster: Cluster
         self.simulation: Simulation
+        self.backends: Backends
         self._plane: ControlPlane | None = None
         self._simulation: Simulation | None = None
+        self._backends: Backends | None = None
         self._operator: OperatorProcess | None = None
 
     def __enter__(self) -> Self:
@@ -48,6 +51,8 @@ class World:
         self.stop_operator()
         if self._simulation is not None:
             self._simulation.__exit__(kind, error, trace)
+        if self._backends is not None:
+            self._backends.__exit__(kind, error, trace)
         if self._plane is not None:
             self._plane.stop()
 
@@ -68,6 +73,8 @@ class World:
             "scale", f"deployment/{OPERATOR_ACCOUNT}", "-n", OPERATOR_NAMESPACE, "--replicas=0"
         )
         self._simulation = self.simulation = Simulation(self.plane).__enter__()
+        self._backends = self.backends = Backends(self.folder / "prometheus", NAMESPACE)
+        self.backends.__enter__()
         self.plane.kubectl(
             "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
         )
@@ -115,7 +122,7 @@ class World:
                 namespace=OPERATOR_NAMESPACE,
                 service_account=OPERATOR_ACCOUNT,
                 log=self.operator_log,
-                flags=self.simulation.resolve_flags,
+                flags=(*self.simulation.resolve_flags, *self.backends.flags),
             ).start()
 
     def stop_operator(self) -> None:

@@ -195,6 +195,8 @@ class Prometheus:
                 {
                     "job_name": "test",
                     "honor_labels": True,
+                    # So that what is scraped goes on with the series that the history began.
+                    "metric_relabel_configs": [{"action": "labeldrop", "regex": "job|instance"}],
                     "static_configs": [{"targets": [self.exporter.server.address]}],
                 }
             ],
