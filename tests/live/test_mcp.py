@@ -21,18 +21,21 @@ from kiro_operator.adapters.mcp.client import McpClient
 from kiro_operator.adapters.mcp.health import McpHealth
 from kiro_operator.adapters.mcp.sessions import McpSessions
 from kiro_operator.adapters.network.connections import Fixed
+from kiro_operator.adapters.prometheus.series import Prometheus as Series
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.core.checks import registry
-from kiro_operator.core.evidence.mcp import McpSession
+from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Verdict
 from kiro_operator.ports import Observer
+from kiro_operator.reconcile.observe import not_configured
 from tests.adapters.conftest import ClientWith
 from tests.adapters.helpers import facts, live_pods, poll, service_account
 from tests.devcluster.helpers import make_pod, ready, wait_pod
 from tests.harness.execs import running
 from tests.harness.mcp_servers import McpProcess
+from tests.harness.prometheus import Prometheus
 
 NAMESPACE = "kiro-system"
 PRICE: dict[str, Any] = {
@@ -373,6 +376,33 @@ def test_the_api_server_takes_it_and_gives_it_back(control_plane: ControlPlane, 
     assert kept.mcp.servers[0].golden_queries[0].arguments == query["arguments"]
     assert kept.mcp.client is not None
     assert kept.mcp.client.command == ["mcp-client", "test-connection"]
+
+
+async def test_an_age_that_a_metric_tells(tmp_path: Path) -> None:
+    check = registry()["mcp-data-freshness"].check
+    expr = 'mcp_data_age_seconds{namespace="$namespace"}'
+    parameters = check.parameters.model_validate({"ageQuery": expr, "maxAge": "15m"})
+    with Prometheus(tmp_path) as prometheus:
+        fetcher = prometheus.fetcher(NAMESPACE)
+        source = Series(fetcher)
+        for age, told in (
+            (60, PASS),
+            (3600, ("Fail", "DataStale")),
+            (60, PASS),
+            (None, ("Unknown", "NoData")),
+        ):
+            if age is None:
+                prometheus.exporter.clear()
+                prometheus.wait_gone("mcp_data_age_seconds")
+            else:
+                prometheus.exporter.set("mcp_data_age_seconds", age, namespace=NAMESPACE, server="orders")
+                prometheus.wait(f"mcp_data_age_seconds == {age}")
+            request = poll(facts(NAMESPACE), parameters, spec=prometheus.spec)
+            sample = Sample(1, request.now, await source.observe(request))
+            samples = {"prometheus": sample, "mcp-sessions": not_configured(MCP_SESSIONS)}
+            verdict = check.judge(facts(NAMESPACE, samples=samples), parameters, request.now)
+            assert (verdict.status.value, verdict.reason) == told, verdict.message
+        await fetcher.close()
 
 
 def jwt(exp: datetime) -> str:

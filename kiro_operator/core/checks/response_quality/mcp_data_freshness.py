@@ -1,5 +1,6 @@
 """What MCP servers answer is not older than it may be, and sources of the same data agree on its time."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -9,9 +10,12 @@ from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
-from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
+from kiro_operator.core.findings import MESSAGE_LIMIT, clip
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
+_NAME = 200
 Dated = tuple[datetime, str]
 """The time of the data, and the server that told it."""
 
@@ -27,13 +31,30 @@ class McpDataFreshnessParameters(Parameters):
         default=timedelta(minutes=5),
         description="How far a timestamp may be in the future, as clocks differ.",
     )
+    age_query: Annotated[str, Field(max_length=1024)] = Field(
+        default="",
+        description=(
+            "PromQL for the age in seconds of the data behind MCP servers, one series each; $namespace is "
+            "filled in; empty: none is asked."
+        ),
+    )
+    max_age: Annotated[timedelta, Between("1s", "8760h")] = Field(
+        default=timedelta(hours=1), description="How old the data may be by ageQuery."
+    )
+
+
+def queries(parameters: McpDataFreshnessParameters, namespace: str) -> tuple[Query, ...]:
+    """The age that a metric tells, where there is one."""
+    return (Query(parameters.age_query.replace("$namespace", namespace)),) if parameters.age_query else ()
 
 
 def judge(snapshot: Snapshot, parameters: McpDataFreshnessParameters, now: datetime) -> Verdict:
-    """Judge each golden query that has a timestamp."""
+    """Judge each golden query that has a timestamp, and what a metric tells."""
     sessions = snapshot.value(MCP_SESSIONS)
     if isinstance(sessions, Unobserved):
-        return unknown(sessions)
+        if sessions.reason != NOT_CONFIGURED or not parameters.age_query:
+            return unknown(sessions)
+        sessions = ()
     at = snapshot.sampled_at(MCP_SESSIONS, now)
     faults: list[Finding] = []
     unjudged: list[Finding] = []
@@ -55,10 +76,12 @@ def judge(snapshot: Snapshot, parameters: McpDataFreshnessParameters, now: datet
                     "whether its synchronization runs, and run it"
                 )
                 faults.append(mcp.about(server, query, "DataStale", text, call.written + allowed))
-    if not dated and not unjudged:
-        return skipped("NoTimestamps", "No golden query in spec.mcp.servers has a timestamp.")
     faults += _apart(dated, parameters, at)
     judged = sum(map(len, dated.values()))
+    for query_ in queries(parameters, snapshot.namespace):
+        judged += _measured(answer(snapshot, query_), parameters, at, faults, unjudged)
+    if not judged and not unjudged:
+        return skipped("NoTimestamps", "No golden query in spec.mcp.servers has a timestamp.")
     return mcp.verdict(faults, unjudged, judged, _well(sessions, dated))
 
 
@@ -78,6 +101,47 @@ def _apart(
     return found
 
 
+def _measured(
+    found: Answer | Unobserved,
+    parameters: McpDataFreshnessParameters,
+    at: datetime,
+    faults: list[Finding],
+    unjudged: list[Finding],
+) -> int:
+    """Judge each series of the metric; returns how many there are."""
+    if isinstance(found, Unobserved):
+        unjudged.append(_metric("ageQuery", found.reason, found.message, at))
+        return 0
+    if partial(found):
+        text = "the answer of Prometheus is partial: see its stores"
+        unjudged.append(_metric("ageQuery", "PartialAnswer", text, at))
+    ages = {_name(series): series.last for series in found.series if math.isfinite(series.last)}
+    allowed = parameters.max_age
+    faults += [
+        _metric(
+            name,
+            "DataStale",
+            f"by ageQuery the data is older than {format_duration(allowed)}: see whether its "
+            "synchronization runs, and run it",
+            at,
+        )
+        for name, age in sorted(ages.items())
+        if age > allowed.total_seconds()
+    ]
+    return len(ages)
+
+
+def _metric(name: str, reason: str, message: str, at: datetime) -> Finding:
+    text = clip(f"Metric of {name}: {message}", MESSAGE_LIMIT)
+    return Finding(Ref("Metric", name), reason, text, at)
+
+
+def _name(series: Series) -> str:
+    """What a series is about: its labels, in the order of their names."""
+    labels = [f"{key}={value}" for key, value in sorted(series.labels.items()) if key != "__name__"]
+    return clip(",".join(labels) or "ageQuery", _NAME)
+
+
 def _well(sessions: tuple[McpSession, ...], dated: dict[str, list[Dated]]) -> str:
     agree = " Servers that answer the same query agree." if len(sessions) > 1 and dated else ""
     return f"The data of each golden query is as fresh as it has to be.{agree}"
@@ -90,7 +154,8 @@ CHECK = Check(
         "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
         "--transport http --method tools/call --tool-name TOOL"
     ),
-    sources=(MCP_SESSIONS,),
+    sources=(MCP_SESSIONS, SERIES),
     judge=judge,
     parameters=McpDataFreshnessParameters,
+    queries=queries,
 )
