@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from devcluster import ControlPlane
+from devcluster.errors import ApiError
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes import exec as remote
 from kiro_operator.adapters.kubernetes.client import Client
@@ -471,3 +472,25 @@ async def test_without_the_grant_it_lives_in_memory(make: Make) -> None:
     site.now += timedelta(minutes=2)
     await site.expect("steering-changes", "ChangedBeforeFailure", "+More.", "in memory only", began=began)
     await site.expect("steering-changes", "AsExpected", *verdict.message.split(". ")[:1], began={})
+
+
+# --- the spec -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steering", "words"),
+    [
+        ({}, "name configMaps, or set pods"),
+        ({"pods": {"root": "workspace"}}, "write an absolute path such as /workspace"),
+        ({"pods": {"root": "/work/../etc"}}, "write an absolute path such as /workspace"),
+        ({"pods": {"root": "-delete"}}, "write an absolute path such as /workspace"),
+        ({"pods": {"replicas": 9}}, "should be less than or equal to 5"),
+        ({"configMaps": ["Kiro_Steering"]}, "write an object's name"),
+    ],
+)
+def test_the_spec_is_refused(site: Site, steering: dict[str, Any], words: str) -> None:
+    body = {"apiVersion": "kiro.dev/v1alpha1", "kind": "KiroHealthCheck", "metadata": {"name": "kiro"}}
+    path = f"/apis/kiro.dev/v1alpha1/namespaces/{site.namespace}/kirohealthchecks"
+    with pytest.raises(ApiError, match=words):
+        site.plane.rest.post(path, body | {"spec": {"steering": steering}})
+    site.plane.rest.post(path, body | {"spec": {"steering": {"pods": {"root": "/workspace/a.b"}}}})

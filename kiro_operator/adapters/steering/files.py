@@ -84,7 +84,7 @@ def paths(output: bytes, root: str, most: int) -> tuple[str, ...] | None:
 
 
 def _wanted(path: str) -> bool:
-    if len(path) > 200 or "\n" in path or not path.isprintable():
+    if len(path) > 200 or not path.isprintable() or path.count("/") != MCP_SETTINGS.count("/"):
         return False
     if path.startswith(STEERING_FOLDER):
         return path.endswith(".md")

@@ -121,8 +121,6 @@ class SteeringSource:
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 return malformed(error, request.namespace, what)
         mounts = await self._mounts(request, evidence) if evidence.config_maps else ()
-        if isinstance(mounts, Unobserved):
-            return Steering(tuple(documents), tuple(missing), partial=mounts)
         return Steering(tuple(documents), tuple(missing), mounts)
 
     async def _mounts(

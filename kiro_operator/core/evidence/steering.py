@@ -121,7 +121,7 @@ class Steering(Struct, frozen=True):
     documents: tuple[Document, ...] = ()
     missing: tuple[str, ...] = ()
     """ConfigMaps that are named and do not exist."""
-    mounts: tuple[Mount, ...] = ()
+    mounts: tuple[Mount, ...] | Unobserved = ()
     replicas: tuple[Replica, ...] = ()
     workspace: tuple[str, ...] | None = None
     """The files of the workspace; None where nobody can tell them all."""

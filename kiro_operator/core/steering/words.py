@@ -16,7 +16,8 @@ VERBS = _words(
     "update validate verify version wrap write respond reply expect assume escalate notify page wait confirm "
     "drain cordon patch upgrade downgrade migrate cache retain rotate expire monitor silence acknowledge "
     "mask redact hardcode mock stub inline extract catch raise swallow nest export suffix capitalize bump "
-    "provision allocate reserve request schedule spawn terminate kill suggest recommend propose explain provide show "
+    "provision allocate reserve request schedule spawn terminate kill suggest recommend propose explain "
+    "provide show "
     "hide execute perform make change edit move copy rename override extend inherit implement separate "
     "combine minimize maximize optimize reduce increase decrease measure report record audit trust"
 )

@@ -34,12 +34,15 @@ def judge(snapshot: Snapshot, parameters: SteeringPermissionsParameters, now: da
             words = f"every user of the container can write it{mode}: chmod o-w it"
             failures.append(about(document, "WritableByOthers", words, began))
     sampled = snapshot.sampled_at(STEERING, now)
-    for mount in sorted(steering.mounts, key=lambda one: (one.config_map, one.pod, one.mode)):
+    mounts = () if isinstance(steering.mounts, Unobserved) else steering.mounts
+    for mount in sorted(mounts, key=lambda one: (one.config_map, one.pod, one.mode)):
         known |= mount.readable is not None or bool(mount.mode & _OTHERS_WRITE)
         if finding := _of_mount(mount, sampled):
             failures.append(finding)
+    if not failures and isinstance(steering.mounts, Unobserved):
+        return unknown(steering.mounts)
     if not known and not failures and steering.partial is None:
-        return unknown(_unknown_modes(bool(steering.mounts)))
+        return unknown(_unknown_modes(mounted=bool(mounts)))
     failures.sort(key=lambda finding: finding.reason)
     return verdict(
         failures, (), steering, "Kiro can read its steering documents, and nobody else can write them."
@@ -58,7 +61,7 @@ def _of_mount(mount: Mount, began: datetime) -> Finding | None:
     return None
 
 
-def _unknown_modes(mounted: bool) -> Unobserved:  # noqa: FBT001
+def _unknown_modes(*, mounted: bool) -> Unobserved:
     if mounted:
         return Unobserved(
             "UserUnknown",
