@@ -59,6 +59,14 @@ def test_of_what_began_at_once_the_deepest_that_explains_most() -> None:
     assert found.explains == ("network-latency", "response-time")
 
 
+def test_of_what_began_at_once_it_is_not_depth_but_how_much_is_explained() -> None:
+    names = ["network-bandwidth", "network-latency", "limits-and-quotas", "cpu-usage", "memory-usage"]
+    found = bottleneck([fails(name) for name in names])
+    assert found is not None
+    assert found.check == "limits-and-quotas"
+    assert found.unexplained == ("network-bandwidth",)
+
+
 def test_by_way_of_something_else() -> None:
     found = bottleneck([fails("capacity-forecast"), fails("storage-usage", 30), fails("response-time", 40)])
     assert found is not None

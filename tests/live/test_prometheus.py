@@ -425,3 +425,32 @@ def test_native_histograms_are_left_out() -> None:
     body = {"status": "success", "data": {"resultType": "vector", "result": result}}
     found = read(Query("up"), Response(200, {}, json.dumps(body).encode(), 0.0))
     assert [item.points for item in found.series] == [(), ((1.0, 2.0),)]
+
+
+def vector(result: list[dict[str, Any]]) -> Answer:
+    body = {"status": "success", "data": {"resultType": "vector", "result": result}}
+    return read(Query("up"), Response(200, {}, json.dumps(body).encode(), 0.0))
+
+
+def test_a_server_that_does_not_know_the_limit() -> None:
+    found = vector([{"metric": {"n": str(n)}, "value": [1, "1"]} for n in range(SERIES_KEPT + 1)])
+    assert len(found.series) == SERIES_KEPT
+    assert found.warnings == (f"only {SERIES_KEPT} of the series are read: aggregate the query",)
+
+
+def test_points_are_put_in_order() -> None:
+    values = [[3, "3"], [1, "1"], [2, "+Inf"]]
+    body = {
+        "status": "success",
+        "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]},
+    }
+    found = read(Query("up"), Response(200, {}, json.dumps(body).encode(), 0.0))
+    assert found.series[0].points == ((1.0, 1.0), (2.0, math.inf), (3.0, 3.0))
+
+
+def test_words_are_plain_and_few() -> None:
+    error = {"status": "error", "errorType": "bad_data", "error": "a\n\tb\u202e" + "x" * 10_000}
+    found = read(Query("up" * 5_000), Response(400, {}, json.dumps(error).encode(), 0.0))
+    assert found.missing is not None
+    assert found.missing.message.isprintable()
+    assert len(found.missing.message) <= 600

@@ -1,6 +1,5 @@
 """Answers of the query API, read: hostile until proven otherwise, so everything is bounded."""
 
-import math
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -113,8 +112,7 @@ def _series(data: _Data) -> tuple[tuple[Series, ...], int]:
 
 def _points(points: Sequence[_Point]) -> tuple[tuple[float, float], ...]:
     """Numbers in the order of time; NaN and infinity are numbers here, and for the reader to judge."""
-    read_ = [(time, float(value)) for time, value in points if math.isfinite(time)]
-    return tuple(sorted(read_, key=itemgetter(0)))
+    return tuple(sorted(((time, float(value)) for time, value in points), key=itemgetter(0)))
 
 
 def _plain(text: str) -> str:

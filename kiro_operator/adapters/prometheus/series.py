@@ -100,7 +100,7 @@ class Prometheus:
             path,
             form=form,
             within=within,
-            limit=max(1, min(LARGEST, sample.left)),
+            limit=LARGEST,
         )
         return self._read(sample, query, path, response)
 

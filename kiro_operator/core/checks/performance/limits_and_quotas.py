@@ -117,8 +117,7 @@ def _nearly_used(inventory: Inventory, percent: int, since: datetime) -> list[Fi
         full = sorted(
             resource
             for resource, hard in quota.hard.items()
-            # Nothing allowed is a prohibition, not a quota that fills up.
-            if hard > 0 and 100 * quota.used.get(resource, 0.0) > percent * hard
+            if 100 * quota.used.get(resource, 0.0) > percent * hard
         )
         if full:
             what = f"ResourceQuota {quota.name}: more than {percent}% of {', '.join(full[:_NAMED])} is used"
