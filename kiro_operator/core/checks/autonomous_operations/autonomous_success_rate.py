@@ -78,7 +78,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
         )
     scale = 1.0 if parameters.unit == "Ratio" else 100.0
     rates = [_rate(series, scale) for series in fresh]
-    if any(not 0 <= rate.last <= 1 + _SLACK for rate in rates):
+    if not all(_is_share(rate.last) for rate in rates):
         return unknown(
             Unobserved(
                 "NotARate",
@@ -111,8 +111,12 @@ def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
 
 
 def _rate(series: Series, scale: float) -> Rate:
-    values = [value / scale for _, value in series.points if math.isfinite(value)]
-    return Rate(_name(series.labels), values[-1], trend(values))
+    values = [value / scale for _, value in series.points]
+    return Rate(_name(series.labels), values[-1], trend([value for value in values if _is_share(value)]))
+
+
+def _is_share(value: float) -> bool:
+    return 0 <= value <= 1 + _SLACK
 
 
 def trend(values: list[float]) -> str:

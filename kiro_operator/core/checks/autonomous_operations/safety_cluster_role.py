@@ -140,7 +140,9 @@ def _grants(rules: Iterable[RbacRule]) -> Iterator[Grant]:
             yield from (Grant(verb, "", path) for path in rule.non_resource_urls)
             for group in rule.api_groups:
                 for resource in rule.resources:
-                    yield from (Grant(verb, group, resource, name) for name in rule.resource_names or ("",))
+                    # A rule may be limited to the empty name, which is not the same as to none.
+                    names = [name or "''" for name in rule.resource_names] or [""]
+                    yield from (Grant(verb, group, resource, name) for name in names)
 
 
 def _covered(item: Grant, held: set[Grant]) -> bool:
