@@ -66,6 +66,11 @@ class Cluster:
         conditions = self.health_check().get("status", {}).get("conditions", [])
         return next((each for each in conditions if each["type"] == kind), {})
 
+    def check(self, check_id: str) -> Object:
+        """The verdict of a check; empty when it is not there."""
+        checks = self.health_check().get("status", {}).get("checks", [])
+        return next((each for each in checks if each["id"] == check_id), {})
+
     def remediations(self) -> list[Object]:
         """All KiroRemediations, oldest first."""
         found: list[Object] = self._plane.rest.get(f"{KIRO_API}/kiroremediations")["items"]

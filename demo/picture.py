@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 from demo.cluster import Cluster, Object, is_ready, restarts, state
 
-CONDITIONS = ("Ready", "Healthy", "Responsive", "Observed", "RemediationAllowed", "Escalated")
+CONDITIONS = (
+    "Ready",
+    "Healthy",
+    "Responsive",
+    "AutonomyEffective",
+    "CostEfficient",
+    "Observed",
+    "RemediationAllowed",
+    "Escalated",
+)
 BAD_WHEN_TRUE = frozenset({"Escalated", "Stalled"})
 
 

@@ -167,6 +167,18 @@ class Stage:
         except SceneFailed as error:
             raise SceneFailed(f"{error}; the condition is {self.cluster.condition(kind)}") from error
 
+    def expect_check(self, check_id: str, status: str, reason: str = "") -> Object:
+        """Wait until a check has a status, and a reason if one is given; returns its verdict."""
+
+        def reached() -> Object | None:
+            found = self.cluster.check(check_id)
+            return found if found.get("status") == status and reason in {"", found.get("reason")} else None
+
+        try:
+            return self.expect(f"{check_id} {status} {reason}".strip(), reached)
+        except SceneFailed as error:
+            raise SceneFailed(f"{error}; the verdict is {self.cluster.check(check_id)}") from error
+
     def expect_remediation(self, known: set[str], state: str = "Succeeded") -> Object:
         """Wait until a KiroRemediation that was not known before reaches a state."""
 

@@ -1,4 +1,4 @@
-"""The live view as rich draws it: 100 columns, 40 lines."""
+"""The live view as rich draws it: 100 columns, 41 lines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.text import Text
 
 from demo.picture import ConditionRow, Picture, PodRow
 
-WIDTH, HEIGHT = 100, 40
-PODS, REMEDIATIONS, EVENTS, LINES = 9, 4, 6, 5
+WIDTH, HEIGHT = 100, 41
+PODS, REMEDIATIONS, EVENTS, LINES = 10, 4, 6, 5
 GOOD, BAD, DIM, BUSY = "green", "red", "dim", "yellow"
 STATE_STYLES = {"Succeeded": GOOD, "Failed": BAD, "Denied": BAD, "Expired": DIM}
 

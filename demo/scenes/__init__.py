@@ -1,12 +1,29 @@
 """The scenes, in the order in which they are played."""
 
-from demo.scenes import at_rest, budget, crash_loop, image_pull, load, storm
+from demo.scenes import (
+    at_rest,
+    budget,
+    crash_loop,
+    image_pull,
+    load,
+    mcp_down,
+    permission,
+    steering,
+    storm,
+    success_rate,
+    waste,
+)
 
 SCENES = (
     crash_loop.SCENE,
     image_pull.SCENE,
     storm.SCENE,
     at_rest.SCENE,
+    mcp_down.SCENE,
+    steering.SCENE,
+    success_rate.SCENE,
+    permission.SCENE,
+    waste.SCENE,
     load.SCENE,
     budget.SCENE,
 )

@@ -249,8 +249,10 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
 def _command(item: Judged, namespace: str, longest: int) -> str | None:
     """What shows a person the same; nothing rather than half of it."""
     first = item.verdict.findings[0].object if item.verdict.findings else None
-    named = f"{first.kind.lower()}/{first.name}" if first else ""
-    command = item.registered.check.command.format(namespace=namespace, object=named)
+    named = f"{first.kind.lower()}/{first.name}" if first else "NAME"
+    command = item.registered.check.command.format(
+        namespace=namespace, object=named, name=first.name if first else "NAME"
+    )
     command = " ".join(command.split())
     return command if len(command) <= longest else None
 

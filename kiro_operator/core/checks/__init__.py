@@ -35,8 +35,8 @@ class Check(Struct, frozen=True, kw_only=True):
     section: str
     """Anchor in docs/procedures.md of the section that asks for it."""
     command: str
-    """What shows a person the same; ``{namespace}`` and ``{object}`` are filled in, the latter with the
-    first object found."""
+    """What shows a person the same. ``{namespace}`` is filled in, and of the first object found
+    ``{object}``, as kubectl takes it, and ``{name}``."""
     sources: tuple[Source | Polled[Any], ...]
     """All that it reads."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]

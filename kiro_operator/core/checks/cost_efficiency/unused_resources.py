@@ -36,7 +36,7 @@ _Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Fi
 class UnusedResourcesParameters(Parameters):
     """Thresholds of unused-resources."""
 
-    min_age: Annotated[timedelta, Between("1h", "720h")] = Field(
+    min_age: Annotated[timedelta, Between("0s", "720h")] = Field(
         default=timedelta(hours=24), description="Age below which nothing counts as unused."
     )
     window: Annotated[timedelta, Between("24h", "720h")] = Field(
@@ -170,7 +170,7 @@ def _idle(
             continue
         cpu, memory = _requests(snapshot, ref)
         asks = [
-            *([f"{_amounts.cores(cpu)} cores"] if cpu else []),
+            *([f"{cpu:g} cores"] if cpu else []),
             *([f"{_amounts.size(memory)} of memory"] if memory else []),
         ]
         waste = f" and keeps {' and '.join(asks)} from others" if asks else ""

@@ -54,7 +54,7 @@ def _problems(document: Document, steering: Steering) -> list[Problem]:
 CHECK = Check(
     title="Hooks are well-formed",
     section="responsiveness-steering",
-    command="yamllint .kiro/hooks/*.yaml; python3 -m json.tool {object}",
+    command="yamllint .kiro/hooks/*.yaml; python3 -m json.tool {name}",
     sources=(STEERING,),
     judge=judge,
     parameters=HooksSyntaxParameters,

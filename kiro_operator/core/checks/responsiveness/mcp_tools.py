@@ -57,7 +57,7 @@ CHECK = Check(
     title="MCP servers have their tools",
     section="responsiveness-mcp",
     command=(
-        "npx @modelcontextprotocol/inspector --cli http://{object}.{namespace}.svc:8080/mcp "
+        "npx @modelcontextprotocol/inspector --cli http://{name}.{namespace}.svc:8080/mcp "
         "--transport http --method tools/list"
     ),
     sources=(MCP_SESSIONS,),
