@@ -17,7 +17,8 @@ POINTS = 100
 """Points below which a history proves nothing."""
 
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-_HASH = re.compile(f"{_SAFE}{{1,10}}")
+# Nearly all have 8 to 10 characters; shorter ones could be the end of somebody's name for a workload.
+_HASH = re.compile(f"{_SAFE}{{6,10}}")
 _METRIC = re.compile("container_[a-z_]+")
 # As containers only: cAdvisor has the sums of pods and the pause containers as well.
 _SELECTOR = '{{namespace="{namespace}",container!="",container!="POD"}}'

@@ -193,7 +193,7 @@ def _finding(
     cores = total["cpu"] if total["cpu"] >= least["cpu"] else 0.0
     memory = total["memory"] if total["memory"] >= least["memory"] else 0.0
     wasted = [
-        *([f"{_amounts.cores(_amounts.down(cores))} cores"] if cores else []),
+        *([f"{_amounts.down(cores):g} cores"] if cores else []),
         *([f"{_amounts.size(_amounts.memory_down(memory))} of memory"] if memory else []),
     ]
     text = (
