@@ -51,6 +51,7 @@ def test_cores_are_quantities(amount: float) -> None:
         (_amounts.money(0.087, "EUR"), "0.075 EUR"),
         (_amounts.down(0.0), 0.0),
         (_amounts.up(-1.0), 0.0),
+        (_amounts.up(5e-324), 0.0),
         (_amounts.memory_down(5.0), 0.0),
     ],
 )

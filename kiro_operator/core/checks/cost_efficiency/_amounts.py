@@ -6,19 +6,20 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
 _BINARY = (1.0, 1.25, 1.5, 1.75, 2.0)
 _MIB = 2.0**20
 _SLACK = 1e-9
+_NOTHING = 1e-9
 
 
 def down(amount: float) -> float:
-    """The next lower step of a decimal scale; 0 for what is not positive."""
-    if amount <= 0:
+    """The next lower step of a decimal scale; 0 for next to nothing."""
+    if amount <= _NOTHING:
         return 0.0
     scale = 10.0 ** math.floor(math.log10(amount))
     return scale * max(step for step in _STEPS if step <= amount / scale + _SLACK or step == 1.0)
 
 
 def up(amount: float) -> float:
-    """The next higher step of a decimal scale; 0 for what is not positive."""
-    if amount <= 0:
+    """The next higher step of a decimal scale; 0 for next to nothing."""
+    if amount <= _NOTHING:
         return 0.0
     scale = 10.0 ** math.floor(math.log10(amount))
     return scale * min(step for step in _STEPS if step >= amount / scale - _SLACK)
