@@ -19,6 +19,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     ObjectName,
     RemediationSummary,
 )
+from kiro_operator.core.bottleneck import Suspect, bottleneck
 from kiro_operator.core.checks import Registered
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.snapshot import CERTAIN
@@ -126,7 +127,7 @@ def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Conditi
         told.append((ConditionType.HEALTHY, *_health(outcome.judged)))
         for condition in sorted({item.registered.condition for item in outcome.judged}):
             of_symptom = [item for item in outcome.judged if item.registered.condition == condition]
-            told.append((ConditionType(condition), *_health(of_symptom)))
+            told.append((ConditionType(condition), *_named(condition, of_symptom)))
         told.append((ConditionType.OBSERVED, *_observed(outcome.judged, outcome.now)))
         told.append((ConditionType.REMEDIATION_ALLOWED, *_allowed(outcome)))
         told.append((ConditionType.ESCALATED, *_escalated(outcome.escalations)))
@@ -147,6 +148,16 @@ def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Conditi
             message=_cut(message, MESSAGE),
         )
     return list(conditions.values())
+
+
+def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:
+    """A symptom's condition; where resources hold each other up it begins with the one that is short."""
+    status, reason, message = _health(judged)
+    if condition == ConditionType.PERFORMANCE_ADEQUATE and status == "False":
+        suspects = [Suspect(item.registered.id, item.verdict, item.since) for item in judged]
+        if found := bottleneck(suspects):
+            message = f"{shorten(found.message, MESSAGE)}; {message}"
+    return status, reason, message
 
 
 def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:

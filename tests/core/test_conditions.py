@@ -244,3 +244,23 @@ def test_the_id_of_a_check_is_no_credential() -> None:
     message = next(item.message for item in status.conditions if item.type == "Healthy")
     assert message.startswith("mcp-authorization: MCP server docs refuses")
     assert "hunter2" not in message
+
+
+def test_performance_begins_with_the_bottleneck() -> None:
+    def failing(name: str, minutes: int) -> Judged:
+        item = judged(Status.FAIL, name, since=NOW - timedelta(minutes=minutes), message=f"{name} is bad")
+        check = item.registered.check
+        return Judged(
+            Registered(name, "performance", ConditionType.PERFORMANCE_ADEQUATE, check),
+            item.verdict,
+            item.since,
+        )
+
+    items = [failing("response-time", 5), failing("storage-usage", 30), failing("database-performance", 10)]
+    status = summarize(outcome(*items), EMPTY)
+    message = next(item.message for item in status.conditions if item.type == "PerformanceAdequate")
+    assert message.startswith("bottleneck: storage, since 2026-03-01T11:30:00Z")
+    assert all(item.registered.id in message for item in items)
+    alone = summarize(outcome(items[0]), EMPTY)
+    message = next(item.message for item in alone.conditions if item.type == "PerformanceAdequate")
+    assert message == "response-time: response-time is bad"
