@@ -190,7 +190,7 @@ def _readings(
     for series in told.series:
         present, past = present_and_past(series.points, at)
         ended = ended and present is None
-        if present is None or not math.isfinite(present):
+        if present is None or not math.isfinite(present * measure.scale):
             continue
         ref, detail = about(series.labels, snapshot.namespace)
         usual = baseline((value * measure.scale for value in past), _least(parameters))
