@@ -57,7 +57,7 @@ def _apply(rule: Rule, needles: list[str], lines: list[str], lows: list[str]) ->
     for at, low in enumerate(lows):
         if not any(needle in low for needle in needles) or (gate is not None and gate.search(low) is None):
             continue
-        if low.rstrip().endswith(_GOES_ON) and at + 1 < len(lines):
+        if at + 1 < len(lines) and (rule.two_lines or low.rstrip().endswith(_GOES_ON)):
             both = pattern.sub(replacement, f"{lines[at]}\n{lines[at + 1]}")
             lines[at], _, lines[at + 1] = both.partition("\n")
             lows[at + 1] = lines[at + 1].lower()

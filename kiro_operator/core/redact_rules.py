@@ -21,11 +21,13 @@ class Rule(Struct, frozen=True):
     replacement: Replacement = REDACTED
     gate: re.Pattern[str] | None = None
     """Cheaper than the pattern, and found in all lower-case lines that it could match in."""
+    two_lines: bool = False
+    """What goes may stand in the line after the needle."""
 
 
 _WORDS = (
     r"pass(?:word|wd|phrase|code)|(?:(?<![a-z])|db|my|root|admin|smtp|mail|user|ftp|key|store|redis|pg)"
-    r"pass(?![a-z])|pwd|secret|token|shared[_-]?access[_-]?\w{1,16}|"
+    r"pass(?![a-z])|(?<!old)pwd(?!=/)|secret|token|shared[_-]?access[_-]?\w{1,16}|"
     r"(?:api|access|account|private|signing|encryption|master|client|licen[cs]e|ssh|ssl|tls|service|storage|"
     r"integration|shared|app|application|session|auth|deploy|hmac|functions)[_-]?key|"
     r"credentials?|session[_-]?id|authorization(?!\.k8s)|x-amz-signature|(?<![a-z])sig(?:nature)?(?![a-z])|"
@@ -37,6 +39,7 @@ _KEY_NEEDLES = (
 )  # fmt: skip
 _ANY = "pass|pwd|secret|token|access|key|credential|session|authorization|sig|auth|ssn|cvv|cvc"
 _KEY_GATE = re.compile(rf"(?:{_ANY})[\w.-]{{0,60}}(?:\\*[\"'])?\s{{0,8}}[:=]")
+_NAME_GATE = re.compile(rf"name[\"'\\]{{0,4}}\s{{0,4}}:\s{{0,4}}[\"'\\]{{0,4}}[\w.-]{{0,60}}(?:{_ANY})")
 _FLAG_GATE = re.compile(rf"-[\w-]{{0,60}}(?:{_ANY})[\w-]{{0,60}}\s")
 _HARMLESS = (
     r"(?![\w.-]{0,24}?(?:s|names?|types?|counts?|len(?:gth)?|size|age|ttl|expir\w{1,12}|expires_?in|seconds|"
@@ -47,7 +50,7 @@ _HARMLESS = (
 
 _STOP = r"(?!\\*\"(?:[\s,}\]]|$))"
 _BARE = rf"(?:{_STOP}\S)+"  # up to the end of the JSON string that it stands in
-_SCHEMES = r"bearer|basic|negotiate|token|bot|apikey|key|sharedkey|splunk"
+_SCHEMES = r"bearer|basic|negotiate|token|bot|apikey|key|sharedkey|splunk|ssws|flyv1"
 _VALUE = (
     r"(?:(?P<esc>\\+[\"'])(?:(?!(?P=esc))[^\r\n])*(?P<unesc>(?P=esc))?"  # \"value\" in JSON within JSON
     r"|(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\r\n]|\\.)*(?P<unquote>(?P=quote))?"
@@ -90,14 +93,21 @@ _TOKENS = (
     # watching, planning
     r"|gl(?:sa|c)_[\w=]{16,}|NR(?:AK|JS|AL)-[\w-]{16,}|sntry[su]_[\w=+/]{16,}|lin_api_\w{16,}|ntn_\w{20,}"
     r"|secret_[A-Za-z0-9]{30,}|AT(?:ATT|CTT)3[\w=-]{16,}|PMAK-[\w-]{20,}|figd_[\w-]{16,}"
+    r"|ATBB[A-Za-z0-9]{20,}|sq[upa]_[0-9a-f]{30,}|CCIPAT_\w{16,}|bku[at]_\w{16,}|nfp_\w{20,}|lsv2_\w{20,}"
+    r"|pat-(?:na|eu)[0-9]-[0-9a-f-]{30,}|pcsk_\w{20,}|sb_secret_\w{16,}"
+    r"|sbp_[0-9a-f]{30,}|AKCp[A-Za-z0-9]{20,}|cmVmdGtu[\w=]{20,}|sha256~[\w-]{30,}|amzn\.mws\.[0-9a-f-]{30,}"
+    r"|ABSK[\w+/=]{40,}|AKID[A-Za-z0-9]{13,}|EAA[A-Za-z0-9]{60,}|AAAA[\w-]{7}:APA91b[\w-]{40,}|fm2_[\w+/=]{40,}"
     r"|dp\.(?:pt|st|ct|sa)\.\w{16,}|AGE-SECRET-KEY-1[0-9A-Z]{20,}|tfp_[\w-]{16,}"
 )
 _TOKEN_NEEDLES = (
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "gl", "pat_", "xox", "xapp-", "hvs.", "hvb.", "hvr.", "aiza",
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "gl", "xox", "xapp-", "hvs.", "hvb.", "hvr.", "aiza",
     "ya29.", "gocspx-", "1//0", "sk", "hf_", "xai-", "pplx-", "r8_", "npm_", "pypi-age", "rubygems_", "dapi",
     "_v1_", "pul-", "hrku-", "pscale_", "tskey-", "q~", ".atlasv1.", "ltai", "k_live_", "k_test_", "whsec_",
     "sg.", "key-", "-us", "sq0", "shp", ":aa", "nrak-", "nrjs-", "nral-", "sntry", "lin_api_", "ntn_",
     "secret_", "tt3", "pmak-", "figd_", "dp.", "tfp_",
+    "atbb", "squ_", "sqp_", "sqa_", "pat_", "pat-", "bku", "nfp_", "lsv2_", "pcsk_", "sbp_", "sb_secret",
+    "akcp",
+    "cmvmdgtu", "sha256~", "amzn.mws", "absk", "akid", "eaa", "apa91b", "fm2_",
 )  # fmt: skip
 _HOOKS = (
     r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks/"
@@ -127,9 +137,11 @@ CREDENTIALS: tuple[Rule, ...] = (
         re.compile(rf"(?P<host>{_HOOKS})[^\s\"'<>\\]+"),
         rf"\g<host>{REDACTED}",
     ),
-    Rule(("eyj",), re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{4,1024}\.[\w-]+(?:\.[\w-]*)*")),
-    # JSON and PEM in base64: docker's config, kubeconfig's keys.
-    Rule(("eyj", "ls0tls1crud"), re.compile(r"(?<![A-Za-z0-9])(?:eyJ|LS0tLS1CRUd)[\w+/=-]{16,}")),
+    # JSON and PEM in base64: JSON Web Tokens, docker's config, kubeconfig's keys.
+    Rule(
+        ("eyj", "ewog", "ls0tls1crud"),
+        re.compile(r"(?<![A-Za-z0-9])(?:eyJ|ewog|LS0tLS1CRUd)[\w+/=-]{8,}(?:\.[\w-]+){0,4}"),
+    ),
     Rule(
         ("akia", "asia", "agpa", "aida", "aroa", "aipa", "anpa", "anva", "abia", "acca"),
         re.compile(r"(?<![A-Z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA|ABIA|ACCA)[A-Z0-9]{12,}"),
@@ -147,7 +159,7 @@ CREDENTIALS: tuple[Rule, ...] = (
         _KEY_NEEDLES,
         re.compile(
             rf"(?P<key>(?:{_WORDS}){_HARMLESS}[\w.-]{{0,40}}"
-            rf"(?:\\*[\"'])?\s{{0,8}}(?::=|=>|[:=])\s{{0,8}}){_VALUE}",
+            rf"(?:\\*[\"'])?\s{{0,8}}(?::=|=>|::|[:=])\s{{0,8}}){_VALUE}",
             re.IGNORECASE,
         ),
         _hidden,
@@ -161,6 +173,37 @@ CREDENTIALS: tuple[Rule, ...] = (
         ),
         _hidden,
         _FLAG_GATE,
+    ),
+    # <password>…</password>, as Maven and Jenkins write it.
+    Rule(
+        ("</",),
+        re.compile(
+            rf"(?P<key><[\w:.-]{{0,40}}(?:{_WORDS})[\w.-]{{0,40}}(?:\s[^<>]{{0,200}})?>)[^<\r\n]+",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>{REDACTED}",
+    ),
+    # An environment variable in a manifest: its name, and then its value.
+    Rule(
+        ("name",),
+        re.compile(
+            rf"(?P<key>\bname(?:\\*[\"'])?\s{{0,4}}:\s{{0,4}}(?:\\*[\"'])?[\w.-]{{0,60}}(?:{_WORDS})[\w.-]{{0,60}}"
+            rf"(?:\\*[\"'])?(?:,|\s{{0,80}}|(?:\\+r)?\\+n\s{{0,80}})\s{{0,4}}(?:\\*[\"'])?value(?:\\*[\"'])?\s{{0,4}}:\s{{0,4}}){_VALUE}",
+            re.IGNORECASE,
+        ),
+        _hidden,
+        _NAME_GATE,
+        two_lines=True,
+    ),
+    # ('X-Api-Key', '…') and what SQL sets.
+    Rule(
+        ("('", '("', "(b'", '(b"', "password '", "identified by '"),
+        re.compile(
+            rf"(?P<key>\(\s{{0,4}}b?[\"'][\w.-]{{0,40}}(?:{_WORDS})[\w.-]{{0,40}}[\"'],\s{{0,4}}b?"
+            r"|\b(?:password|identified\s{1,4}by)\s{1,4}(?='))(?P<quote>[\"'])[^\r\n\"']*(?P<unquote>[\"'])?",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>\g<quote>{REDACTED}\g<unquote>",
     ),
     Rule(
         ("sshpass", "mysql", "redis-cli", "login", "curl", "wget"),

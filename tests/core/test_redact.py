@@ -206,6 +206,14 @@ def test_twice_is_the_same_as_once(secret: str) -> None:
         "hooks.slack.com/services/",
         'digest ="',
         "--token ",
+        "name: password ",
+        "name: token\n",
+        "<password>",
+        "<a password ",
+        "('token",
+        "('token', '",
+        "identified by '",
+        "</",
     ],
 )
 def test_no_text_makes_it_slow(unit: str) -> None:
