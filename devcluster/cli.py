@@ -79,7 +79,7 @@ def _build(options: argparse.Namespace) -> int:
         build.build(options.programs, say=_say)
         return 0
     build.build([each.name for each in build.PROGRAMS if each.packaged is None], say=_say)
-    for each in build.PROGRAMS:
+    for each in (program for program in build.PROGRAMS if program.packaged):
         try:
             build.build([each.name], say=build.say_nothing)
         except BuildFailed as error:

@@ -134,6 +134,11 @@ def test_more_than_is_kept() -> None:
     assert all(len(value) <= 200 for value in alert.labels.values())
 
 
+def test_labels_are_one_line_of_text() -> None:
+    [alert] = decoded([{**GROUP, "alerts": alerts(1, lambda _: {"alertname": "a\nb\x1b[31m"})}]).alerts
+    assert alert.name == "a b [31m"
+
+
 def test_a_server_that_ignores_the_filter_gives_nothing_away() -> None:
     groups = [{**GROUP, "alerts": alerts(4, lambda n: {"namespace": ["mine", "theirs"][n % 2]})}]
     assert {item.labels["namespace"] for item in decoded(groups, "mine").alerts} == {"mine"}

@@ -92,7 +92,7 @@ def read(groups: Iterable[_Group], namespace: str | None) -> Alerts:
                 found[item.fingerprint] = _alert(item)
             members.add(item.fingerprint)
         if members:
-            receiver = clip(group.receiver.name, _LABEL)
+            receiver = _plain(group.receiver.name)
             kept.append(AlertGroup(receiver, _labels(group.labels), tuple(sorted(members))))
     kept.sort(key=lambda item: (item.receiver, sorted(item.labels.items()), item.alerts))
     return Alerts(tuple(found[name] for name in sorted(found)), tuple(kept), truncated)
@@ -109,4 +109,9 @@ def _alert(item: _Alert) -> Alert:
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    return {clip(key, _LABEL): clip(labels[key], _LABEL) for key in sorted(labels)[:LABELS]}
+    return {_plain(key): _plain(labels[key]) for key in sorted(labels)[:LABELS]}
+
+
+def _plain(text: str) -> str:
+    """One line of printable characters."""
+    return "".join(c if c.isprintable() else " " for c in clip(text, _LABEL))

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
 from kiro_operator.core.evidence.usage import POD_METRICS
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import ConditionKind, Pod, Truth
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 SLACK = 32 * 1024 * 1024
 """Bytes by which two measurements, taken at different times, always may differ."""
@@ -70,6 +70,9 @@ def judge(snapshot: Snapshot, parameters: MetricAccuracyParameters, now: datetim
         return found(wrong, threshold=f"{parameters.tolerance_percent}%")
     if not findings:
         return unknown(_nothing(snapshot, memory))
+    words = [text for told in (memory, ready) if isinstance(told, Answer) for text in partial(told)]
+    if words:
+        return Verdict(Status.WARN, "PartialAnswer", f"Prometheus answers in part: {words[0]}")
     return passed("Where two sources know of the same pod, they agree.")
 
 
