@@ -209,6 +209,7 @@ def test_what_find_prints() -> None:
         1000,
         0,
     )
+    assert first.readable
     assert (second.path, second.readable, second.text) == (".kiro/steering/b.md", False, "")
     assert (third.path, third.cut, len(third.text)) == (".kiro/hooks/c.json", True, 16)
     assert found.failure == ""

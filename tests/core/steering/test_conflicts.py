@@ -39,6 +39,7 @@ AGREED = [
     ("Avoid this:\n\n- Use tabs for indentation.", "- Use spaces for indentation."),
     ("## Bad examples\n\n- Never use tabs.", "- Use tabs."),
     ("## Don't\n\n- Deploy on Fridays.", "- Never deploy on Fridays."),
+    ("# Production\n\n- Never restart pods freely.", "- Restart pods freely."),
     ("- In staging\n  - Restart pods freely.", "- Never restart pods freely."),
     ("```\nAlways use tabs.\n```", "- Never use tabs."),
     ("> Always use tabs.", "- Never use tabs."),
