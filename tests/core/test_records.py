@@ -1,10 +1,13 @@
 """Records are read from whatever stands in a log, and nothing that stands there breaks the reading."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -279,3 +282,24 @@ def test_no_line_breaks_it(lines: list[str]) -> None:
 def test_no_cut_breaks_it(at: int) -> None:
     line = json.dumps(QUERY)[:at]
     assert len(parse([line], DEFAULT).records) == (at == len(json.dumps(QUERY)))
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "records.md").read_text()
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_page_defines_every_field() -> None:
+    for section in (DEFAULT.queries, DEFAULT.operations, DEFAULT.decisions, DEFAULT.traces):
+        for name, value in section:
+            leaf = value.partition(".")[0]
+            assert f"`{leaf}`" in PAGE or name == "latency_unit", f"docs/records.md does not define {leaf}"
+
+
+def test_the_examples_of_the_page_are_records() -> None:
+    (first, mapped) = [json_line for language, json_line in BLOCKS if not language]
+    assert isinstance(one(first.strip()), QueryRecord)
+    [written] = [yaml.safe_load(text) for language, text in BLOCKS if language == "yaml"]
+    record = one(mapped.strip(), RecordsEvidence.model_validate(written["spec"]["records"]))
+    assert record == QueryRecord(
+        id="t-9", text="Why is checkout slow?", environment="production", latency=0.25
+    )
