@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from kiro_operator.core.verdict import Status, Verdict
 from kiro_operator.reconcile.observe import not_configured
 from tests.adapters.helpers import facts, poll, service_account
 from tests.harness.prometheus import Prometheus, Samples, course
+from tests.harness.world import World
 
 NAMESPACE = "kiro-system"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -213,6 +215,49 @@ async def test_an_autoscaler_that_never_rests(look: Look) -> None:
         ("Fail", "Thrashing"),
         ("Pass", "AsExpected"),
     ]
+
+
+# --- a whole operator ---------------------------------------------------------------------------------
+
+
+def test_an_operator_asks_and_tells(
+    control_plane: ControlPlane, namespace: str, prometheus: Prometheus, tmp_path: Path
+) -> None:
+    busy, error = (
+        {"instance": "10.0.0.2:9100", "nodename": "node-b"},
+        {"namespace": namespace, "service": "kiro"},
+    )
+    settings = {"interval": "5s", "failureThreshold": 1, "successThreshold": 1}
+    only_now = {"parameters": {"query": 'node_cpu_utilization{nodename="node-b"}', "degradationPercent": 0}}
+    wanted = [
+        {"id": "cpu-usage", **settings, **only_now},
+        {"id": "error-rate", **settings, "parameters": {"degradationPercent": 0}},
+    ]
+    off = [
+        {"id": item.id, "enabled": False}
+        for item in registry().values()
+        if item.id not in {"cpu-usage", "error-rate"}
+    ]
+    prometheus.exporter.set("node_cpu_utilization", 0.2, **busy)
+    prometheus.exporter.set("kiro_error_ratio", 0.01, **error)
+    prometheus.wait(
+        f'node_cpu_utilization{{nodename="node-b"}} and on () kiro_error_ratio{{namespace="{namespace}"}}'
+    )
+    world = World(control_plane, namespace, tmp_path)
+    try:
+        world.operator("--resolve", f"prometheus.{namespace}:9090=127.0.0.1:{prometheus.port}")
+        service = {"service": {"name": "prometheus", "port": 9090}}
+        world.health_check(prometheus=service, interval="5s", checks=[*off, *wanted])
+        world.wait_condition("PerformanceAdequate", "True", timeout=60.0)
+        prometheus.exporter.set("node_cpu_utilization", 0.97, **busy)
+        told = world.wait_condition("PerformanceAdequate", "False", reason="ChecksFailing")
+        assert "Node node-b: its CPU use is above 85%" in told["message"]
+        assert world.check("cpu-usage")["objects"] == [{"kind": "Node", "name": "node-b"}]
+        assert world.check("error-rate")["status"] == "Pass"
+        prometheus.exporter.set("node_cpu_utilization", 0.3, **busy)
+        world.wait_condition("PerformanceAdequate", "True")
+    finally:
+        world.close()
 
 
 # --- what the API server tells ----------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devcluster.listen import Answer as Said
@@ -379,6 +379,7 @@ RESULT = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([200, 400, 422, 503]),
     st.fixed_dictionaries(
@@ -411,6 +412,7 @@ def test_nothing_that_is_said_breaks_it(status: int, body: Any) -> None:
         assert all(math.isfinite(time) for time in times)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(body: bytes) -> None:
     with pytest.raises(NotPrometheus):
