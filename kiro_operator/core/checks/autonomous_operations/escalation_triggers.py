@@ -14,8 +14,6 @@ from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknow
 
 TIERS = ("Tier2", "Tier3", "Management")
 _ORDER = ("TriggersContradictory", "TriggerUnreachable", "TriggerUnset")
-_NO_SUCH_METRIC = frozenset({"NoData", "QueryInvalid"})
-"""Of what Prometheus says to a query: what more waiting does not mend."""
 
 
 def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict:
@@ -32,9 +30,7 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
         )
     sample = snapshot.value(TRIGGER_METRICS)
     findings: list[Finding] = []
-    metrics = False
     for name, triggers in declared.items():
-        metrics = metrics or any(trigger.metric is not None for trigger in triggers)
         texts: dict[str, list[str]] = {}
         for reason, text in _faults(triggers):
             texts.setdefault(reason, []).append(text)
@@ -44,10 +40,10 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
             findings.append(_finding(name, "TriggerUnreachable", lost, since, at_once=False))
     if findings:
         return found(_merged(findings))
-    if metrics:
-        blind = sample if isinstance(sample, Unobserved) else _blind(sample)
-        if blind is not None:
-            return unknown(blind)
+    named = {trigger.metric for triggers in declared.values() for trigger in triggers if trigger.metric}
+    blind = _blind(named, sample) if named else None
+    if blind is not None:
+        return unknown(blind)
     return passed("Each tier has a trigger, each trigger can fire, and none contradicts another.")
 
 
@@ -158,15 +154,19 @@ def _nothing(answer: Answer) -> str:
     return "" if any(series.points for series in answer.series) else "Prometheus has no series for its metric"
 
 
-def _blind(sample: Sequence[Answer]) -> Unobserved | None:
-    return next(
-        (
-            answer.missing
-            for answer in sample
-            if answer.missing is not None and answer.missing.reason not in _NO_SUCH_METRIC
-        ),
-        None,
-    )
+def _blind(named: set[str], sample: tuple[Answer, ...] | Unobserved) -> Unobserved | None:
+    """Why it is not known whether the metrics that are named exist."""
+    if isinstance(sample, Unobserved):
+        return sample
+    if not named <= {answer.query.expr for answer in sample}:
+        return _NOT_SAMPLED
+    return next((answer.missing for answer in sample if answer.missing is not None), None)
+
+
+_NOT_SAMPLED = Unobserved(
+    "NotSampled",
+    "Prometheus has not been asked yet for all metrics that triggers name, or there are too many.",
+)
 
 
 CHECK = Check(
