@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks.signal_quality._alerts import episodes, most_within
 from kiro_operator.core.checks.signal_quality.alert_grouping import _clusters
+from kiro_operator.core.checks.signal_quality.decision_criteria import CHECK
 from kiro_operator.core.feedback import Cell, ratings
 from kiro_operator.core.objects import Record
 from kiro_operator.core.promql import union
+from tests.adapters.helpers import facts
 
+ROOT = Path(__file__).resolve().parents[2]
 STEP = timedelta(minutes=1)
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 
@@ -101,3 +108,13 @@ def test_parts_of_a_query_stay_apart() -> None:
     assert union({"a": "up", "b": "max(x)"}) == (
         'label_replace(up, "kiro_part", "a", "", "") or label_replace(max(x), "kiro_part", "b", "", "")'
     )
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "deploy" / "samples").glob("policy-*.yaml")), ids=lambda p: p.stem
+)
+def test_the_policies_that_are_shipped_make_sense(path: Path) -> None:
+    spec = KiroSafetyPolicySpec.model_validate(yaml.safe_load(path.read_text())["spec"])
+    snapshot = facts("kiro-system", policies={path.stem: spec})
+    verdict = CHECK.judge(snapshot, CHECK.parameters(), datetime(2026, 3, 2, tzinfo=UTC))
+    assert verdict.status.value == "Pass", verdict.message
