@@ -33,6 +33,7 @@ from kiro_operator.core.verdict import Status, Verdict
 from kiro_operator.ports import PollRequest
 from tests.adapters.helpers import facts, live_pods, live_services, poll, service_account
 from tests.devcluster.helpers import make_deployment, make_pod, ready, wait_pod
+from tests.harness.world import STEADY, World
 
 PRODUCT = "# Product\n\nKiro looks after the checkout platform.\n"
 TECH = "---\ninclusion: always\n---\n# Technology\n\n- Never restart pods automatically.\n"
@@ -472,6 +473,36 @@ async def test_without_the_grant_it_lives_in_memory(make: Make) -> None:
     site.now += timedelta(minutes=2)
     await site.expect("steering-changes", "ChangedBeforeFailure", "+More.", "in memory only", began=began)
     await site.expect("steering-changes", "AsExpected", *verdict.message.split(". ")[:1], began={})
+
+
+# --- the whole operator -------------------------------------------------------------------------------
+
+
+def test_an_operator_tells_it_in_the_status(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    world = World(control_plane, namespace, tmp_path)
+    documents = world.path("configmaps", api="/api/v1")
+    try:
+        body = {"metadata": {"name": "kiro-steering"}, "data": {"a.md": PRODUCT}}
+        control_plane.rest.post(documents, body)
+        ids = [item.id for item in registry().values() if STEERING in item.check.sources]
+        checks = [{"id": one, "enabled": False} for one in registry() if one not in ids]
+        checks += [{"id": one, "interval": "5s"} for one in ids]
+        made = world.health_check(steering={"configMaps": ["kiro-steering"]}, checks=checks)
+        world.operator(*STEADY)
+        world.wait_check("steering-syntax", "Pass")
+        control_plane.rest.patch(f"{documents}/kiro-steering", {"data": {"a.md": f"\n{TECH}"}})
+        told = world.wait_check("steering-syntax", "Fail")
+        assert told["reason"] == "FrontMatterNotFirst"
+        assert told["objects"] == [{"kind": "SteeringDocument", "name": ".kiro/steering/a.md"}]
+        control_plane.rest.patch(f"{documents}/kiro-steering", {"data": {"a.md": TECH}})
+        world.wait_check("steering-syntax", "Pass")
+        history = world.get("configmaps", f"{NAME}-steering-history", api="/api/v1")
+        assert [one["uid"] for one in history["metadata"]["ownerReferences"]] == [made["metadata"]["uid"]]
+        assert json.loads(history["data"]["history.json"])["paths"].keys() == {".kiro/steering/a.md"}
+    finally:
+        world.close()
 
 
 # --- the spec -----------------------------------------------------------------------------------------
