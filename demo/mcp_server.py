@@ -37,6 +37,7 @@ FAULTS = {
     "missing-tool": "get_price is not there",
     "wrong-answer": "the price is wrong",
     "tool-error": "the tool says that it failed",
+    "big-number": "the price has eighty digits",
     "stale": "the data is a week old",
     "schema-violation": "the price is a text",
     "hang": "the answer begins and never goes on",
@@ -148,7 +149,7 @@ def _answer(behaviour: Behaviour) -> dict[str, Any]:
     price: Any = 19.9 if behaviour.on("wrong-answer") else 42.5
     return {
         "item": "a" * 48 + "b" if behaviour.on("hostile-schema") else "lamp",
-        "price": "forty" if behaviour.on("schema-violation") else price,
+        "price": {"schema-violation": "forty", "big-number": 10**80}.get(behaviour.fault, price),
         "updatedAt": written.isoformat(),
     }
 

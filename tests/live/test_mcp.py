@@ -118,7 +118,12 @@ class Round:
         check = registry()[check_id].check
         now = datetime.now(UTC)
         values = await self.sample()
-        samples = {source.name: Sample(1, now, values[source.name]) for source in check.polled}
+        samples = {
+            source.name: Sample(1, now, values[source.name])
+            if source.name in values
+            else not_configured(source)
+            for source in check.polled
+        }
         snapshot = facts(NAMESPACE, samples=samples)
         return check.judge(snapshot, check.parameters.model_validate(parameters), now)
 
@@ -284,6 +289,12 @@ async def test_an_expression_that_never_ends(round_: Round) -> None:
     round_.spec = round_.of(server(goldenQueries=[PRICE | {"expect": f"{nested} && result.isError"}]))
     assert await round_.told("mcp-data-accuracy") == ("Unknown", "TooExpensive")
     assert await round_.told("mcp-tools") == PASS
+
+
+async def test_a_number_that_no_machine_word_holds(shop: McpProcess, round_: Round) -> None:
+    shop.fault("big-number")
+    assert await round_.told("mcp-data-accuracy") == ("Fail", "AnswerDiffers")
+    assert await round_.told("mcp-response-quality") == PASS
 
 
 async def test_servers_that_disagree(twin: McpProcess, round_: Round) -> None:

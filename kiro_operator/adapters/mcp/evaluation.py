@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ class Evaluator:
             try:
                 with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
                     async with asyncio.timeout(within):
-                        await _talk(process, msgspec.json.encode(tasks), outcomes, len(tasks))
+                        await _talk(process, json.dumps(tasks).encode(), outcomes, len(tasks))
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()

@@ -49,6 +49,9 @@ class Talk(Struct):
     """What came of a session; what was had before it broke is kept."""
 
     problem: Unobserved | None = None
+    """Why there was no session, or no list of tools."""
+    cut: Unobserved | None = None
+    """Why it ended before all was asked."""
     tools: list[str] = []
     complete: bool = False
     answers: dict[str, Answered] = {}
@@ -95,7 +98,9 @@ class _Conversation:
 
     def broken(self, problem: Unobserved) -> None:
         """The session ended before its time."""
-        if not self._listed:
+        if self._listed:
+            self.talk.cut = problem
+        else:
             self.talk.problem = problem
 
     async def hold(self, session: ClientSession, queries: Sequence[GoldenQuery]) -> None:

@@ -1,8 +1,9 @@
 """Samples MCP servers by their protocol: one session a server and round, for all checks that read it."""
 
 import asyncio
+import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -72,18 +73,17 @@ class McpSessions:
             return await self._talk(server, url, access, within)
 
     async def _talk(self, server: McpServer, url: str, access: Access, within: float) -> McpSession:
-        # The SDK brings a web framework with it: only who asks MCP servers pays for that memory.
-        from kiro_operator.adapters.mcp.protocol import talk  # noqa: PLC0415
-
+        talk = await asyncio.to_thread(_sdk)
         asked = [query for query in server.golden_queries if not _too_long(query)]
         said = await talk(self._fetcher, url, access, asked, within=within)
+        expected = _expected(server)
         return McpSession(
             server.name,
             url,
             said.problem,
-            tuple(said.tools),
+            tuple(name for name in expected if name in said.tools),
             said.complete,
-            _expected(server),
+            expected,
             await self._judged(server, said),
             expiry(access[0]),
             server.scheme == "http" and server.service is None,
@@ -94,13 +94,23 @@ class McpSessions:
         tasks: list[tuple[str, dict[str, Any]]] = []
         for query in server.golden_queries:
             answer = said.answers.get(query.name)
-            if answer is not None and answer.problem is None and not _large(answer):
+            if answer is not None and _problem(query, said, answer) is None:
                 tasks += [(query.name, task) for task in _tasks(query, answer)]
         # Schemas last: they are the server's, and one that never ends must not cost the user's expressions.
         tasks.sort(key=lambda pair: pair[1]["kind"] == "schema")
         done = await self._evaluator.evaluate([task for _, task in tasks])
         outcomes = {(name, task["kind"]): outcome for (name, task), outcome in zip(tasks, done, strict=True)}
         return tuple(_call(query, said, outcomes) for query in server.golden_queries)
+
+
+def _sdk() -> "Callable[..., Awaitable[Talk]]":
+    """The SDK, imported at first use, in a thread: it takes a second, and brings a web framework with it.
+
+    Only who asks MCP servers pays for that memory, and nothing else waits meanwhile.
+    """
+    from kiro_operator.adapters.mcp.protocol import talk  # noqa: PLC0415
+
+    return talk
 
 
 def _tasks(query: GoldenQuery, answer: "Answered") -> list[dict[str, Any]]:
@@ -153,8 +163,8 @@ def _problem(query: GoldenQuery, said: "Talk", answer: "Answered | None") -> Uno
     if _too_long(query):
         return Unobserved("InvalidArguments", f"its arguments are more than {ARGUMENTS} bytes of JSON")
     if answer is None:
-        return _NOT_REACHED
-    return answer.problem or (_TOO_LARGE if _large(answer) else None)
+        return said.cut or _NOT_REACHED
+    return answer.problem or _unfit(answer)
 
 
 def _truth(outcome: Outcome) -> bool | Unobserved:
@@ -174,9 +184,14 @@ def _too_long(query: GoldenQuery) -> bool:
     return len(msgspec.json.encode(query.arguments)) > ARGUMENTS
 
 
-def _large(answer: "Answered") -> bool:
-    size = len(answer.text) + len(msgspec.json.encode(answer.structured))
-    return size + len(msgspec.json.encode(answer.schema)) > ANSWER
+def _unfit(answer: "Answered") -> Unobserved | None:
+    """Why an answer cannot be handed to the sandbox."""
+    try:
+        # Not msgspec: it refuses numbers that JSON allows.
+        size = len(json.dumps((answer.structured, answer.text, answer.schema)))
+    except (ValueError, RecursionError):
+        return Unobserved("MalformedAnswer", "the answer cannot be written as JSON again")
+    return _TOO_LARGE if size > ANSWER else None
 
 
 def _expected(server: McpServer) -> tuple[str, ...]:

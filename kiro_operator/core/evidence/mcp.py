@@ -47,6 +47,7 @@ class McpSession(Struct, frozen=True):
     problem: Unobserved | None = None
     """Why there is no session."""
     tools: tuple[str, ...] = ()
+    """Those of the expected tools that are there; what else a server lists is not kept."""
     complete: bool = True
     """All tools were listed; false for a list longer than what is read."""
     expected: tuple[str, ...] = ()
