@@ -275,7 +275,7 @@ def test_a_role_binding_grants_nothing_in_other_namespaces() -> None:
     who = account("bot", "ops")
     binding = Binding("RoleBinding", "bot", "ClusterRole", "admin", (who,))
     role = Role("ClusterRole", "admin", (RbacRule(("*",), ("*",), ("*",)),))
-    everything = relevant(Access({}, (role,), (binding,)), [who], frozenset())
+    everything = relevant(Access({}, frozenset(), (role,), (binding,)), [who])
     here = Question(who, "get", "", "pods", "", "", "shop")
     assert [item.binding.name for item in grantors(everything, here)] == ["bot"]
     assert not list(grantors(everything, Question(who, "get", "", "pods")))

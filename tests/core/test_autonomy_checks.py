@@ -73,7 +73,7 @@ KIRO = Subject("ServiceAccount", "kiro", "kiro")
 def role_verdict(rules: Sequence[RbacRule]) -> Verdict:
     role = Role("ClusterRole", "kiro-autonomous-operations", tuple(rules))
     binding = Binding("RoleBinding", "kiro", role.kind, role.name, (KIRO,))
-    sample = {ACCESS.name: Access({}, (role,), (binding,))}
+    sample = {ACCESS.name: Access({}, frozenset({role.name}), (role,), (binding,))}
     return judge("safety-cluster-role", sample, strict={"clusterRole": WANTED})
 
 

@@ -156,9 +156,8 @@ class ClusterAccess:
             return unobserved(error, rule, namespace, _WHAT)
         subjects = {question.subject for question in questions} | {account(name, namespace) for name in there}
         return relevant(
-            Access(there, tuple(roles + local_roles), tuple(bindings + local_bindings), reviews),
+            Access(there, names, tuple(roles + local_roles), tuple(bindings + local_bindings), reviews),
             subjects,
-            names,
         )
 
     async def _cluster(self) -> tuple[list[Role], list[Binding]]:
@@ -238,9 +237,9 @@ def body(question: Question) -> dict[str, Any]:
     return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
 
 
-def relevant(access: Access, subjects: Iterable[Subject], names: frozenset[str]) -> Access:
-    """What concerns some subjects and ClusterRoles; the rest of the cluster is nobody's business."""
-    who = tuple(subjects)
+def relevant(access: Access, subjects: Iterable[Subject]) -> Access:
+    """What concerns some subjects and the ClusterRoles looked for; the rest is nobody's business."""
+    who, names = tuple(subjects), access.looked_for
     bindings = tuple(
         binding
         for binding in access.bindings
@@ -250,4 +249,4 @@ def relevant(access: Access, subjects: Iterable[Subject], names: frozenset[str])
     held = {(binding.role_kind, binding.role_name) for binding in bindings}
     held |= {("ClusterRole", name) for name in names}
     roles = tuple(role for role in access.roles if (role.kind, role.name) in held)
-    return Access(access.accounts, roles, bindings, access.reviews)
+    return Access(access.accounts, names, roles, bindings, access.reviews)

@@ -77,6 +77,8 @@ class Access(Struct, frozen=True):
 
     accounts: Mapping[str, bool] = {}
     """The ServiceAccounts asked about, and whether each is there."""
+    looked_for: frozenset[str] = frozenset()
+    """The ClusterRoles that policies name, there or not."""
     roles: tuple[Role, ...] = ()
     """The ClusterRoles that policies name, and all that the subjects are bound to."""
     bindings: tuple[Binding, ...] = ()

@@ -29,28 +29,26 @@ class ApprovalGatesParameters(Parameters):
     )
 
 
+Judged = tuple[Ref, str, str] | Unobserved | None
+"""Of a gate: the object, the reason and the words; why it is not known; or that all is well."""
+
+
 def judge(snapshot: Snapshot, parameters: ApprovalGatesParameters, now: datetime) -> Verdict:
     """Judge each policy's gates: what can be told from the policy alone counts whatever else is unknown."""
     configs = snapshot.value(SAFETY_CONFIG)
-    access = snapshot.value(ACCESS)
     findings: list[Finding] = []
     declared, missing = False, list[Unobserved]()
     for name, spec in sorted(snapshot.policies.items()):
         risky = _risky(spec, {} if isinstance(configs, Unobserved) else configs, parameters.config_key)
         declared = declared or bool(risky or spec.approval_gates or spec.boundaries)
         findings += _from_policy(name, spec, risky, now)
-        if spec.safety_config is not None and isinstance(configs, Unobserved):
-            missing.append(configs)
-        for gate in spec.approval_gates:
-            if isinstance(access, Unobserved):
-                missing.append(access)
-            else:
-                judged = _gate(name, spec, gate, access, snapshot.namespace)
-                if isinstance(judged, Unobserved):
-                    missing.append(judged)
-                elif judged is not None:
-                    ref, reason, text = judged
-                    findings.append(Finding(ref, reason, text, snapshot.sampled_at(ACCESS, now)))
+        missing += _unread(spec, configs)
+        for judged in _gates(name, spec, snapshot):
+            if isinstance(judged, Unobserved):
+                missing.append(judged)
+            elif judged is not None:
+                ref, reason, text = judged
+                findings.append(Finding(ref, reason, text, snapshot.sampled_at(ACCESS, now)))
     if findings:
         return found(_merged(findings))
     if missing:
@@ -62,6 +60,26 @@ def judge(snapshot: Snapshot, parameters: ApprovalGatesParameters, now: datetime
             "spec.approvalGates.",
         )
     return passed("Every action with risk waits at a gate that somebody else may open.")
+
+
+def _unread(
+    spec: KiroSafetyPolicySpec, configs: Mapping[str, ConfigData | None] | Unobserved
+) -> Iterator[Unobserved]:
+    """Why a policy's safety configuration is not known, where it names one."""
+    if spec.safety_config is not None:
+        if isinstance(configs, Unobserved):
+            yield configs
+        elif spec.safety_config.name not in configs:
+            yield _NOT_SAMPLED
+
+
+def _gates(name: str, spec: KiroSafetyPolicySpec, snapshot: Snapshot) -> Iterator[Judged]:
+    access = snapshot.value(ACCESS)
+    for gate in spec.approval_gates:
+        if isinstance(access, Unobserved):
+            yield access
+        else:
+            yield _gate(name, spec, gate, access, snapshot.namespace)
 
 
 def _risky(spec: KiroSafetyPolicySpec, configs: Mapping[str, ConfigData | None], key: str) -> dict[str, str]:
@@ -99,7 +117,7 @@ def _from_policy(
 
 def _gate(
     name: str, spec: KiroSafetyPolicySpec, gate: ApprovalGate, access: Access, namespace: str
-) -> tuple[Ref, str, str] | Unobserved | None:
+) -> Judged:
     """What is wrong with one gate, by the API server's own answers."""
     ref = Ref("KiroSafetyPolicy", name)
     itself = self_approval(gate, spec, namespace)
@@ -124,6 +142,9 @@ def _gate(
     return ref, "NobodyMayApprove", clip(text, 960)
 
 
+_NOT_SAMPLED = Unobserved(
+    "NotSampled", "A KiroSafetyPolicy names a ConfigMap that has not been looked at yet."
+)
 _UNANSWERED = Unobserved("Unanswered", "The API server has not answered yet who may approve, or cannot.")
 
 

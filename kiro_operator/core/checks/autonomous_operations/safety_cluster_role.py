@@ -48,6 +48,10 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
     access = snapshot.value(ACCESS)
     if isinstance(access, Unobserved):
         return unknown(access)
+    if not {wanted.name for wanted in desired.values()} <= access.looked_for:
+        return unknown(
+            Unobserved("NotSampled", "A KiroSafetyPolicy names a ClusterRole that was not looked for yet.")
+        )
     since = snapshot.sampled_at(ACCESS, now)
     findings = [
         finding
