@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator.core.evidence.inventory import Template
-from kiro_operator.core.objects import Base, OwnerReference
+from kiro_operator.core.objects import Base
 
 
 class _Named(Base, frozen=True):
@@ -54,7 +54,6 @@ class _PodSpec(Base, frozen=True):
 class _Metadata(Base, frozen=True):
     name: str = ""
     labels: dict[str, str] | None = None
-    owner_references: tuple[OwnerReference, ...] | None = None
 
 
 class _PodTemplate(Base, frozen=True):
