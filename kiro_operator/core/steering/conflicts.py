@@ -6,7 +6,8 @@ counts. Documents that Kiro never includes together cannot conflict.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from functools import partial
+from itertools import combinations, product
 
 from msgspec import Struct
 
@@ -19,6 +20,8 @@ from kiro_operator.core.steering.words import ALTERNATIVES, GENERAL, NUMERALS, S
 DOCUMENTS = 64
 LARGEST = 131_072
 """Characters of a document; longer ones are not looked through."""
+_ALIKE = 8
+"""Directives on one subject in one document that are looked at."""
 _SAME = 80
 """Characters from which on two equal bodies are a copy."""
 
@@ -30,9 +33,9 @@ _REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)-[a-z]{4,9}-[1-9]\b")
 _ROLE = re.compile(
     r"(?P<verb>use) (?P<what>[\w .+#-]{1,30}?) (?P<rest>as (?:the|our|your) .+|as package manager|as the .+)$"
 )
-_ALTERNATIVES = tuple(
-    re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})(?![\w-])")
-    for words in ALTERNATIVES
+_GROUPS = {word: number for number, words in enumerate(ALTERNATIVES) for word in words}
+_ALTERNATIVE = re.compile(
+    rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(_GROUPS, key=len, reverse=True)))})(?![\w-])"
 )
 
 
@@ -49,7 +52,8 @@ class Conflict(Struct, frozen=True):
 class _Read(Struct, frozen=True):
     path: str
     front: FrontMatter
-    directives: Sequence[Directive]
+    keys: Mapping[str, Sequence[Directive]]
+    """The directives by what others may have in common with them."""
     settings: Sequence[Setting]
 
 
@@ -68,7 +72,12 @@ _ORDER = ("NameDefinedTwice", "ContradictoryGuidance", "DuplicatedScope")
 
 def _read(path: str, text: str) -> _Read:
     front = front_matter.read(text)
-    return _Read(path, front, directives.directives(front.body), directives.settings(front.body))
+    keys: dict[str, list[Directive]] = {}
+    said = directives.statements(front.body)
+    for directive in directives.directives(said):
+        for key in _keys(directive.core):
+            keys.setdefault(key, []).append(directive)
+    return _Read(path, front, keys, directives.settings(said))
 
 
 def _between(one: _Read, other: _Read) -> Iterator[Conflict]:
@@ -105,15 +114,10 @@ def _together(one: FrontMatter, other: FrontMatter) -> bool:
 def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Directive | Setting]]:
     # What holds for some files only may differ from what holds for all: that is what it is for.
     special = (one.front.inclusion == "fileMatch") != (other.front.inclusion == "fileMatch")
-    by_core: dict[str, list[Directive]] = {}
-    for its in other.directives:
-        for key in _keys(its.core):
-            by_core.setdefault(key, []).append(its)
-    for mine in one.directives:
-        for key in _keys(mine.core):
-            for its in by_core.get(key, ()):
-                if _contradict(mine, its, special=special) and _same_scope(one, mine, other, its):
-                    yield mine, its
+    for key in sorted(one.keys.keys() & other.keys.keys()):
+        for mine, its in product(one.keys[key][:_ALIKE], other.keys[key][:_ALIKE]):
+            if _contradict(mine, its, special=special) and _same_scope(one, mine, other, its):
+                yield mine, its
     if special:
         return
     by_subject = {its.subject: its for its in other.settings}
@@ -133,11 +137,15 @@ def _keys(core: str) -> list[str]:
         keys.append("region " + _REGION.sub("*", core))
     if role := _ROLE.match(core):
         keys.append(f"role {role['verb']} {role['rest']}")
-    for number, words in enumerate(_ALTERNATIVES):
-        present = set(words.findall(core))
-        if len(present) == 1:
-            keys.append(f"{number} {words.sub('*', core)}")
+    present = {word: _GROUPS[word] for word in _ALTERNATIVE.findall(core)}
+    for word, group in present.items():
+        if list(present.values()).count(group) == 1:
+            keys.append(f"{group} {_ALTERNATIVE.sub(partial(_masked, word), core)}")
     return keys
+
+
+def _masked(word: str, match: re.Match[str]) -> str:
+    return "*" if match[0] == word else match[0]
 
 
 def _contradict(mine: Directive, its: Directive, *, special: bool) -> bool:

@@ -5,7 +5,7 @@ or says what must be. What is an example, or stands under something that may tur
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -72,10 +72,10 @@ class Setting(Struct, frozen=True):
     text: str
 
 
-def directives(text: str) -> list[Directive]:
-    """The directives of a document's body."""
+def directives(said: Iterable[Sentence]) -> list[Directive]:
+    """The directives among the statements of a document's body."""
     found: list[Directive] = []
-    for sentence in _plain_ones(text):
+    for sentence in said:
         read = _directive(plain(sentence.text))
         if read is not None and len(found) < MOST:
             core, forbids = read
@@ -83,10 +83,12 @@ def directives(text: str) -> list[Directive]:
     return found
 
 
-def settings(text: str) -> list[Setting]:
+def settings(said: Iterable[Sentence]) -> list[Setting]:
     """The lines of the form ``subject: value`` for subjects that have one value."""
     found: list[Setting] = []
-    for sentence in _plain_ones(text):
+    for sentence in said:
+        if len(sentence.text) > LONGEST:
+            continue
         words = plain(sentence.text)
         subject, colon, value = words.partition(": ")
         if not colon and (stated := _VALUE.match(words)):
@@ -96,13 +98,14 @@ def settings(text: str) -> list[Setting]:
     return found[:MOST]
 
 
-def _plain_ones(text: str) -> Iterator[Sentence]:
-    """The sentences whose sense nothing above them may turn."""
-    for sentence in sentences(text):
-        if any(_TURNED.search(title) for title in sentence.headings):
-            continue
-        if all(_PLAIN_PARENT.match(parent) for parent in sentence.parents):
-            yield sentence
+def statements(text: str) -> list[Sentence]:
+    """The sentences of a document's body whose sense nothing above them may turn."""
+    return [
+        sentence
+        for sentence in sentences(text)
+        if not any(_TURNED.search(title) for title in sentence.headings)
+        and all(_PLAIN_PARENT.match(parent) for parent in sentence.parents)
+    ]
 
 
 def _directive(text: str) -> tuple[str, bool] | None:

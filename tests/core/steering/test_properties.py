@@ -166,7 +166,7 @@ def test_documents_together(one: str, other: str) -> None:
     assert all(len(conflict.message) < 900 for conflict in found)
     for text in (one, other):
         count = text.count("\n") + 1
-        assert all(1 <= item.line <= count for item in directives.directives(text))
+        assert all(1 <= item.line <= count for item in directives.directives(directives.statements(text)))
         for statement in [*environment.namespaces(text), *environment.regions(text)]:
             holds(text, [Problem(statement.line, statement.column, "Said", "said")])
         stated = environment.stated("a.md", text)
