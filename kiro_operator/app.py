@@ -25,6 +25,7 @@ from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.network.connections import Connections, Dns, Fixed, Resolver
 from kiro_operator.adapters.prometheus.series import Prometheus
+from kiro_operator.adapters.steering.source import SteeringSource
 from kiro_operator.core.checks import registry
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
@@ -228,6 +229,7 @@ def observers(
         PodLogs(client),
         Connections(resolver),
         ConfigChanges(client),
+        SteeringSource(client),
         Prometheus(fetcher),
     )
 
