@@ -15,8 +15,8 @@ SECONDS = 2
 """Processor time for all tasks of one server's round."""
 WAIT = 6.0
 """Seconds after which the sandbox is killed, on however busy a machine."""
-MEMORY = 1024 * 1024 * 1024
-"""Address space of the sandbox, of which a fraction is ever resident."""
+MEMORY = 128 * 1024 * 1024
+"""Bytes of a sandbox's own memory: with AT_ONCE of them the container stays below its limit."""
 AT_ONCE = 2
 
 _PROGRAM = Path(__file__).with_name("sandbox.py")

@@ -28,7 +28,7 @@ def main() -> None:
     """Evaluate all tasks, in order."""
     seconds, memory = int(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for task in json.load(sys.stdin):
         sys.stdout.write(json.dumps(run(task)) + "\n")
