@@ -30,7 +30,7 @@ _WORDS = (
     r"pass(?![a-z])|(?<!old)pwd(?!=/)|secret|token|shared[_-]?access[_-]?\w{1,16}|"
     r"(?:api|access|account|private|signing|encryption|master|client|licen[cs]e|ssh|ssl|tls|service|storage|"
     r"integration|shared|app|application|session|auth|deploy|hmac|functions)[_-]?key|"
-    r"credentials?|session[_-]?id|authorization(?!\.k8s)|x-amz-signature|(?<![a-z])sig(?:nature)?(?![a-z])|"
+    r"credentials?|session[_-]?id|(?<!mcp-)authorization(?!\.k8s)|x-amz-signature|(?<![a-z])sig(?:nature)?(?![a-z])|"
     r"(?<![a-z])_auth(?![a-z])|(?<=[\"'])auth(?=\\*[\"'])|(?<![a-z])(?:ssn|cvv|cvc)(?![a-z])"
 )
 _KEY_NEEDLES = (
