@@ -53,10 +53,12 @@ def judge(snapshot: Snapshot, parameters: SteeringChangesParameters, now: dateti
 def _finding(
     revision: Revision, failing: Mapping[str, datetime], look_back: timedelta, now: datetime, note: str
 ) -> Finding | None:
+    # A file's change is known from the sample that saw it, which came up to an interval later.
+    earliest = revision.time if revision.manager else revision.time - INTERVAL
     checks = sorted(
         check
         for check, began in failing.items()
-        if not revision.first and began - look_back <= revision.time <= began
+        if not revision.first and earliest <= began <= revision.time + look_back
     )
     if not checks:
         return None
