@@ -51,7 +51,10 @@ def play(stage: Stage) -> None:
 
 
 def _limit(stage: Stage, limit: int) -> None:
-    patch = json.dumps({"spec": {"budget": {"limit": limit}}}, separators=(",", ":"))
+    budget = {"limit": limit, "window": "1h"}
+    # That of each action as well: one that never binds is a fault that decision-criteria tells.
+    actions = [{"name": name, "approval": "Automatic", "budget": budget} for name in ("Restart", "Scale")]
+    patch = json.dumps({"spec": {"budget": budget, "actions": actions}}, separators=(",", ":"))
     stage.kubectl("patch", f"ksp/{POLICY}", "-n", NAMESPACE, "--type=merge", f"--patch={patch}")
 
 

@@ -25,8 +25,8 @@ WATCHED_ONLY = [{"id": name, "enabled": False} for name, item in registry().item
 
 
 def enforce(**changes: Any) -> Object:
-    """The spec of a policy that lets the operator act at once."""
-    budget = {"limit": 20, "window": "1h"}
+    """The spec of a policy that lets the operator act at once; a budget is that of each action as well."""
+    budget = changes.get("budget", {"limit": 20, "window": "1h"})
     return {
         "mode": "Enforce",
         "actions": [
