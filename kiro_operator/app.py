@@ -10,21 +10,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from kiro_operator import ports
+from kiro_operator.adapters.alertmanager.alerts import Alertmanager
+from kiro_operator.adapters.aws.account import Accounts
+from kiro_operator.adapters.aws.costs import AwsCostsOf
+from kiro_operator.adapters.aws.identity import AwsIdentities
+from kiro_operator.adapters.aws.permissions import AwsPermissionsOf
 from kiro_operator.adapters.clock import SystemClock
+from kiro_operator.adapters.http.endpoints import Endpoints
 from kiro_operator.adapters.http.fetch import Fetcher
 from kiro_operator.adapters.http.server import ProbeServer
 from kiro_operator.adapters.kubernetes import credentials as kubernetes_credentials
+from kiro_operator.adapters.kubernetes.access import ClusterAccess
 from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.config_changes import ConfigChanges
+from kiro_operator.adapters.kubernetes.decision_log import DecisionLog
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.inventory import Inventories
+from kiro_operator.adapters.kubernetes.nodes import ClusterNodes
 from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
 from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
+from kiro_operator.adapters.kubernetes.safety_config import SafetyConfigs
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
+from kiro_operator.adapters.mcp.client import McpClient
+from kiro_operator.adapters.mcp.health import McpHealth
+from kiro_operator.adapters.mcp.sessions import McpSessions
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.network.connections import Connections, Dns, Fixed, Resolver
+from kiro_operator.adapters.prices import PriceList
 from kiro_operator.adapters.prometheus.series import Prometheus
+from kiro_operator.adapters.prometheus.triggers import TriggerMetrics
 from kiro_operator.adapters.steering.source import SteeringSource
 from kiro_operator.core.checks import registry
 from kiro_operator.reconcile.act import Act
@@ -221,16 +237,32 @@ def observers(
     client: Client,
     fetcher: Fetcher,
     resolver: Resolver,
-    settings: Settings,  # noqa: ARG001 - the next source that has something to decide reads it
+    settings: Settings,
 ) -> Sequence[ports.Observer]:
     """The polled sources."""
+    accounts = Accounts(settings.cluster_facts_namespaces, settings.aws_endpoint_url)
     return (
         PodMetrics(client),
         PodLogs(client),
         Connections(resolver),
         ConfigChanges(client),
         SteeringSource(client),
+        ClusterNodes(client, settings.cluster_facts_namespaces),
+        Inventories(client),
+        PriceList(),
         Prometheus(fetcher),
+        Alertmanager(fetcher, settings.cluster_facts_namespaces),
+        McpHealth(fetcher),
+        McpSessions(fetcher),
+        McpClient(client),
+        ClusterAccess(client, settings.cluster_facts_namespaces),
+        SafetyConfigs(client),
+        Endpoints(fetcher),
+        TriggerMetrics(Prometheus(fetcher)),
+        AwsIdentities(accounts),
+        AwsPermissionsOf(accounts),
+        AwsCostsOf(accounts),
+        DecisionLog(client),
     )
 
 

@@ -112,9 +112,12 @@ class Reporter:
         old = {check.id: check.status for check in before.checks}
         for check in after.checks:
             if check.status == "Fail" and old.get(check.id) != "Fail":
-                self._event(target, EventReason.CHECK_FAILED, f"{check.id} fails: {check.message}", warning=True)
+                self._event(
+                    target, EventReason.CHECK_FAILED, f"{check.id} fails: {check.message}", warning=True
+                )
             elif check.status in {"Pass", "Warn"} and old.get(check.id) == "Fail":
-                self._event(target, EventReason.CHECK_RECOVERED, f"{check.id} is well again: {check.message}")
+                note = f"{check.id} is well again: {check.message}"
+                self._event(target, EventReason.CHECK_RECOVERED, note)
         self._tell_decisions(target, before, after)
         were = {condition.type: condition for condition in before.conditions}
         for kind, reason in (

@@ -1,0 +1,125 @@
+"""One KiroHealthCheck with everything on: evidence is shared, and what hangs delays nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from devcluster import faults
+from devcluster.listen import Server
+from devcluster.wait import until
+from kiro_operator.core.checks import registry
+from tests.harness.world import World
+
+INTERVAL = "5s"
+HOSTS = ("prometheus.example:9090", "alertmanager.example:9093", "mcp.example:8080")
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIAINVENTED",
+    "AWS_SECRET_ACCESS_KEY": "invented",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture
+def hung() -> Iterator[Server]:
+    """A server that accepts and never answers."""
+    with Server() as server:
+        server.break_with("hang")
+        yield server
+
+
+LOCAL: dict[str, Any] = {"interval": INTERVAL, "steering": {"configMaps": ["steering"]}}
+EVERYTHING: dict[str, Any] = {
+    **LOCAL,
+    "prometheus": {"host": HOSTS[0]},
+    "alertmanager": {"host": HOSTS[1]},
+    "mcp": {"servers": [{"name": "tools", "host": HOSTS[2]}]},
+    "aws": {"region": "us-east-1"},
+}
+
+
+def flags(world: World, server: Server) -> tuple[str, ...]:
+    found = ["--cluster-facts-namespace", world.namespace, "--aws-endpoint-url", f"http://{server.address}"]
+    for host in HOSTS:
+        found += ["--allow-host", host, "--resolve", f"{host}={server.address}"]
+    return tuple(found)
+
+
+def steering(world: World) -> None:
+    body = {"metadata": {"name": "steering"}, "data": {"product.md": "# Product\nPrefer small steps.\n"}}
+    world.plane.rest.post(f"/api/v1/namespaces/{world.namespace}/configmaps", body)
+
+
+def verdicts(world: World) -> dict[str, dict[str, Any]]:
+    status = world.get("kirohealthchecks", "kiro").get("status", {})
+    return {item["id"]: item for item in status.get("checks", [])}
+
+
+def test_backends_that_hang_delay_no_other_check(
+    world: World, hung: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    world.deployment()
+    steering(world)
+    pod = world.pods()[0]["metadata"]["name"]
+    log = faults.logs(world.plane, world.namespace, pod, ["INFO ready"])
+    world.health_check(**EVERYTHING)
+    world.operator(*flags(world, hung))
+    world.wait_check("service-logs", "Pass")
+    world.wait_check("steering-syntax", "Pass")
+
+    # While all of the others hang, a failure is told and told to be over.
+    faults.inject(world.plane, world.namespace, pod, "crash-loop")
+    world.wait_check("pods-ready", "Fail", timeout=60)
+    faults.clear(world.plane, world.namespace, pod)
+    world.wait_check("pods-ready", "Pass", timeout=60)
+    faults.append_log(log, [f"ERROR request {number} failed" for number in range(500)])
+
+    world.wait_check("mcp-server-health", "Unknown", timeout=90)
+    until(
+        lambda: all(
+            verdicts(world)[name]["reason"] in {"Timeout", "Unreachable"}
+            for name in ("mcp-server-health", "mcp-tools", "metric-collection", "aws-identity")
+        ),
+        "the hung backends to be told as such",
+        120,
+    )
+    told = verdicts(world)
+    assert "Fail" not in {told[name]["status"] for name in ("mcp-tools", "metric-collection", "aws-identity")}
+    assert told["service-logs"]["status"] in {"Pass", "Fail"}
+    assert world.condition("Observed")["status"] == "False"
+
+
+def test_every_check_gives_a_verdict_and_at_rest_nothing_is_written(world: World) -> None:
+    world.deployment()
+    steering(world)
+    world.health_check(**LOCAL)
+    world.operator("--cluster-facts-namespace", world.namespace)
+    until(
+        lambda: (
+            set(verdicts(world)) == set(registry())
+            and not any(item["reason"] == "AwaitingSamples" for item in verdicts(world).values())
+        ),
+        "a verdict of every check",
+        120,
+    )
+    for item in verdicts(world).values():
+        assert item["status"] != "Fail" or item.get("command"), item
+        assert item["reason"] != "InternalError", item
+    offset = world.plane.audit_offset()
+    version = world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"]
+    until(lambda: rounds(world, offset) >= 3, "three more rounds", 60)
+    assert world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"] == version
+
+
+def rounds(world: World, offset: int) -> int:
+    return sum(
+        1
+        for event in world.plane.audit_events(offset)
+        if event["user"]["username"].startswith(f"system:serviceaccount:{world.namespace}:")
+        and event["verb"] == "list"
+        and event["objectRef"]["resource"] == "persistentvolumeclaims"
+    )
