@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from devcluster import faults
+from devcluster.errors import WaitTimeout
 from devcluster.listen import Server
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
@@ -78,19 +79,12 @@ def test_backends_that_hang_delay_no_other_check(
     world.wait_check("pods-ready", "Pass", timeout=60)
     faults.append_log(log, [f"ERROR request {number} failed" for number in range(500)])
 
-    world.wait_check("mcp-server-health", "Unknown", timeout=90)
-    until(
-        lambda: all(
-            verdicts(world)[name]["reason"] in {"Timeout", "Unreachable"}
-            for name in ("mcp-server-health", "mcp-tools", "metric-collection", "aws-identity")
-        ),
-        "the hung backends to be told as such",
-        120,
-    )
+    # A server of Kiro's that does not answer is at fault; what only tells about Kiro leaves it unknown.
+    world.wait_check("mcp-tools", "Fail", timeout=90)
+    until(lambda: out_of_reach(world), "the hung backends to be told as such", 120)
     told = verdicts(world)
-    assert "Fail" not in {told[name]["status"] for name in ("mcp-tools", "metric-collection", "aws-identity")}
     assert told["service-logs"]["status"] in {"Pass", "Fail"}
-    assert world.condition("Observed")["status"] == "False"
+    world.wait_condition("Observed", "False", timeout=90)
 
 
 def test_every_check_gives_a_verdict_and_at_rest_nothing_is_written(world: World) -> None:
@@ -98,28 +92,40 @@ def test_every_check_gives_a_verdict_and_at_rest_nothing_is_written(world: World
     steering(world)
     world.health_check(**LOCAL)
     world.operator("--cluster-facts-namespace", world.namespace)
-    until(
-        lambda: (
-            set(verdicts(world)) == set(registry())
-            and not any(item["reason"] == "AwaitingSamples" for item in verdicts(world).values())
-        ),
-        "a verdict of every check",
-        120,
-    )
+    # What moves slowly is sampled slowly, and some of it has to be seen twice.
+    slow = {name for name, item in registry().items() if item.check.interval}
+    try:
+        until(lambda: not waiting(world) - slow, "a verdict of every check", 90)
+    except WaitTimeout as error:
+        raise AssertionError(f"{error}: {sorted(waiting(world) - slow)}\n{world.log_tail()}") from error
     for item in verdicts(world).values():
         assert item["status"] != "Fail" or item.get("command"), item
         assert item["reason"] != "InternalError", item
     offset = world.plane.audit_offset()
     version = world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"]
-    until(lambda: rounds(world, offset) >= 3, "three more rounds", 60)
+    until(lambda: rounds(world, offset) >= 3 * len(world.pods()), "three more rounds", 60)
     assert world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"] == version
 
 
+def out_of_reach(world: World) -> bool:
+    told = verdicts(world)
+    return all(
+        (told[name]["status"], told[name]["reason"]) == ("Unknown", "Timeout")
+        for name in ("metric-collection", "aws-identity")
+    )
+
+
+def waiting(world: World) -> set[str]:
+    """Checks that have no verdict yet."""
+    told = verdicts(world)
+    return {name for name in registry() if name not in told or told[name]["reason"] == "AwaitingSamples"}
+
+
 def rounds(world: World, offset: int) -> int:
+    """How often the log of a container was read since."""
     return sum(
         1
         for event in world.plane.audit_events(offset)
         if event["user"]["username"].startswith(f"system:serviceaccount:{world.namespace}:")
-        and event["verb"] == "list"
-        and event["objectRef"]["resource"] == "persistentvolumeclaims"
+        and event.get("objectRef", {}).get("subresource") == "log"
     )

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import ApiModel, rules
 
+_ANY_LEFT_OUT = "!has(self.queries) || !has(self.operations) || !has(self.decisions) || !has(self.traces)"
 _KINDS = (
     "[self.queries.kind, self.operations.kind, self.decisions.kind, self.decisions.opportunityKind, "
     "self.traces.kind]"
@@ -93,8 +94,7 @@ class RecordsEvidence(ApiModel):
     model_config = rules(
         (
             # The default {} is held against the rule before it is filled in.
-            "!has(self.queries) || !has(self.operations) || !has(self.decisions) || !has(self.traces) || "
-            f"{_KINDS}.all(kind, {_KINDS}.filter(other, other == kind).size() == 1)",
+            f"{_ANY_LEFT_OUT} || {_KINDS}.all(kind, {_KINDS}.filter(other, other == kind).size() == 1)",
             "write a word of its own for each kind of record, such as queries: {kind: query}",
         ),
     )
