@@ -74,7 +74,7 @@ async def _mapping(client: Client, options: argparse.Namespace) -> RecordsEviden
     if not options.healthcheck:
         return RecordsEvidence()
     path = f"/apis/{API_VERSION}/namespaces/{options.namespace}/kirohealthchecks/{quote(options.healthcheck)}"
-    return KiroHealthCheckSpec.model_validate((await _get(client, path)).get("spec") or {}).records
+    return KiroHealthCheckSpec.model_validate((await _get(client, path)).get("spec") or {}).record_fields
 
 
 async def _records(

@@ -98,6 +98,13 @@ PLACES = (
         "in each namespace whose steering documents are remembered",
     ),
     Place(
+        Path("deploy/namespace/permissions/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.CLUSTER_FACTS,
+        f"{NAME}-permissions",
+        "in each namespace that is shown who may do what there",
+    ),
+    Place(
         Path("deploy/cluster-facts/rbac.yaml"),
         Scope.CLUSTER,
         Grant.CLUSTER_FACTS,

@@ -23,7 +23,7 @@ from kiro_operator.core.bottleneck import Suspect, bottleneck
 from kiro_operator.core.checks import Registered
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.snapshot import CERTAIN
-from kiro_operator.core.verdict import TOO_FEW_SAMPLES, Status, Verdict
+from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
 
 OBSERVED_GRACE = timedelta(seconds=60)
 """How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
@@ -171,7 +171,7 @@ def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:
     essential = [
         item
         for item in unknown
-        if not item.registered.check.polled and item.verdict.reason != TOO_FEW_SAMPLES
+        if not item.registered.check.polled and item.verdict.reason not in INSUFFICIENT
     ]
     answered = Status.PASS in by_status or Status.WARN in by_status
     if essential or (unknown and not answered):
@@ -189,7 +189,7 @@ def _observed(judged: Iterable[Judged], now: datetime) -> tuple[Truth, str, str]
         item
         for item in judged
         if item.verdict.status == Status.UNKNOWN
-        and item.verdict.reason != TOO_FEW_SAMPLES
+        and item.verdict.reason not in INSUFFICIENT
         and (item.verdict.reason in CERTAIN or now - item.since >= OBSERVED_GRACE)
     ]
     if not missing:

@@ -10,6 +10,8 @@ from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Unobserved
 
 TOO_FEW_SAMPLES = "TooFewSamples"
 """Reason of an Unknown that only time ends: everything is observed, and it is not enough yet."""
+INSUFFICIENT = frozenset({TOO_FEW_SAMPLES, "NoBaseline", "NoFeedback", "NoProposals"})
+"""Such reasons: nothing is out of sight, and nobody has to mend anything."""
 
 
 class Status(StrEnum):

@@ -64,7 +64,7 @@ def plan(
 
 
 def read_at(when: datetime, restarts: int) -> Reading:
-    return Reading(when, {("uid-web", "main"): Cursor(nanoseconds(when) + 5, restarts, when)})
+    return Reading(when, {("uid-web", "main"): Cursor(nanoseconds(when) + 5, restarts, when)}, {})
 
 
 def test_the_first_sample_asks_for_one_interval() -> None:

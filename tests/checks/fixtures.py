@@ -154,7 +154,9 @@ def _with_records(item: Any, mapping: Mapping[str, Any]) -> Any:
     if isinstance(item, Unobserved):
         return item
     found = parse(item.lines, RecordsEvidence.model_validate(mapping))
-    return msgspec.structs.replace(item, records=found.records, malformed=found.malformed)
+    return msgspec.structs.replace(
+        item, records=found.records, malformed=found.malformed, window=found.records
+    )
 
 
 def all_fixtures() -> Iterator[Fixture]:

@@ -16,6 +16,8 @@ from tests.harness.world import World
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "operator"
+WIDE = {"kiro-operator": "cluster", "kiro-operator-cluster-facts": "cluster-facts"}
+"""What the ClusterRoles are called here."""
 Object = dict[str, Any]
 
 
@@ -31,8 +33,8 @@ class Right:
 
     @property
     def cluster(self) -> bool:
-        """Whether the ClusterRole holds it."""
-        return self.role == "cluster"
+        """Whether a ClusterRole holds it."""
+        return self.role in WIDE.values()
 
     def rule(self) -> Object:
         """The rule as a Role has it."""
@@ -45,13 +47,14 @@ class Right:
 
 
 @cache
-def granted() -> tuple[Right, ...]:
-    """Everything that the overlay kiro-system lets the operator do."""
+def granted(part: str = "overlays/kiro-system") -> tuple[Right, ...]:
+    """Everything that a part of deploy/ lets the operator do."""
     found: set[Right] = set()
-    for role in of_kind("overlays/kiro-system", "ClusterRole", "Role"):
+    for role in of_kind(part, "ClusterRole", "Role"):
         if any("aggregate-to" in label for label in role["metadata"]["labels"]):
             continue
-        where = "cluster" if role["kind"] == "ClusterRole" else role["metadata"]["name"]
+        name = role["metadata"]["name"]
+        where = WIDE[name] if role["kind"] == "ClusterRole" else name
         for rule in role["rules"]:
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
@@ -122,6 +125,15 @@ class Installed(World):
         """End all operators and take their rights away."""
         super().close()
         self.plane.kubectl("delete", "clusterrole", f"operator-{self.namespace}", check=False)
+
+    def steering(self, text: str = "# Product\nPrefer small steps.\n") -> None:
+        """Make a ConfigMap of steering documents, or change the one that is there."""
+        name, data = "steering", {"product.md": text}
+        if any(item["metadata"]["name"] == name for item in self.items("configmaps", api="/api/v1")):
+            self.plane.rest.patch(self.path("configmaps", name, api="/api/v1"), {"data": data})
+        else:
+            body = {"metadata": {"name": name}, "data": data}
+            self.plane.rest.post(self.path("configmaps", api="/api/v1"), body)
 
     def workload(
         self, kind: str, name: str, replicas: int = 2, labels: Mapping[str, str] | None = None

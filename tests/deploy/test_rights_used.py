@@ -20,11 +20,17 @@ from tests.harness.world import enforce
 
 NOT_EXERCISED = {
     (
+        "cluster",
         "events.k8s.io",
         "events",
         "patch",
     ): "only an event that repeats over a minute is written as a series",
-    ("kiro.dev", "kiroremediations", "delete"): "records are kept for a week, by the API server's clock",
+    (
+        "namespace",
+        "kiro.dev",
+        "kiroremediations",
+        "delete",
+    ): "records are kept for a week, by the API server's clock",
 }
 """Granted and needed, but by nothing that a short run can bring about; each with the reason."""
 SPARE = ("spare-1", "spare-2", "spare-3")
@@ -40,8 +46,23 @@ METHODS = {
 }
 SETTLED = {"Verifying", "Succeeded", "Failed"}
 Object = dict[str, Any]
+SAMPLED = (
+    "resource-utilization",
+    "service-logs",
+    "recent-configuration-changes",
+    "unused-resources",
+    "limits-and-quotas",
+    "node-capacity",
+    "utilization-patterns",
+    "service-account-permissions",
+    "steering-permissions",
+    "steering-changes",
+)
+"""The checks that between them read all that is polled."""
 Used = tuple[str, str, str]
 """Group, resource with its subresource, and verb."""
+Place = tuple[str, str, str, str]
+"""The same, with whether it is granted in the whole cluster or in a namespace."""
 
 
 @pytest.fixture
@@ -53,21 +74,27 @@ def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterat
 
 def test_what_is_used_is_what_is_granted(world: Installed) -> None:
     _break_things(world)
+    world.steering()
     restarts, _ = (_watch(world, name) for name in ("restarts", "scales"))
     _leave_records(world, restarts)
     world.policy(**enforce())
 
-    operator = world.operator(*UNHURRIED)
+    operator = world.operator(*UNHURRIED, "--cluster-facts-namespace", world.namespace)
 
     _wait_for_actions(world)
     _wait_for_samples(world)
+    _wait_for_a_change_to_be_remembered(world)
     _lose_a_compare_and_swap(world)
     assert operator.stop() == 0
     events = list(_requests(world))
     refused = [(_used(event), event["requestURI"]) for event in events if _code(event) in {401, 403}]
     assert not refused
-    used = {_used(event) for event in events}
-    allowed = {(right.group, right.resource, verb) for right in granted() for verb in right.verbs}
+    allowed = {
+        ("cluster" if right.cluster else "namespace", right.group, right.resource, verb)
+        for right in granted()
+        for verb in right.verbs
+    }
+    used = {_place(event, allowed) for event in events}
     assert used <= allowed
     assert sorted(allowed - used) == sorted(NOT_EXERCISED)
 
@@ -100,8 +127,13 @@ def _watch(world: Installed, name: str) -> Object:
         safetyPolicyRef={"name": "policy"},
         interval="5s",
         selector={"matchLabels": {"for": name}},
+        steering={"configMaps": ["steering"]},
         # The names of Services mean nothing outside of the cluster.
-        checks=[{"id": "network-connectivity", "enabled": False}],
+        checks=[
+            {"id": "network-connectivity", "enabled": False},
+            {"id": "steering-changes", "interval": "5s"},
+            {"id": "utilization-patterns", "interval": "5s", "failureThreshold": 1},
+        ],
         remediation={"ladder": [{"action": action, "timeout": "10s"}], "stabilization": "1s"},
     )
 
@@ -137,12 +169,24 @@ def _wait_for_actions(world: Installed) -> None:
 
 
 def _wait_for_samples(world: Installed) -> None:
-    for check_id in ("resource-utilization", "service-logs", "recent-configuration-changes"):
+    for check_id in SAMPLED:
 
         def sampled(check_id: str = check_id) -> bool:
             return world.check(check_id, "restarts").get("reason") not in {None, "AwaitingSamples"}
 
         until(sampled, f"a sample of {check_id}", 30)
+
+
+def _wait_for_a_change_to_be_remembered(world: Installed) -> None:
+    """The first version makes the history's ConfigMap, the second one changes it."""
+    kept = world.path("configmaps", "restarts-steering-history", api="/api/v1")
+    first = world.plane.rest.get(kept)["metadata"]["resourceVersion"]
+    world.steering("# Product\nPrefer smaller steps.\n")
+    until(
+        lambda: world.plane.rest.get(kept)["metadata"]["resourceVersion"] != first,
+        "the change of a steering document to be remembered",
+        30,
+    )
 
 
 def _lose_a_compare_and_swap(world: Installed) -> None:
@@ -188,6 +232,12 @@ def _used(event: Object) -> Used:
     about = event["objectRef"]
     resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
     return about.get("apiGroup", ""), resource, event["verb"]
+
+
+def _place(event: Object, allowed: set[Place]) -> Place:
+    """The right that a request needs; in a namespace, that of the namespace where there is one."""
+    within = ("namespace", *_used(event))
+    return within if "namespace" in event["objectRef"] and within in allowed else ("cluster", *within[1:])
 
 
 def _code(event: Object) -> int:

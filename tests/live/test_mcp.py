@@ -174,6 +174,14 @@ PASS = ("Pass", "AsExpected")
         ("mcp-data-freshness", "stale", "", "DataStale"),
     ],
 )
+@pytest.mark.flips(
+    "mcp-server-health",
+    "mcp-tools",
+    "mcp-authorization",
+    "mcp-data-accuracy",
+    "mcp-response-quality",
+    "mcp-data-freshness",
+)
 async def test_flips(  # noqa: PLR0917 - what a case is made of
     shop: McpProcess, round_: Round, check_id: str, fault: str, at: str, reason: str
 ) -> None:
@@ -334,6 +342,7 @@ def client_pod(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> I
         yield tmp_path
 
 
+@pytest.mark.flips("mcp-connection")
 async def test_the_client_in_a_pod(
     control_plane: ControlPlane, client_with: ClientWith, namespace: str, client_pod: Path
 ) -> None:

@@ -144,6 +144,18 @@ async def look(prometheus: Prometheus) -> AsyncIterator[Look]:
 
 
 @pytest.mark.parametrize("check_id", STORIES)
+@pytest.mark.flips(
+    "cpu-usage",
+    "memory-usage",
+    "storage-usage",
+    "network-bandwidth",
+    "network-latency",
+    "database-performance",
+    "response-time",
+    "throughput",
+    "error-rate",
+    "cache-effectiveness",
+)
 async def test_a_metric_passes_fails_degrades_and_passes_again(check_id: str, look: Look) -> None:
     reason = STORIES[check_id][-1]
     seen = [
@@ -173,6 +185,7 @@ async def test_a_query_of_the_user_s_own(look: Look) -> None:
     assert (await look("cpu-usage", BEFORE, own)).reason == "QueryInvalid"
 
 
+@pytest.mark.flips("capacity-forecast")
 async def test_a_volume_that_fills_up(look: Look) -> None:
     given = {"query": 'kiro_volume_utilization{namespace="$namespace"}', "past": "1h", "days": 1}
     growing = NOW - 2.5 * HOUR
@@ -199,6 +212,7 @@ async def test_throttling(look: Look) -> None:
     ]
 
 
+@pytest.mark.flips("autoscaling-behavior")
 async def test_an_autoscaler_that_never_rests(look: Look) -> None:
     body = {
         "metadata": {"name": "kiro", "creationTimestamp": START.isoformat()},
@@ -364,6 +378,7 @@ def wait_for(
     return until(reached, f"{check_id} to be {status} {reason}", 60.0)
 
 
+@pytest.mark.flips("limits-and-quotas")
 def test_a_quota_fills_up_and_refuses_pods(control_plane: ControlPlane, namespace: str) -> None:
     quota(control_plane, namespace, 5)
     deploy(control_plane, namespace, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from tests.devcluster.helpers import make_pod, ready, wait_pod
 SPEC = KiroHealthCheckSpec.model_validate(
     {"records": {"kindFields": ["event"], "queries": {"kind": "prompt", "environment": "labels.env"}}}
 )
+INTERVAL = timedelta(minutes=10)
 FEW = QueryContextParameters(min_queries=3)
 
 
@@ -40,6 +41,7 @@ class Kiro:
         self._observer = PodLogs(client)
         self._number = 0
         self._since: datetime | None = None
+        self._ahead = timedelta(0)
         self.log: Path = faults.logs(plane, namespace, "web", ["kiro 1.8.2 ready"])
 
     def says(self, *records: object) -> None:
@@ -48,10 +50,16 @@ class Kiro:
             self.log, [f"{datetime.now(UTC):%H:%M:%S} INFO kiro {json.dumps(item)}" for item in records]
         )
 
+    def later(self, *, minutes: int) -> None:
+        """Let time pass, by the operator's clock."""
+        self._ahead += timedelta(minutes=minutes)
+
     async def sample(self, spec: KiroHealthCheckSpec = SPEC) -> tuple[LogTail | Unobserved, ...]:
         pods = live_pods(self._plane, self._namespace)
-        value = await self._observer.observe(poll(facts(self._namespace, pods), spec=spec, since=self._since))
-        self._since = datetime.now(UTC)
+        now = datetime.now(UTC) + self._ahead
+        request = poll(facts(self._namespace, pods), spec=spec, now=now, since=self._since, interval=INTERVAL)
+        value = await self._observer.observe(request)
+        self._since = now
         assert not isinstance(value, Unobserved), value
         return value
 
@@ -106,10 +114,14 @@ async def test_query_context_turns_with_what_is_asked(kiro: Kiro) -> None:
     assert "hunter2" not in repr(verdict)
     assert [finding.object.name for finding in verdict.findings] == ["web"]
 
+    kiro.says(*(good(number) for number in range(30, 60)))
+    assert (await kiro.verdict()).status is Status.PASS
+
+    # What was said before the window began counts no more.
+    kiro.later(minutes=20)
     kiro.says(good(20), good(21))
     assert (await kiro.verdict()).reason == "TooFewSamples"
-    kiro.says(*(good(number) for number in range(30, 34)))
-    assert (await kiro.verdict()).status is Status.PASS
+    kiro.later(minutes=20)
     kiro.says(*({"event": "prompt", "text": "why"} for _ in range(4)))
     assert (await kiro.verdict()).reason == "MalformedRecords"
 

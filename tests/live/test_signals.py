@@ -152,6 +152,7 @@ def told(verdict: Verdict) -> Outcome:
         ),
     ],
 )
+@pytest.mark.flips("alert-frequency", "metric-collection", "metric-completeness", "threshold-fit")
 async def test_by_prometheus(
     prometheus: Prometheus, check_id: str, parameters: dict[str, Any], reason: str
 ) -> None:
@@ -181,6 +182,7 @@ async def test_a_namespace_without_data_is_unknown(prometheus: Prometheus) -> No
     await fetcher.close()
 
 
+@pytest.mark.flips("metric-accuracy")
 async def test_memory_by_two_ways(
     prometheus: Prometheus,
     control_plane: ControlPlane,
@@ -238,6 +240,7 @@ async def now_by(alertmanager: Alertmanager, check_id: str, **parameters: Any) -
     return told(verdict)
 
 
+@pytest.mark.flips("alert-grouping")
 async def test_causes_and_what_follows(alertmanager: Alertmanager) -> None:
     alertmanager.fire("KubeNodeNotReady", minutes=10, node="node-1")
     alertmanager.fire("PodDown", minutes=9, node="node-1", pod="kiro-0", namespace=NAMESPACE)
@@ -323,6 +326,7 @@ def records(control_plane: ControlPlane, namespace: str) -> Records:
     return Records(control_plane, namespace)
 
 
+@pytest.mark.flips("escalation-thresholds")
 async def test_outcomes(records: Records) -> None:
     unrated = records.add(9, "Succeeded")
     assert await records.judged("escalation-thresholds") == ("Skipped", "NoFeedback")
@@ -336,6 +340,7 @@ async def test_outcomes(records: Records) -> None:
     assert await records.judged("escalation-thresholds") == PASS
 
 
+@pytest.mark.flips("decision-accuracy")
 async def test_feedback(records: Records) -> None:
     acted = records.add(12, "Succeeded", feedback="correct")
     assert await records.judged("decision-accuracy") == ("Unknown", "TooFewSamples")
@@ -349,6 +354,7 @@ async def test_feedback(records: Records) -> None:
     assert await records.judged("decision-accuracy") == (FAIL, "SensitivityLow")
 
 
+@pytest.mark.flips("learning-effectiveness")
 async def test_proposals(records: Records) -> None:
     records.add(6, "Succeeded")
     earlier = records.add(6, "Failed")
@@ -367,6 +373,7 @@ async def test_proposals(records: Records) -> None:
     assert await records.judged("learning-effectiveness") == ("Unknown", "TooFewSamples")
 
 
+@pytest.mark.flips("decision-criteria")
 async def test_criteria(control_plane: ControlPlane, namespace: str) -> None:
     path = f"{API}/{namespace}/kirosafetypolicies"
     body = loaded(POLICY)

@@ -174,6 +174,7 @@ def open_folder(tmp_path: Path) -> Path:
 # --- from ConfigMaps ----------------------------------------------------------------------------------
 
 
+@pytest.mark.flips("steering-integrity")
 async def test_integrity_of_a_config_map(site: Site) -> None:
     await site.expect("steering-integrity", "ConfigMapMissing", "kiro-steering")
     site.documents()({"product.md": PRODUCT})
@@ -203,6 +204,7 @@ async def test_a_config_map_of_one_mebibyte(site: Site) -> None:
     )
 
 
+@pytest.mark.flips("steering-syntax")
 async def test_syntax_of_a_config_map(site: Site) -> None:
     write = site.documents()
     write({"product.md": PRODUCT, "tech.md": TECH})
@@ -215,6 +217,7 @@ async def test_syntax_of_a_config_map(site: Site) -> None:
     await site.expect("steering-syntax", "AsExpected")
 
 
+@pytest.mark.flips("hooks-syntax")
 async def test_hooks_of_a_config_map(site: Site) -> None:
     hook = {"name": "x", "trigger": "Stop", "action": {"type": "command", "command": "make"}}
     good = json.dumps({"version": "v1", "hooks": [hook]})
@@ -242,6 +245,7 @@ async def test_yaml_hooks_go_through_yamllint(site: Site) -> None:
     await site.expect("hooks-syntax", "InvalidYaml")
 
 
+@pytest.mark.flips("steering-conflicts")
 async def test_conflicts_of_config_maps(site: Site) -> None:
     write = site.documents()
     write({"product.md": PRODUCT, "tech.md": TECH})
@@ -257,6 +261,7 @@ async def test_conflicts_of_config_maps(site: Site) -> None:
     await site.expect("steering-conflicts", "NameDefinedTwice", "ConfigMap kiro-team")
 
 
+@pytest.mark.flips("steering-environment")
 async def test_environment_of_config_maps(site: Site) -> None:
     site.spec["environment"] = {"name": "production", "regions": ["eu-central-1"]}
     host = f"http://mcp-server.{site.namespace}.svc:8080"
@@ -272,6 +277,7 @@ async def test_environment_of_config_maps(site: Site) -> None:
     await site.expect("steering-environment", "AsExpected")
 
 
+@pytest.mark.flips("steering-permissions")
 async def test_modes_of_mounts(site: Site) -> None:
     site.documents()({"product.md": PRODUCT})
     assert (await site.judge("steering-permissions")).reason == "NotMounted"
@@ -407,6 +413,7 @@ async def test_without_permissions(make: Make, open_folder: Path) -> None:
 # --- the history --------------------------------------------------------------------------------------
 
 
+@pytest.mark.flips("steering-changes")
 async def test_a_change_before_answers_got_worse(site: Site) -> None:
     write = site.documents()
     write({"product.md": PRODUCT, "tech.md": TECH})

@@ -30,29 +30,33 @@ from kiro_operator.core.permissions import Grant, Rule, Scope
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
 
 
-def _rule(group: str, resources: tuple[str, ...], verbs: tuple[str, ...], why: str) -> Rule:
-    return Rule(group, resources, verbs, why, Scope.CLUSTER, Grant.CLUSTER_FACTS)
-
-
+_GUILTY = "safety-cluster-role and service-account-permissions name the binding and rule that grant too much"
 RULES = (
-    _rule(
+    Rule(
         RBAC,
-        ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
+        ("clusterrolebindings", "clusterroles"),
         ("list",),
-        "safety-cluster-role and service-account-permissions name the binding and rule that grant too much",
+        _GUILTY,
+        Scope.CLUSTER,
+        Grant.CLUSTER_FACTS,
     ),
-    _rule(
+    Rule(
         "authorization.k8s.io",
         ("subjectaccessreviews",),
         ("create",),
         "service-account-permissions and approval-gates ask what others may do; nothing is stored",
+        Scope.CLUSTER,
+        Grant.CLUSTER_FACTS,
     ),
-    _rule(
+    Rule(
         "",
         ("serviceaccounts",),
         ("get",),
         "service-account-permissions tells a ServiceAccount without rights from one that is not there",
+        grant=Grant.CLUSTER_FACTS,
     ),
+    # Of other namespaces it is nobody's business who may do what there.
+    Rule(RBAC, ("rolebindings", "roles"), ("list",), _GUILTY, grant=Grant.CLUSTER_FACTS),
 )
 QUESTIONS = 64
 """Asked in one sample; what policies ask beyond that is left unanswered."""
@@ -142,6 +146,7 @@ class ClusterAccess:
         rule = RULES[0]
         try:
             roles, bindings = await self._cluster()
+            rule = RULES[3]
             local_roles, local_bindings = await self._local(namespace)
             questions, accounts, names = wanted(request.snapshot.policies, namespace)
             rule = RULES[2]

@@ -105,7 +105,7 @@ class DecisionLog:
         )
 
     async def _pod(self, pod: Pod, request: ports.PollRequest) -> _Found:
-        found = _Found(request.spec.records)
+        found = _Found(request.spec.record_fields)
         container = _container(pod, request.spec.logs.containers)
         await self._log(request.namespace, pod.metadata.name, container, found)
         await self._decisions(request.namespace, pod.metadata.name, container, found)

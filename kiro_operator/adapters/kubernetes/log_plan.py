@@ -8,6 +8,7 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.log_text import nanoseconds
 from kiro_operator.core.objects import ContainerStatus, Pod
+from kiro_operator.core.records import Record
 
 Id = tuple[str, str]
 """UID of the pod and name of the container."""
@@ -29,6 +30,8 @@ class Reading(Struct, frozen=True):
 
     taken: datetime
     cursors: Mapping[Id, Cursor]
+    records: Mapping[Id, tuple[tuple[datetime, Record], ...]]
+    """The records that still count, by container, each with the time at which it was read."""
 
 
 class Job(Struct, frozen=True):

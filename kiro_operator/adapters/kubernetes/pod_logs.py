@@ -6,7 +6,10 @@ by the container runtime's own clock; the operator's clock counts only where not
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
@@ -17,6 +20,7 @@ from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
 from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.permissions import Rule
+from kiro_operator.core.records import Record
 from kiro_operator.core.snapshot import Unobserved
 
 RULES = (
@@ -34,6 +38,8 @@ REQUEST_TIMEOUT = 4.0
 """Seconds for one log: a kubelet that does not answer must not cost the logs of all other nodes."""
 BUDGET = timedelta(seconds=10)
 """For a whole sample; of a short interval four fifths."""
+RECORDS = 500
+"""Records of one container that are remembered, the latest."""
 READINGS = 4
 """Kept of each reader, because one that was given up is followed by one that goes on before it."""
 
@@ -70,11 +76,15 @@ class PodLogs:
         )
         pods = choose(request.snapshot.pods)
         planned = list(jobs(pods[:PODS], bounds.containers, before, request))
-        sample = _Sample(self._client, bounds, request.spec.records, request.now)
+        sample = _Sample(self._client, bounds, request.spec.record_fields, request.now)
         await sample.run(planned, min(BUDGET, 0.8 * request.interval).total_seconds())
-        readings.append(Reading(request.now, {job.id: job.cursor for job in planned} | sample.cursors))
+        records = _window(planned, sample.found, before, request)
+        cursors = {job.id: job.cursor for job in planned} | sample.cursors
+        readings.append(Reading(request.now, cursors, records))
         del readings[:-READINGS]
-        tails = tuple(tail for job in planned for tail in sample.found.get(job.id, ()))
+        tails = tuple(
+            tail for job in planned for tail in _with_window(sample.found.get(job.id, ()), records[job.id])
+        )
         missing = sorted(sample.missing, key=lambda one: (one.reason, one.message))
         if missing and not tails:
             return missing[0]
@@ -85,6 +95,32 @@ class PodLogs:
             if not readings or readings[-1].taken < request.now - 10 * interval:
                 del self._readings[asker]  # its KiroHealthCheck is gone
         return self._readings.setdefault(request.asker, (request.interval, []))[1]
+
+
+def _window(
+    planned: Sequence[Job],
+    found: Mapping[Id, tuple[LogTail, ...]],
+    before: Reading | None,
+    request: ports.PollRequest,
+) -> dict[Id, tuple[tuple[datetime, Record], ...]]:
+    """The records that count now, by container."""
+    oldest = request.now - request.spec.record_fields.window
+    kept: dict[Id, tuple[tuple[datetime, Record], ...]] = {}
+    for job in planned:
+        known = before.records.get(job.id, ()) if before else ()
+        new = ((request.now, record) for tail in found.get(job.id, ()) for record in tail.records)
+        kept[job.id] = tuple(item for item in (*known, *new) if item[0] > oldest)[-RECORDS:]
+    return kept
+
+
+def _with_window(
+    tails: tuple[LogTail, ...], records: tuple[tuple[datetime, Record], ...]
+) -> tuple[LogTail, ...]:
+    """The tails of one container, the last of them with all the records that count."""
+    if not tails:
+        return ()
+    window = tuple(record for _, record in records)
+    return (*tails[:-1], msgspec.structs.replace(tails[-1], window=window))
 
 
 class _Sample:

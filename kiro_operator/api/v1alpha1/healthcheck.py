@@ -89,6 +89,9 @@ class Remediation(ApiModel):
     )
 
 
+_RECORDS = RecordsEvidence()
+
+
 class KiroHealthCheckSpec(ApiModel):
     """Desired state of a KiroHealthCheck. The empty spec observes and does nothing else."""
 
@@ -111,8 +114,9 @@ class KiroHealthCheckSpec(ApiModel):
     )
     remediation: Remediation = Field(default=Remediation(), description="The remediation ladder.")
     logs: LogsEvidence = Field(default=LogsEvidence(), description="Bounds of what is read of logs.")
-    records: RecordsEvidence = Field(
-        default=RecordsEvidence(), description="Which fields hold what in the records that Kiro logs."
+    # Left out it stays left out: the defaults of forty fields would fill every object that is stored.
+    records: RecordsEvidence | None = Field(
+        default=None, description="Which fields hold what in the records that Kiro logs."
     )
     prometheus: PrometheusEvidence | None = Field(
         default=None, description="Where Prometheus is; the checks that ask it are skipped without."
@@ -135,6 +139,11 @@ class KiroHealthCheckSpec(ApiModel):
     prices: PricesEvidence | None = Field(
         default=None, description="What resources cost; without, waste is told in cores and bytes only."
     )
+
+    @property
+    def record_fields(self) -> RecordsEvidence:
+        """How records are read, set or not."""
+        return self.records or _RECORDS
 
 
 class ObjectName(ApiModel):

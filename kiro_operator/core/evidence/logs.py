@@ -22,6 +22,8 @@ class LogTail(Struct, frozen=True):
     """The records in the lines, read once for all checks; spec.records says how."""
     malformed: int = 0
     """Lines that are marked as records and cannot be read as such."""
+    window: tuple[Record, ...] = ()
+    """The records of the last spec.records.window, these included; bounded to the latest."""
 
 
 POD_LOGS: Polled[tuple[LogTail | Unobserved, ...]] = Polled("pod-logs", tuple[LogTail | Unobserved, ...])

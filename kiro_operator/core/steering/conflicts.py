@@ -11,11 +11,12 @@ from itertools import combinations, product
 
 from msgspec import Struct
 
-from kiro_operator.core.steering import directives, front_matter
+from kiro_operator.core.steering import claims, directives, front_matter
+from kiro_operator.core.steering.claims import Claim
 from kiro_operator.core.steering.directives import Directive, Setting
 from kiro_operator.core.steering.front_matter import FrontMatter
 from kiro_operator.core.steering.problems import quoted
-from kiro_operator.core.steering.words import ALTERNATIVES, GENERAL, NUMERALS, SCOPES
+from kiro_operator.core.steering.words import ALTERNATIVES, GENERAL, NUMERALS, SCOPES, TOPICS
 
 DOCUMENTS = 64
 LARGEST = 131_072
@@ -55,6 +56,8 @@ class _Read(Struct, frozen=True):
     keys: Mapping[str, Sequence[Directive]]
     """The directives by what others may have in common with them."""
     settings: Sequence[Setting]
+    claims: Mapping[str, Sequence[Claim]]
+    """The claims by what they are about."""
 
 
 def conflicts(documents: Mapping[str, str]) -> list[Conflict]:
@@ -77,7 +80,11 @@ def _read(path: str, text: str) -> _Read:
     for directive in directives.directives(said):
         for key in _keys(directive.core):
             keys.setdefault(key, []).append(directive)
-    return _Read(path, front, keys, directives.settings(said))
+    claimed: dict[str, list[Claim]] = {}
+    for claim in claims.claims(said):
+        for key in claim.keys:
+            claimed.setdefault(key, []).append(claim)
+    return _Read(path, front, keys, directives.settings(said), claimed)
 
 
 def _between(one: _Read, other: _Read) -> Iterator[Conflict]:
@@ -111,7 +118,9 @@ def _together(one: FrontMatter, other: FrontMatter) -> bool:
     return True
 
 
-def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Directive | Setting]]:
+def _pairs(
+    one: _Read, other: _Read
+) -> Iterator[tuple[Directive | Setting | Claim, Directive | Setting | Claim]]:
     # What holds for some files only may differ from what holds for all: that is what it is for.
     special = (one.front.inclusion == "fileMatch") != (other.front.inclusion == "fileMatch")
     for key in sorted(one.keys.keys() & other.keys.keys()):
@@ -125,6 +134,10 @@ def _pairs(one: _Read, other: _Read) -> Iterator[tuple[Directive | Setting, Dire
         match = by_subject.get(setting.subject)
         if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
             yield setting, match
+    for key in sorted(one.claims.keys() & other.claims.keys()):
+        for said, denied in product(one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]):
+            if claims.contradict(said, denied) and _same_subject(one, said, other, denied):
+                yield said, denied
 
 
 def _keys(core: str) -> list[str]:
@@ -170,7 +183,19 @@ def _same_scope(one: _Read, mine: Directive | Setting, other: _Read, its: Direct
     return first == second
 
 
-def _scope(path: str, of: Directive | Setting) -> frozenset[str]:
+def _same_subject(one: _Read, mine: Claim, other: _Read, its: Claim) -> bool:
+    """Whether neither path nor headings limit two claims of the same words to different things."""
+    said = mine.words & its.words
+    first, second = (
+        {word for word in _scope(read.path, claim) if claims.stem(word) not in said}
+        for read, claim in ((one, mine), (other, its))
+    )
+    if len(said) >= claims.MANY:
+        first, second = first - TOPICS, second - TOPICS
+    return first == second
+
+
+def _scope(path: str, of: Directive | Setting | Claim) -> frozenset[str]:
     """The words of path and headings that say of what a document speaks."""
     name = path.rpartition("/")[2].removesuffix(".md").lower()
     words = set(re.split(r"[-_. ]", name))

@@ -117,3 +117,113 @@ GENERAL = _words(
 )
 """Words in headings and file names that do not limit what a document speaks of."""
 NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+EMPTY = _words(
+    "a an and the of for to in on at with by from into onto per as our your their his her its it this that "
+    "these those them they we you i is are be being do does did must should shall have has will can may "
+    "cannot can't need needed needs required require requires mandatory necessary allowed permitted "
+    "forbidden prohibited disallowed always never not don't doesn't mustn't shouldn't isn't aren't no nobody "
+    "none without avoid every each all any both please also there here too very ever strictly explicitly "
+    "exactly enough fine acceptable then once twice least most minimum maximum than more less before "
+    "within whether also own such set take last allow permit forbid prohibit everywhere anywhere included "
+    "including only ahead apply enable enabled enabl disable disabled disabl deny sufficient suffices like"
+)
+"""Words that do not tell what a claim is about."""
+SYNONYMS: Mapping[str, str] = {
+    word: same
+    for same, words in {
+        "run": "execute execut perform schedul schedule make made mak happen occur place plac",
+        "keep": "retain preserve preserv hold held kept stor store",
+        "delete": "delet remove remov purge purg erase eras drop",
+        "change": "chang modify modifi edit alter",
+        "write": "writ written wrote emit",
+        "restart": "reboot bounce bounc",
+        "deploi": "releas release ship rollout",
+        "notifi": "alert inform",
+        "start": "begin launch",
+        "stop": "halt",
+        "create": "creat open file provision",
+        "prod": "production",
+        "prod-": "prods",
+        "dev": "development",
+        "test": "tests testing",
+        "database": "db databases databas",
+        "kubernetes": "k8s kubernet",
+        "config": "configur configuration configurations configure",
+        "repo": "repositori repository",
+        "doc": "document documentation docs",
+        "reply": "respond answer respons response",
+        "max": "maximum",
+        "min": "minimum",
+    }.items()
+    for word in words.split()
+}
+"""Words, also as their stems are, that mean the same in a claim."""
+NOMINAL: Mapping[str, str] = {
+    "retention": "retain",
+    "expiry": "expire",
+    "expiration": "expire",
+    "removal": "remove",
+    "approval": "approve",
+    "approvals": "approve",
+    "renewal": "renew",
+    "acknowledgement": "acknowledge",
+    "acknowledgment": "acknowledge",
+    "deletion": "delete",
+    "rotation": "rotate",
+    "sent": "send",
+    "taken": "take",
+    "paid": "pay",
+    "built": "build",
+    "kept": "keep",
+    "written": "write",
+    "given": "give",
+    "replicas": "replica",
+    "retries": "retry",
+    "retried": "retry",
+    "tries": "try",
+    "failure": "fail",
+    "failures": "fail",
+}
+"""Nouns and irregular forms by their verbs."""
+UNITS: Mapping[str, tuple[str, float]] = {
+    unit: (kind, factor)
+    for kind, factors in {
+        "time": {
+            "ms millisecond": 0.001,
+            "s sec second": 1.0,
+            "min minute": 60.0,
+            "h hr hour": 3600.0,
+            "d day": 86400.0,
+            "week": 604_800.0,
+            "month": 2_592_000.0,
+            "quarter": 7_776_000.0,
+            "year": 31_536_000.0,
+        },
+        "part": {"% percent": 1.0},
+        "size": {"kb kib ki": 1.0, "mb mib mi": 1e3, "gb gib gi": 1e6, "tb tib ti": 1e9},
+        "money": {"\u20ac eur euro": 1.0},
+        "dollars": {"$ usd dollar": 1.0},
+        "cores": {"core cpu": 1.0},
+        "times": {"time": 1.0},
+    }.items()
+    for units, factor in factors.items()
+    for unit in units.split()
+}
+"""Units by kind, with how many of the smallest one each is."""
+TOPICS = _words(
+    "http https clients client calls call requests request messaging messages queues events endpoints apis "
+    "nodes node pools pool teams team ownership owners budgets budget spending finance billing accounts "
+    "time times dates reporting reports report dashboards process processes autonomy role roles self-service "
+    "self service on-call oncall call rota shifts paging pages pager alerts alarms channels status "
+    "databases database db queries schema schemas migrations migration volumes disks buckets objects "
+    "pipelines pipeline ci cd jobs scheduling autoscaling nodes manifests manifest charts chart registry "
+    "registries artifacts supply chain scanning certificates certificate tls keys tokens credentials "
+    "identity iam rbac permissions users tags tagging labels label metadata allocation contributing "
+    "contribution collaboration onboarding glossary faq questions answers hygiene basics essentials "
+    "governance audit auditing ingress egress traffic routing dns mesh gateway firewall namespaces namespace "
+    "quotas quota rollouts rollout promotion windows calendar schedule planning postmortem postmortems "
+    "learning retention archiving lifecycle clean-up cleanup housekeeping disaster continuity drills restore "
+    "observability telemetry traces health probes sla slo slos objectives terraform helm kubernetes "
+    "infrastructure iac gitops delivery sdlc hardening protection encryption vault"
+)
+"""Words in headings that name a topic: what a whole claim below them says is not limited by them."""

@@ -1,10 +1,11 @@
 """Evidence: records in logs."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.types import ApiModel, rules
+from kiro_operator.api.v1alpha1.types import ApiModel, Between, rules
 
 _ANY_LEFT_OUT = "!has(self.queries) || !has(self.operations) || !has(self.decisions) || !has(self.traces)"
 _KINDS = (
@@ -103,6 +104,10 @@ class RecordsEvidence(ApiModel):
         default=["record", "kind"],
         description="Fields that tell the kind of a record: the first that holds a known kind counts.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    window: Annotated[timedelta, Between("1m", "24h")] = Field(
+        default=timedelta(minutes=15),
+        description="How long a record of a query or an operation counts after it was read.",
     )
     queries: QueryFields = Field(default=QueryFields(), description="Records of queries.")
     operations: OperationFields = Field(

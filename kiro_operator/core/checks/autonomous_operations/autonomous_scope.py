@@ -1,7 +1,7 @@
 """Autonomous operations against the policy's boundaries, by the records they leave in the logs."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -48,7 +48,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
     tails = written(snapshot, parameters.label)
     if isinstance(tails, Verdict):
         return tails
-    operations = [item for tail in tails for item in tail.records if isinstance(item, OperationRecord)]
+    operations = [item for tail in tails for item in tail.window if isinstance(item, OperationRecord)]
     if not operations:
         return _nothing(tails)
     since = snapshot.sampled_at(POD_LOGS, now)
@@ -86,8 +86,7 @@ def _nothing(tails: Iterable[LogTail]) -> Verdict:
         )
     return skipped(
         "NoOperations",
-        "The logs hold no records of autonomous operations since the last sample: docs/records.md says how "
-        "to log them.",
+        "The logs hold no recent records of autonomous operations: docs/records.md says how to log them.",
     )
 
 
@@ -132,8 +131,7 @@ CHECK = Check(
     sources=(POD_LOGS, Source.POLICIES),
     judge=judge,
     parameters=AutonomousScopeParameters,
-    # One sample holds what was done since the last; a crossing stays in sight for an hour.
-    interval=timedelta(minutes=15),
+    # What was done was done: it does not take a second look.
     failure_threshold=1,
-    success_threshold=4,
+    success_threshold=1,
 )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Struct
@@ -72,7 +72,7 @@ class Asked(Struct, frozen=True):
 
 
 def judge(snapshot: Snapshot, parameters: QueryContextParameters, now: datetime) -> Verdict:
-    """Judge the queries of the last sample, workload by workload, or the ratio that Prometheus gives."""
+    """Judge the queries of the last while, workload by workload, or the ratio that Prometheus gives."""
     if parameters.query:
         return _judge_ratio(snapshot, parameters, now)
     sample = snapshot.value(POD_LOGS)
@@ -89,7 +89,7 @@ def judge(snapshot: Snapshot, parameters: QueryContextParameters, now: datetime)
     if not enough:
         return too_few(
             f"The logs hold fewer than {parameters.min_queries} queries of any workload: "
-            "wait, or lower minQueries or lengthen the check's interval."
+            "wait, lower minQueries, or lengthen spec.records.window."
         )
     return _verdict(enough, parameters, snapshot.sampled_at(POD_LOGS, now), missing)
 
@@ -140,7 +140,7 @@ def _asked(
     )
     records: dict[Ref, list[QueryRecord]] = {}
     for tail in tails:
-        held = [record for record in tail.records if isinstance(record, QueryRecord)]
+        held = [record for record in tail.window if isinstance(record, QueryRecord)]
         if held:
             records.setdefault(_workload(tail.pod, snapshot), []).extend(held)
     return {
@@ -206,12 +206,10 @@ def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query
 CHECK = Check(
     title="Queries say what they are about",
     section="response-quality-context",
-    command="kubectl logs -n {namespace} -l app=kiro --all-containers --since=10m | grep -E 'record.*query'",
+    command="kubectl logs -n {namespace} -l app=kiro --all-containers --since=15m | grep -E 'record.*query'",
     # It looks pods up by name as well, but is judged when lines come in.
     sources=(POD_LOGS, SERIES),
     judge=judge,
     parameters=QueryContextParameters,
     queries=_asks,
-    # A share needs many queries, so that they are gathered for a while.
-    interval=timedelta(minutes=10),
 )

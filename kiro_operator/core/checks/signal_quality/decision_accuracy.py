@@ -13,7 +13,7 @@ from kiro_operator.core.feedback import FEEDBACK, Cell, ratings
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import banded, wilson
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, too_few, unknown
+from kiro_operator.core.verdict import Finding, Verdict, passed, too_few, unknown
 
 _ADVICE = {
     "SensitivityLow": "misses what it should act on: lower its threshold or failAfter, or widen the policy",
@@ -47,9 +47,11 @@ def judge(snapshot: Snapshot, parameters: DecisionAccuracyParameters, now: datet
         return unknown(records)
     rated = [item for item in ratings(records, now - parameters.window) if item.cell is not None]
     if not rated:
-        return skipped(
-            "NoFeedback",
-            f"No recent KiroRemediation is annotated kiro.dev/feedback: write one of {FEEDBACK}.",
+        return unknown(
+            Unobserved(
+                "NoFeedback",
+                f"No recent KiroRemediation is annotated kiro.dev/feedback: write one of {FEEDBACK}.",
+            )
         )
     tables: dict[str, Counter[Cell | None]] = {}
     for item in rated:

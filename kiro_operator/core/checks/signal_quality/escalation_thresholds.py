@@ -12,7 +12,7 @@ from kiro_operator.core.feedback import OUTCOMES, Rating, ratings
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import banded, wilson
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, too_few, unknown
+from kiro_operator.core.verdict import Finding, Verdict, passed, too_few, unknown
 
 
 class EscalationThresholdsParameters(Parameters):
@@ -36,8 +36,11 @@ def judge(snapshot: Snapshot, parameters: EscalationThresholdsParameters, now: d
         return unknown(records)
     rated = [item for item in ratings(records, now - parameters.window) if item.worth is not None]
     if not rated:
-        return skipped(
-            "NoFeedback", f"No recent KiroRemediation is annotated kiro.dev/outcome: write one of {OUTCOMES}."
+        return unknown(
+            Unobserved(
+                "NoFeedback",
+                f"No recent KiroRemediation is annotated kiro.dev/outcome: write one of {OUTCOMES}.",
+            )
         )
     by_policy: dict[str, list[Rating]] = {}
     for item in rated:

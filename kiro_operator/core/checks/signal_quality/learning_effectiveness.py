@@ -13,7 +13,7 @@ from kiro_operator.core.feedback import Rating, ratings
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import difference
-from kiro_operator.core.verdict import TOO_FEW_SAMPLES, Finding, Verdict, passed, skipped, too_few, unknown
+from kiro_operator.core.verdict import TOO_FEW_SAMPLES, Finding, Verdict, passed, too_few, unknown
 
 _ADVICE = {
     "ProposalRegressed": "actions help less often than before it: take it back",
@@ -56,9 +56,12 @@ def judge(snapshot: Snapshot, parameters: LearningEffectivenessParameters, now: 
     known = [item for item in ratings(records, now - parameters.window) if item.helped is not None]
     effects = {name: _effect(name, known) for name in sorted({item.proposal for item in known} - {""})}
     if not effects:
-        return skipped(
-            "NoProposals",
-            "No recent KiroRemediation is annotated kiro.dev/proposal with the proposal it was made under.",
+        return unknown(
+            Unobserved(
+                "NoProposals",
+                "No recent KiroRemediation is annotated kiro.dev/proposal with the "
+                "proposal it was made under.",
+            )
         )
     enough = {
         name: effect

@@ -1,0 +1,323 @@
+"""Claims of steering documents: sentences reduced to their words, so that wording may differ.
+
+Two claims of the same words contradict each other when one has another number of the same unit, another
+word of a group of which only one can be meant, or forbids what the other one asks for. Order, inflection,
+synonyms and remarks behind the main clause do not count; every word that may limit the sense does.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from msgspec import Struct
+
+from kiro_operator.core.steering.blocks import Sentence, plain
+from kiro_operator.core.steering.words import (
+    ALTERNATIVES,
+    EMPTY,
+    NOMINAL,
+    NUMERALS,
+    SCOPES,
+    SYNONYMS,
+    UNITS,
+)
+
+LONGEST = 240
+"""Characters of a claim; longer sentences say more than one thing."""
+MOST = 512
+"""Claims of one document."""
+FEWEST = 2
+"""Words without which a claim has no subject that could be compared."""
+MANY = 3
+"""Words from which on a claim names its subject itself."""
+
+_UNCLEAR = re.compile(
+    r"\b(?:if|when|whenever|unless|except\w*|apart|other than|rather|instead|whereas|otherwise|provided|where|"
+    r"prefer\w*|ideally|typically|usually|generally|normally|optionally|sometimes|often|about|around|roughly|"
+    r"approximately|consider|legacy|old|former|deprecated|existing|was|were|had|been|previously|formerly|"
+    r"might|could|would|either|or(?! (?:not|more|higher|above|longer|less|fewer|lower|below|shorter)\b)|only|just|but|although|though|while|e\.g|example|some|(?<!at )most|few|many|one of|"
+    r"first|(?<!\d )second|third|last|next|another|longer|shorter|more than once)\b|\?|\d\s?[-\u2013]\s?\d|\.\.\.|\u2026"
+)
+_BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
+_TAIL = re.compile(
+    r"\s+\u2013\s+|\s+\u2014\s*|\s--?\s|[;,:]\s+|"
+    r"\s(?=(?:so that|because|since|as|until|which|that|who|to (?:avoid|keep|save|make|spare)|in order to)\s)"
+)
+_LEADS = re.compile(r"(?:in|on|at|for|during|before|after|with|within|under|from|to|by)\s")
+_CLAIMED = re.compile(r"[a-z0-9_%\u20ac$][a-z0-9_./%+#\u20ac$-]*")
+_EVERYTHING = re.compile(
+    r"\b(?:(?:to|of|from|for|between|by|in|on) )?(?:every|each|all|any|other) (?P<what>[a-z]+)(?=$|[ ,;])"
+    r"(?= (?:is|are|has|have|must|should|shall|to|in|on|by|with|for|and)\b|$|[,;])"
+)
+_ACTOR = re.compile(
+    r"^(?:the |an? |our |each |every )?(?:[a-z-]+ ){0,2}?(?:lead|engineer|person|team|owner|author|assistant|"
+    r"operator|developer|commander|manager|reviewer|maintainer|approver)s?(?: on[ -]call)? "
+)
+"""Who is to do it, where a command says what is to be done."""
+_OR_NOT = re.compile(r" or not\b")
+_CLOCK = re.compile(r"\bat \d{1,2}:\d\d(?: utc)?\b")
+_ENOUGH = re.compile(r"\b(?:enough|sufficient|suffices?)\b")
+_BRINGS = re.compile(
+    r"^(?:always )?(?:create|open|file|have|get|obtain|write|provide|add|attach|set|use|run|make|keep|require) "
+)
+_SCOPED = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(SCOPES)))})\b")
+_JOINED = re.compile(r" and [a-z-]+$")
+_LEAST = re.compile(
+    r"\b(?:at least|at minimum|a minimum of|minimum|min|no (?:fewer|less|lower) than|not (?:fewer|less) than)\b"
+    r"|\bor (?:more|higher|above|longer)\b"
+)
+_MOST = re.compile(
+    r"\b(?:at most|at maximum|a maximum of|up to|no (?:more|longer|later|higher|greater) than|"
+    r"not (?:more|longer|later) than|maximum|max|limit(?:ed)?(?: (?:of|is|to))?|within|under|below|not exceed)\b"
+    r"|\bor (?:less|fewer|lower|below|shorter)\b"
+)
+_EVERY = re.compile(
+    r"\b(?:(?P<each>every|each|once an?|once every|once per) )(?:(?P<count>\d+(?:\.\d+)?) )?"
+    r"(?P<unit>second|minute|hour|day|week|month|quarter|year)s?\b"
+)
+_PER = re.compile(r"\b(?:an?|per|each|every) (?P<unit>hour|day|week|month|quarter|year)\b")
+_NAMED = {"hourly": "hour", "daily": "day", "nightly": "day", "weekly": "week", "monthly": "month"}
+_NAMED_PERIOD = re.compile(rf"\b(?:{'|'.join(_NAMED)}|quarterly|yearly|annually)\b")
+_NUMERAL = re.compile(rf"\b(?:{'|'.join((*NUMERALS[1:], 'twelve', 'fifteen', 'twenty', 'thirty'))})\b")
+_WORTH = {word: str(number) for number, word in enumerate(NUMERALS)} | {
+    "twelve": "12",
+    "fifteen": "15",
+    "twenty": "20",
+    "thirty": "30",
+}
+_TIMES = re.compile(r"\b(?P<often>once|twice)\b(?! (?:a|an|per|every)\b)")
+_AMOUNT = re.compile(
+    r"(?<![\w.:/#-])(?P<before>[$\u20ac]\s?)?(?P<number>\d{1,9}(?:[.]\d{1,6})?)(?![\d.:/]*\d)"
+    r"(?P<unit>\s?%|\s?\u20ac|\s?[a-z]+(?![a-z]))?"
+)
+_DIGIT = re.compile(r"\d")
+_NOT = re.compile(
+    r"\b(?:never|not|don't|doesn't|mustn't|shouldn't|isn't|aren't|cannot|can't|no|nobody|none|without|avoid|"
+    r"forbidden|prohibited|disallowed|disabled?|forbid|prohibit|deny|nor)\b"
+)
+_UNNEEDED = re.compile(r"\b(?:not|isn't|aren't|no\b.*) (?:required|needed|necessary|mandatory)\b")
+_NEEDED = re.compile(r"\b(?:required|needed|necessary|mandatory)\b")
+_ALLOWED = re.compile(r"\b(?:may|can|allowed|permitted|optional|acceptable|fine|enough)\b")
+_GROUPS = {word: number for number, words in enumerate(ALTERNATIVES) for word in words if " " not in word}
+
+
+class Claim(Struct, frozen=True):
+    """One claim."""
+
+    keys: tuple[str, ...]
+    """What it is about; claims with a key in common are about the same."""
+    words: frozenset[str]
+    """Its words, unified."""
+    line: int
+    headings: tuple[str, ...]
+    text: str
+    force: str
+    """must, may, need-not or must-not."""
+    value: str | float = 0.0
+    """The number in its smallest unit, or the word of a group."""
+    bound: str = ""
+    """least, most, or nothing for an exact number."""
+    actor: str = ""
+    """Who is to do it, if that is said."""
+
+
+def claims(said: Iterable[Sentence]) -> list[Claim]:
+    """The claims among the statements of a document's body."""
+    found: list[Claim] = []
+    for sentence in said:
+        if len(found) >= MOST:
+            break
+        if 8 <= len(sentence.text) <= LONGEST:
+            found += _claims(sentence)
+    return found
+
+
+def contradict(one: Claim, other: Claim) -> bool:
+    """Whether two claims with a key in common cannot both hold."""
+    if isinstance(one.value, str) or isinstance(other.value, str):
+        return one.force == other.force == "must" and one.value != other.value
+    forces = {one.force, other.force}
+    if one.keys[0][0] != "N":
+        return forces in ({"must", "must-not"}, {"may", "must-not"}, {"must", "need-not"})
+    if (one.actor and other.actor) or len(forces) > 1 or not forces <= {"must", "may"}:
+        return False
+    least, most = sorted((one, other), key=lambda claim: "least most".find(claim.bound or "x"))
+    if one.bound == other.bound:
+        return one.value != other.value
+    if {one.bound, other.bound} == {"least", "most"}:
+        least, most = (one, other) if one.bound == "least" else (other, one)
+        return float(least.value) > float(most.value)
+    exact, limit = (other, one) if one.bound else (one, other)
+    low = limit.bound == "least"
+    return exact.value < limit.value if low else exact.value > limit.value  # type: ignore[operator]
+
+
+def stem(word: str) -> str:
+    """The word without inflection, and for its synonyms one word."""
+    return _stem(word)
+
+
+@lru_cache(maxsize=8192)
+def _stem(word: str) -> str:
+    if word in SCOPES or len(word) > 40 or not word.isalpha():
+        return SYNONYMS.get(word, word)
+    word = NOMINAL.get(word, word)
+    if word in SYNONYMS:
+        return SYNONYMS[word]
+    if word.endswith("ies") and len(word) > 4:
+        word = word[:-3] + "y"
+    for ending in ("ments", "ment", "ations", "ation", "ings", "ing", "ed", "es", "s", "als", "al", "ly"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            break
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "sl":
+        word = word[:-1]
+    word = word.removesuffix("e") if len(word) > 3 else word
+    if word.endswith("y") and len(word) > 3:
+        word = word[:-1] + "i"
+    return SYNONYMS.get(word, word)
+
+
+def _claims(sentence: Sentence) -> Iterator[Claim]:
+    text = _BRACKETS.sub("", plain(sentence.text)).strip(" .,:")
+    if _UNCLEAR.search(text):
+        return
+    text = _OR_NOT.sub("", text)
+    text = _NUMERAL.sub(lambda match: _WORTH[match[0]], text)
+    main, rest = _parts(text)
+    if main is None:
+        return
+    force = _force(main)
+    rest = _CLOCK.sub("", rest)
+    if force is None or _DIGIT.search(rest):
+        return
+    if _NOT.search(rest):
+        if _SCOPED.search(rest):
+            return
+        rest = ""
+    measures = list(_measures(main))
+    if measures and _ENOUGH.search(main):
+        force = "must"
+    if _DIGIT.search(_without(main, measures)) or len(measures) > 1:
+        return
+    bare = _without(main, measures)
+    bound = "least" if _LEAST.search(main) else "most" if _MOST.search(main) else ""
+    bare = _MOST.sub(" ", _LEAST.sub(" ", bare))
+    variants = list(_variants(bare, rest))
+    if measures:
+        kind, value = measures[0]
+        actor = _ACTOR.match(bare)
+        if actor:
+            variants += _variants(bare[actor.end() :], rest)
+        keys = tuple(f"N {kind} {' '.join(sorted(words))}" for words in variants if len(words) >= FEWEST)
+        if keys:
+            yield Claim(keys, variants[0], sentence.line, sentence.headings, sentence.text, force, value, bound, actor[0] if actor else "")
+        return
+    keys = tuple(f"P {' '.join(sorted(words))}" for words in variants if len(words) >= FEWEST)
+    if force == "need-not":
+        keys += tuple(f"Q{key[1:]}" for key in keys)
+    elif force == "must" and (verb := _BRINGS.match(bare.lstrip())):
+        # What need not be there need not be created either.
+        words = _content(bare.lstrip()[verb.end() :])
+        keys += (f"Q {' '.join(sorted(words))}",) if len(words) > FEWEST else ()
+    if keys:
+        yield Claim(keys, variants[0], sentence.line, sentence.headings, sentence.text, force)
+    present = [word for word in _CLAIMED.findall(bare) if word in _GROUPS]
+    if len(present) == 1 and force == "must":
+        gone = _stem(present[0])
+        keys = tuple(
+            f"A {_GROUPS[present[0]]} {' '.join(sorted(words - {gone}))}"
+            for words in variants
+            if len(words) > FEWEST
+        )
+        if keys:
+            words = variants[0] - {gone}
+            yield Claim(keys, words, sentence.line, sentence.headings, sentence.text, force, present[0])
+
+
+def _parts(text: str) -> tuple[str | None, str]:
+    """The clause that says it, with what leads to it, and what is remarked behind it."""
+    parts = _TAIL.split(text)
+    main = parts.pop(0)
+    while parts and _LEADS.match(main) and "," in text[: len(main) + 2]:
+        main = f"{main} {parts.pop(0)}"
+        break
+    if re.fullmatch(r"[a-z -]{3,30}", main) and parts and text.startswith(f"{main}: "):
+        main = f"{main} {parts.pop(0)}"
+    return (main if len(main) >= 8 else None), " ".join(parts)
+
+
+def _force(main: str) -> str | None:
+    """How strictly it is meant; None where that is not plain."""
+    if _UNNEEDED.search(main):
+        return "need-not" if len(_NOT.findall(main)) == 1 else None
+    limits = len(re.findall(r"\bn(?:o|ot) (?:more|less|fewer|longer|later|higher|lower|greater|exceed)\b", main))
+    denied = len(_NOT.findall(main)) - limits
+    if denied > 1:
+        return None
+    if denied == 1:
+        return "must-not"
+    return "may" if _ALLOWED.search(main) and not _MOST.search(main) else "must"
+
+
+def _measures(text: str) -> Iterator[tuple[str, float]]:
+    """The numbers of a clause with their units, in the smallest unit of each kind."""
+    periods = [match for match in _EVERY.finditer(text)]
+    rest = _EVERY.sub(" ", text)
+    named = [match[0] for match in _NAMED_PERIOD.finditer(rest)]
+    amounts = list(_AMOUNT.finditer(rest))
+    for match in amounts:
+        yield _amount(match)
+    for match in periods:
+        # With an amount, it tells what the amount is for.
+        if not amounts or match["count"]:
+            yield "every", float(match["count"] or 1) * UNITS[match["unit"]][1]
+    if not amounts and not periods:
+        for name in named:
+            if name in _NAMED:
+                yield "every", UNITS[_NAMED[name]][1]
+
+
+def _amount(match: re.Match[str]) -> tuple[str, float]:
+    number, unit = float(match["number"]), (match["unit"] or "").strip()
+    if match["before"]:
+        unit = match["before"].strip()
+    kind, factor = UNITS.get(unit) or UNITS.get(unit.removesuffix("s")) or ("", 1.0)
+    return kind, number * factor
+
+
+def _without(text: str, measures: list[tuple[str, float]]) -> str:
+    """The clause without its measures; a noun that is counted stays."""
+    amounts = any(kind != "every" for kind, _ in measures)
+    text = _EVERY.sub(lambda match: f" {match['unit']}ly " if amounts and not match["count"] else " ", text)
+    if not amounts:
+        return _NAMED_PERIOD.sub(" ", text)
+    text = _PER.sub(lambda match: f" {match['unit']}ly ", text)
+
+    def counted(match: re.Match[str]) -> str:
+        unit = (match["unit"] or "").strip()
+        return " " if unit in UNITS or unit.removesuffix("s") in UNITS else f" {unit} "
+
+    return _AMOUNT.sub(counted, text)
+
+
+def _variants(main: str, rest: str) -> Iterator[frozenset[str]]:
+    """The words of the main clause, of it without what restricts nothing, and of the whole sentence."""
+    seen: set[frozenset[str]] = set()
+    general = _EVERYTHING.sub(" ", _JOINED.sub("", main))
+    for text in (main, general, f"{main} {rest}", f"{general} {rest}"):
+        words = _content(text)
+        if words not in seen:
+            seen.add(words)
+            yield words
+
+
+def _content(text: str) -> frozenset[str]:
+    found: set[str] = set()
+    for word in _CLAIMED.findall(text):
+        for part in word.strip("./-").split("-") if word.isascii() else (word,):
+            if part and part not in EMPTY:
+                stemmed = _stem(part)
+                if stemmed not in EMPTY:
+                    found.add(stemmed)
+    return frozenset(found)
