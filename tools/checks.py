@@ -25,22 +25,19 @@ def table() -> str:
         if item.symptom != symptom:
             symptom = item.symptom
             parts += ["", f"### {symptom.replace('-', ' ').capitalize()}: `{item.condition}`", ""]
-            parts += ["| check | answers | evidence | needs |", "|---|---|---|---|"]
+            parts += ["| check | answers | evidence | where it is |", "|---|---|---|---|"]
         parts.append(
-            f"| [{item.id}]({item.id}.md) | {item.check.title} | {_evidence(item)} | {_needs(item)} |"
+            f"| [{item.id}]({item.id}.md) | {item.check.title} | {_evidence(item)} | {_where(item)} |"
         )
     return "\n".join(parts[1:]) + "\n"
 
 
 def _evidence(item: Registered) -> str:
-    names = [
-        source.name if isinstance(source, Polled) else source.value.replace("kiro", "Kiro", 1)
-        for source in item.check.sources
-    ]
+    names = [source.name if isinstance(source, Polled) else source.value for source in item.check.sources]
     return ("sampled: " if item.check.polled else "watched: ") + ", ".join(names)
 
 
-def _needs(item: Registered) -> str:
+def _where(item: Registered) -> str:
     sections = sorted({source.section for source in item.check.polled if source.section})
     return ", ".join(f"`spec.{section}`" for section in sections)
 

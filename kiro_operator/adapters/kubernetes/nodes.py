@@ -182,7 +182,8 @@ class ClusterNodes:
             return Nodes(nodes, metrics)
         pods = await self._pods.get()
         if isinstance(pods, Unobserved):
-            return Nodes(nodes, metrics)  # who uses most is told where it is known, and judged nowhere
+            # Who uses most is judged nowhere; it is missed where a full node is told.
+            return Nodes(nodes, metrics, unranked=pods)
         return Nodes(nodes, metrics, pods[:NAMESPACES], sum(item.memory for item in pods))
 
     async def _list(self) -> tuple[Node, ...] | Unobserved:

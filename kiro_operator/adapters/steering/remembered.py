@@ -161,7 +161,10 @@ def _small(book: Book) -> Book:
 def _note(error: Exception, request: ports.PollRequest) -> str:
     logger.info("the steering history of %s/%s is not kept: %s", request.namespace, request.name, error)
     if isinstance(error, ports.Forbidden):
-        return f"The history is kept in memory only; to keep it, {RULES[0].advice(request.namespace)}."
+        return (
+            "The history is kept in memory only: grant deploy/namespace/history, that is, "
+            f"{RULES[0].advice(request.namespace)}."
+        )
     return "The history is kept in memory only, as its ConfigMap cannot be written: see the operator's log."
 
 

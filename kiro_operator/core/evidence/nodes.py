@@ -43,6 +43,8 @@ class Nodes(Struct, frozen=True):
     """Those that use most memory, the largest first, where a check asks for them."""
     memory_of_pods: float = 0.0
     """Bytes that the pods of all namespaces use, likewise."""
+    unranked: Unobserved | None = None
+    """Why it is not known which namespaces use most."""
 
 
 NODES: Polled[Nodes] = Polled("nodes", Nodes)

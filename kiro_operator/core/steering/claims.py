@@ -6,7 +6,7 @@ synonyms and remarks behind the main clause do not count; every word that may li
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from kiro_operator.core.steering.words import (
     SCOPES,
     SYNONYMS,
     UNITS,
+    VERBS,
 )
 
 LONGEST = 240
@@ -46,7 +47,7 @@ _TAIL = re.compile(
 _LEADS = re.compile(r"(?:in|on|at|for|during|before|after|with|within|under|from|to|by)\s")
 _CLAIMED = re.compile(r"[a-z0-9_%\u20ac$][a-z0-9_./%+#\u20ac$-]*")
 _EVERYTHING = re.compile(
-    r"\b(?:(?:to|of|from|for|between|by|in|on) )?(?:every|each|all|any|other) (?P<what>[a-z]+)(?=$|[ ,;])"
+    r"\b(?:to|of|from|for|between|by|in|on) (?:every|each|all|any|other) (?P<what>[a-z]+)(?=$|[ ,;])"
     r"(?= (?:is|are|has|have|must|should|shall|to|in|on|by|with|for|and)\b|$|[,;])"
 )
 _ACTOR = re.compile(
@@ -90,6 +91,7 @@ _AMOUNT = re.compile(
     r"(?<![\w.:/#-])(?P<before>[$\u20ac]\s?)?(?P<number>\d{1,9}(?:[.]\d{1,6})?)(?![\d.:/]*\d)"
     r"(?P<unit>\s?%|\s?\u20ac|\s?[a-z]+(?![a-z]))?"
 )
+_NUMBERED = frozenset({"version", "release", "page", "test", "track", "call", "patch", "run", "build", "report"})
 _DIGIT = re.compile(r"\d")
 _NOT = re.compile(
     r"\b(?:never|not|don't|doesn't|mustn't|shouldn't|isn't|aren't|cannot|can't|no|nobody|none|without|avoid|"
@@ -152,6 +154,11 @@ def contradict(one: Claim, other: Claim) -> bool:
     return exact.value < limit.value if low else exact.value > limit.value  # type: ignore[operator]
 
 
+def agreed(alike: Sequence[Claim]) -> bool:
+    """Whether claims of one document about the same say one thing; several, such as steps, are no rule."""
+    return len({(claim.value, claim.bound, claim.force) for claim in alike}) == 1
+
+
 def stem(word: str) -> str:
     """The word without inflection, and for its synonyms one word."""
     return _stem(word)
@@ -195,6 +202,8 @@ def _claims(sentence: Sentence) -> Iterator[Claim]:
         if _SCOPED.search(rest):
             return
         rest = ""
+    if _names_one(main):
+        return
     measures = list(_measures(main))
     if measures and _ENOUGH.search(main):
         force = "must"
@@ -278,6 +287,26 @@ def _measures(text: str) -> Iterator[tuple[str, float]]:
                 yield "every", UNITS[_NAMED[name]][1]
 
 
+def _names_one(text: str) -> bool:
+    """Whether a number tells which one is meant, as in version 2 or port 80, and not how many."""
+    for match in _AMOUNT.finditer(_EVERY.sub(" ", text)):
+        unit = (match["unit"] or "").strip()
+        if match["before"] or _measured(unit):
+            continue
+        before = _CLAIMED.findall(_EVERY.sub(" ", text)[: match.start()])[-1:]
+        counted = unit and unit not in EMPTY
+        for word in before:
+            verb = word in VERBS or word.removesuffix("s") in VERBS or word.removesuffix("es") in VERBS
+            limit = word in EMPTY or _LEAST.fullmatch(word) or _MOST.fullmatch(word)
+            if not limit and not (counted and verb and word not in _NUMBERED):
+                return True
+    return False
+
+
+def _measured(unit: str) -> bool:
+    return unit in UNITS or unit.removesuffix("s") in UNITS
+
+
 def _amount(match: re.Match[str]) -> tuple[str, float]:
     number, unit = float(match["number"]), (match["unit"] or "").strip()
     if match["before"]:
@@ -296,7 +325,7 @@ def _without(text: str, measures: list[tuple[str, float]]) -> str:
 
     def counted(match: re.Match[str]) -> str:
         unit = (match["unit"] or "").strip()
-        return " " if unit in UNITS or unit.removesuffix("s") in UNITS else f" {unit} "
+        return " " if _measured(unit) else f" {unit} "
 
     return _AMOUNT.sub(counted, text)
 

@@ -29,6 +29,9 @@ _SAME = 80
 
 _WORD = re.compile(r"[a-z0-9_+#.-]*[a-z0-9_+#]")
 _NUMBER = re.compile(r"(?<![\w.-])(\d{1,7}(?:\.\d{1,3})?)(?![\w-])\s?(\w*)")
+_NAMED_BY_NUMBER = re.compile(
+    r"\b(?:ports?|versions?|steps?|phases?|tiers?|levels?|priority|severity|stages?|parts?|sections?) \d"
+)
 _NUMERAL = re.compile(rf"\b(?:{'|'.join(NUMERALS)})\b")
 _REGION = re.compile(r"\b(?:af|ap|ca|cn|eu|il|me|mx|sa|us)-[a-z]{4,9}-[1-9]\b")
 _ROLE = re.compile(
@@ -135,7 +138,10 @@ def _pairs(
         if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
             yield setting, match
     for key in sorted(one.claims.keys() & other.claims.keys()):
-        for said, denied in product(one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]):
+        mine_all, its_all = one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]
+        if not (claims.agreed(mine_all) and claims.agreed(its_all)):
+            continue
+        for said, denied in product(mine_all, its_all):
             if claims.contradict(said, denied) and _same_subject(one, said, other, denied):
                 yield said, denied
 
@@ -144,7 +150,7 @@ def _keys(core: str) -> list[str]:
     """What two directives on one subject have in common: themselves, with what may differ masked."""
     keys = [core]
     digits = _NUMERAL.sub(lambda match: str(NUMERALS.index(match[0])), core)
-    if len(_NUMBER.findall(digits)) == 1:
+    if len(_NUMBER.findall(digits)) == 1 and not _NAMED_BY_NUMBER.search(digits):
         keys.append("#" + _NUMBER.sub(lambda match: f"N {match[2].rstrip('s')}", digits))
     if len(_REGION.findall(core)) == 1:
         keys.append("region " + _REGION.sub("*", core))

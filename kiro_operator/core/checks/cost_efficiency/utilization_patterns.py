@@ -132,6 +132,8 @@ def _shares(nodes: Iterable[Node]) -> tuple[tuple[str, float], ...]:
 
 def _largest(cluster: Nodes, over: list[str]) -> str:
     """The namespace that uses more than half of the memory of all pods: no other can take its place soon."""
+    if "memory" in over and cluster.unranked is not None:
+        return f"; whose pods use most memory is not known ({cluster.unranked.message})"
     if "memory" not in over or not cluster.namespaces:
         return ""
     first = cluster.namespaces[0]

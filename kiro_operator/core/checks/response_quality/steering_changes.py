@@ -46,8 +46,11 @@ def judge(snapshot: Snapshot, parameters: SteeringChangesParameters, now: dateti
         for revision in sorted(history.revisions, key=lambda one: (-one.time.timestamp(), one.path))
         if (finding := _finding(revision, failing, parameters.look_back, now, history.note))
     ]
+    if history.note:
+        # Short, for the note is to be seen: of a check that passes the status shows a line only.
+        return verdict(failures, (), steering, f"No change came before answers got worse. {history.note}")
     well = "No change of a steering document came shortly before answers got worse."
-    return verdict(failures, (), steering, f"{well} {history.note}".strip())
+    return verdict(failures, (), steering, well)
 
 
 def _finding(
