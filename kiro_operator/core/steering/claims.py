@@ -8,6 +8,7 @@ synonyms and remarks behind the main clause do not count; every word that may li
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from math import inf
 
 from msgspec import Struct
 
@@ -20,12 +21,13 @@ from kiro_operator.core.steering.words import (
     SCOPES,
     SYNONYMS,
     UNITS,
+    VAGUE,
     VERBS,
 )
 
-LONGEST = 240
+SHORTEST, LONGEST = 8, 240
 """Characters of a claim; longer sentences say more than one thing."""
-MOST = 512
+MOST = 256
 """Claims of one document."""
 FEWEST = 2
 """Words without which a claim has no subject that could be compared."""
@@ -33,16 +35,15 @@ MANY = 3
 """Words from which on a claim names its subject itself."""
 
 _UNCLEAR = re.compile(
-    r"\b(?:if|when|whenever|unless|except\w*|apart|other than|rather|instead|whereas|otherwise|provided|where|"
-    r"prefer\w*|ideally|typically|usually|generally|normally|optionally|sometimes|often|about|around|roughly|"
-    r"approximately|consider|legacy|old|former|deprecated|existing|was|were|had|been|previously|formerly|"
-    r"might|could|would|either|or(?! (?:not|more|higher|above|longer|less|fewer|lower|below|shorter)\b)|only|just|but|although|though|while|e\.g|example|some|(?<!at )most|few|many|one of|"
-    r"first|(?<!\d )second|third|last|next|another|longer|shorter|more than once)\b|\?|\d\s?[-\u2013]\s?\d|\.\.\.|\u2026"
+    r"\b(?:other than|more than once|one of|(?<!at )most|(?<!\d )second|"
+    r"or(?! (?:not|more|higher|above|longer|less|fewer|lower|below|shorter)\b))\b|"
+    r"\?|\d\s?[-\u2013]\s?\d|\.\.\.|\u2026"
 )
 _BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _TAIL = re.compile(
     r"\s+\u2013\s+|\s+\u2014\s*|\s--?\s|[;,:]\s+|"
-    r"\s(?=(?:so that|because|since|as|until|which|that|who|to (?:avoid|keep|save|make|spare)|in order to)\s)"
+    r"\s(?=(?:so that|because|since|as (?:it|they|we|this|that|the)|"
+    r"until|which|that|who|to (?:avoid|keep|save|make|spare)|in order to)\s)"
 )
 _LEADS = re.compile(r"(?:in|on|at|for|during|before|after|with|within|under|from|to|by)\s")
 _CLAIMED = re.compile(r"[a-z0-9_%\u20ac$][a-z0-9_./%+#\u20ac$-]*")
@@ -59,17 +60,19 @@ _OR_NOT = re.compile(r" or not\b")
 _CLOCK = re.compile(r"\bat \d{1,2}:\d\d(?: utc)?\b")
 _ENOUGH = re.compile(r"\b(?:enough|sufficient|suffices?)\b")
 _BRINGS = re.compile(
-    r"^(?:always )?(?:create|open|file|have|get|obtain|write|provide|add|attach|set|use|run|make|keep|require) "
+    r"^(?:always )?(?:create|open|file|have|get|obtain|write|provide|add|attach|set|use|run|make|keep|"
+    r"require) "
 )
-_SCOPED = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(SCOPES)))})\b")
 _JOINED = re.compile(r" and [a-z-]+$")
 _LEAST = re.compile(
-    r"\b(?:at least|at minimum|a minimum of|minimum|min|no (?:fewer|less|lower) than|not (?:fewer|less) than)\b"
+    r"\b(?:at least|at minimum|a minimum of|minimum|(?<!\d )min|no (?:fewer|less|lower) than|"
+    r"not (?:fewer|less) than)\b"
     r"|\bor (?:more|higher|above|longer)\b"
 )
 _MOST = re.compile(
     r"\b(?:at most|at maximum|a maximum of|up to|no (?:more|longer|later|higher|greater) than|"
-    r"not (?:more|longer|later) than|maximum|max|limit(?:ed)?(?: (?:of|is|to))?|within|under|below|not exceed)\b"
+    r"not (?:more|longer|later) than|maximum|max|limit(?:ed)?(?: (?:of|is|to))?|within|under|below|"
+    r"not exceed)\b"
     r"|\bor (?:less|fewer|lower|below|shorter)\b"
 )
 _EVERY = re.compile(
@@ -86,19 +89,23 @@ _WORTH = {word: str(number) for number, word in enumerate(NUMERALS)} | {
     "twenty": "20",
     "thirty": "30",
 }
-_TIMES = re.compile(r"\b(?P<often>once|twice)\b(?! (?:a|an|per|every)\b)")
 _AMOUNT = re.compile(
     r"(?<![\w.:/#-])(?P<before>[$\u20ac]\s?)?(?P<number>\d{1,9}(?:[.]\d{1,6})?)(?![\d.:/]*\d)"
     r"(?P<unit>\s?%|\s?\u20ac|\s?[a-z]+(?![a-z]))?"
 )
-_NUMBERED = frozenset({"version", "release", "page", "test", "track", "call", "patch", "run", "build", "report"})
+_COUNTS = re.compile(rf"\d|{_EVERY.pattern}|{_NAMED_PERIOD.pattern}")
+_NUMBERED = frozenset(
+    ("version", "release", "page", "test", "track", "call", "patch", "run", "build", "report")
+)
+"""Verbs that are nouns as well, which a number behind them names."""
 _DIGIT = re.compile(r"\d")
 _NOT = re.compile(
     r"\b(?:never|not|don't|doesn't|mustn't|shouldn't|isn't|aren't|cannot|can't|no|nobody|none|without|avoid|"
     r"forbidden|prohibited|disallowed|disabled?|forbid|prohibit|deny|nor)\b"
 )
 _UNNEEDED = re.compile(r"\b(?:not|isn't|aren't|no\b.*) (?:required|needed|necessary|mandatory)\b")
-_NEEDED = re.compile(r"\b(?:required|needed|necessary|mandatory)\b")
+_LIMITS = re.compile(r"\bn(?:o|ot) (?:more|less|fewer|longer|later|higher|lower|greater|exceed)\b")
+_TITLE = re.compile(r"[a-z -]{3,30}")
 _ALLOWED = re.compile(r"\b(?:may|can|allowed|permitted|optional|acceptable|fine|enough)\b")
 _GROUPS = {word: number for number, words in enumerate(ALTERNATIVES) for word in words if " " not in word}
 
@@ -129,29 +136,29 @@ def claims(said: Iterable[Sentence]) -> list[Claim]:
     for sentence in said:
         if len(found) >= MOST:
             break
-        if 8 <= len(sentence.text) <= LONGEST:
+        if SHORTEST <= len(sentence.text) <= LONGEST:
             found += _claims(sentence)
     return found
 
 
 def contradict(one: Claim, other: Claim) -> bool:
     """Whether two claims with a key in common cannot both hold."""
-    if isinstance(one.value, str) or isinstance(other.value, str):
-        return one.force == other.force == "must" and one.value != other.value
     forces = {one.force, other.force}
-    if one.keys[0][0] != "N":
+    if isinstance(one.value, str) or isinstance(other.value, str):
+        return forces == {"must"} and one.value != other.value
+    if not one.keys[0].startswith("N"):
         return forces in ({"must", "must-not"}, {"may", "must-not"}, {"must", "need-not"})
-    if (one.actor and other.actor) or len(forces) > 1 or not forces <= {"must", "may"}:
+    if (one.actor and other.actor) or forces not in ({"must"}, {"may"}):
         return False
-    least, most = sorted((one, other), key=lambda claim: "least most".find(claim.bound or "x"))
     if one.bound == other.bound:
         return one.value != other.value
-    if {one.bound, other.bound} == {"least", "most"}:
-        least, most = (one, other) if one.bound == "least" else (other, one)
-        return float(least.value) > float(most.value)
-    exact, limit = (other, one) if one.bound else (one, other)
-    low = limit.bound == "least"
-    return exact.value < limit.value if low else exact.value > limit.value  # type: ignore[operator]
+    mine, its = _range(one.bound, one.value), _range(other.bound, other.value)
+    return max(mine[0], its[0]) > min(mine[1], its[1])
+
+
+def _range(bound: str, value: float) -> tuple[float, float]:
+    """From where to where a number may be."""
+    return (-inf if bound == "most" else value), (inf if bound == "least" else value)
 
 
 def agreed(alike: Sequence[Claim]) -> bool:
@@ -161,11 +168,6 @@ def agreed(alike: Sequence[Claim]) -> bool:
 
 def stem(word: str) -> str:
     """The word without inflection, and for its synonyms one word."""
-    return _stem(word)
-
-
-@lru_cache(maxsize=8192)
-def _stem(word: str) -> str:
     if word in SCOPES or len(word) > 40 or not word.isalpha():
         return SYNONYMS.get(word, word)
     word = NOMINAL.get(word, word)
@@ -187,81 +189,120 @@ def _stem(word: str) -> str:
 
 def _claims(sentence: Sentence) -> Iterator[Claim]:
     text = _BRACKETS.sub("", plain(sentence.text)).strip(" .,:")
-    if _UNCLEAR.search(text):
+    if not VAGUE.isdisjoint(_CLAIMED.findall(text)) or _UNCLEAR.search(text):
         return
-    text = _OR_NOT.sub("", text)
-    text = _NUMERAL.sub(lambda match: _WORTH[match[0]], text)
+    text = _NUMERAL.sub(lambda match: _WORTH[match[0]], _OR_NOT.sub("", text))
     main, rest = _parts(text)
-    if main is None:
-        return
     force = _force(main)
     rest = _CLOCK.sub("", rest)
-    if force is None or _DIGIT.search(rest):
+    if len(main) < SHORTEST or force is None or _DIGIT.search(rest):
         return
     if _NOT.search(rest):
-        if _SCOPED.search(rest):
+        if not SCOPES.isdisjoint(_CLAIMED.findall(rest)):
             return
         rest = ""
-    if _names_one(main):
-        return
+    if _COUNTS.search(main):
+        yield from _counted(sentence, main, rest, force)
+    else:
+        bare = _MOST.sub(" ", _LEAST.sub(" ", main))
+        variants = _variants(bare, rest)
+        yield from _stated(sentence, bare, variants, force)
+        if force == "must":
+            yield from _chosen(sentence, bare, variants)
+
+
+def _counted(sentence: Sentence, main: str, rest: str, force: str) -> Iterator[Claim]:
+    """The claim of a clause with one number, if it tells how much or how often."""
     measures = list(_measures(main))
-    if measures and _ENOUGH.search(main):
-        force = "must"
-    if _DIGIT.search(_without(main, measures)) or len(measures) > 1:
+    if len(measures) != 1 or _names_one(main):
         return
     bare = _without(main, measures)
-    bound = "least" if _LEAST.search(main) else "most" if _MOST.search(main) else ""
-    bare = _MOST.sub(" ", _LEAST.sub(" ", bare))
-    variants = list(_variants(bare, rest))
-    if measures:
-        kind, value = measures[0]
-        actor = _ACTOR.match(bare)
-        if actor:
-            variants += _variants(bare[actor.end() :], rest)
-        keys = tuple(f"N {kind} {' '.join(sorted(words))}" for words in variants if len(words) >= FEWEST)
-        if keys:
-            yield Claim(keys, variants[0], sentence.line, sentence.headings, sentence.text, force, value, bound, actor[0] if actor else "")
+    if _DIGIT.search(bare):
         return
-    keys = tuple(f"P {' '.join(sorted(words))}" for words in variants if len(words) >= FEWEST)
-    if force == "need-not":
-        keys += tuple(f"Q{key[1:]}" for key in keys)
-    elif force == "must" and (verb := _BRINGS.match(bare.lstrip())):
-        # What need not be there need not be created either.
-        words = _content(bare.lstrip()[verb.end() :])
-        keys += (f"Q {' '.join(sorted(words))}",) if len(words) > FEWEST else ()
+    bound = "least" if _LEAST.search(main) else "most" if _MOST.search(main) else ""
+    bare = _MOST.sub(" ", _LEAST.sub(" ", bare)).strip()
+    variants = _variants(bare, rest)
+    [(kind, value)] = measures
+    actor = ""
+    if acting := _ACTOR.match(bare):
+        actor = acting[0]
+        variants += _variants(bare[acting.end() :], rest)
+    elif verb := _BRINGS.match(bare):
+        variants += _variants(bare[verb.end() :], rest)
+    keys = _named(f"N {kind}", variants)
     if keys:
-        yield Claim(keys, variants[0], sentence.line, sentence.headings, sentence.text, force)
+        force = "must" if _ENOUGH.search(main) else force
+        yield _claim(sentence, keys, variants[0], force, value=value, bound=bound, actor=actor)
+
+
+def _stated(sentence: Sentence, bare: str, variants: Sequence[frozenset[str]], force: str) -> Iterator[Claim]:
+    """The claim that something is to be so or not."""
+    keys = _named("P", variants)
+    if not keys:
+        return
+    if force == "need-not":
+        keys += _named("Q", variants)
+    elif force == "must" and (verb := _BRINGS.match(bare)):
+        # What need not be there need not be created either.
+        keys += _named("Q", [_content(bare[verb.end() :])])
+    yield _claim(sentence, keys, variants[0], force)
+
+
+def _chosen(sentence: Sentence, bare: str, variants: Sequence[frozenset[str]]) -> Iterator[Claim]:
+    """The claim that one of a group of words is meant."""
     present = [word for word in _CLAIMED.findall(bare) if word in _GROUPS]
-    if len(present) == 1 and force == "must":
-        gone = _stem(present[0])
-        keys = tuple(
-            f"A {_GROUPS[present[0]]} {' '.join(sorted(words - {gone}))}"
-            for words in variants
-            if len(words) > FEWEST
-        )
-        if keys:
-            words = variants[0] - {gone}
-            yield Claim(keys, words, sentence.line, sentence.headings, sentence.text, force, present[0])
+    if len(present) != 1:
+        return
+    gone = {stem(present[0])}
+    others = [words - gone for words in variants]
+    keys = _named(f"A {_GROUPS[present[0]]}", others)
+    if keys:
+        yield _claim(sentence, keys, others[0], "must", value=present[0])
 
 
-def _parts(text: str) -> tuple[str | None, str]:
+def _named(kind: str, variants: Sequence[frozenset[str]]) -> tuple[str, ...]:
+    return tuple(f"{kind} {' '.join(sorted(words))}" for words in variants if len(words) >= FEWEST)
+
+
+def _claim(
+    sentence: Sentence,
+    keys: tuple[str, ...],
+    words: frozenset[str],
+    force: str,
+    *,
+    value: str | float = 0.0,
+    bound: str = "",
+    actor: str = "",
+) -> Claim:
+    return Claim(
+        tuple(dict.fromkeys(keys)),
+        words,
+        sentence.line,
+        sentence.headings,
+        sentence.text,
+        force,
+        value,
+        bound,
+        actor,
+    )
+
+
+def _parts(text: str) -> tuple[str, str]:
     """The clause that says it, with what leads to it, and what is remarked behind it."""
     parts = _TAIL.split(text)
     main = parts.pop(0)
-    while parts and _LEADS.match(main) and "," in text[: len(main) + 2]:
+    if parts and _LEADS.match(main) and "," in text[: len(main) + 2]:
         main = f"{main} {parts.pop(0)}"
-        break
-    if re.fullmatch(r"[a-z -]{3,30}", main) and parts and text.startswith(f"{main}: "):
+    if _TITLE.fullmatch(main) and parts and text.startswith(f"{main}: "):
         main = f"{main} {parts.pop(0)}"
-    return (main if len(main) >= 8 else None), " ".join(parts)
+    return main, " ".join(parts)
 
 
 def _force(main: str) -> str | None:
     """How strictly it is meant; None where that is not plain."""
     if _UNNEEDED.search(main):
         return "need-not" if len(_NOT.findall(main)) == 1 else None
-    limits = len(re.findall(r"\bn(?:o|ot) (?:more|less|fewer|longer|later|higher|lower|greater|exceed)\b", main))
-    denied = len(_NOT.findall(main)) - limits
+    denied = len(_NOT.findall(main)) - len(_LIMITS.findall(main))
     if denied > 1:
         return None
     if denied == 1:
@@ -271,7 +312,7 @@ def _force(main: str) -> str | None:
 
 def _measures(text: str) -> Iterator[tuple[str, float]]:
     """The numbers of a clause with their units, in the smallest unit of each kind."""
-    periods = [match for match in _EVERY.finditer(text)]
+    periods = list(_EVERY.finditer(text))
     rest = _EVERY.sub(" ", text)
     named = [match[0] for match in _NAMED_PERIOD.finditer(rest)]
     amounts = list(_AMOUNT.finditer(rest))
@@ -289,11 +330,12 @@ def _measures(text: str) -> Iterator[tuple[str, float]]:
 
 def _names_one(text: str) -> bool:
     """Whether a number tells which one is meant, as in version 2 or port 80, and not how many."""
-    for match in _AMOUNT.finditer(_EVERY.sub(" ", text)):
+    text = _EVERY.sub(" ", text)
+    for match in _AMOUNT.finditer(text):
         unit = (match["unit"] or "").strip()
         if match["before"] or _measured(unit):
             continue
-        before = _CLAIMED.findall(_EVERY.sub(" ", text)[: match.start()])[-1:]
+        before = _CLAIMED.findall(text[: match.start()])[-1:]
         counted = unit and unit not in EMPTY
         for word in before:
             verb = word in VERBS or word.removesuffix("s") in VERBS or word.removesuffix("es") in VERBS
@@ -330,23 +372,22 @@ def _without(text: str, measures: list[tuple[str, float]]) -> str:
     return _AMOUNT.sub(counted, text)
 
 
-def _variants(main: str, rest: str) -> Iterator[frozenset[str]]:
+def _variants(main: str, rest: str) -> list[frozenset[str]]:
     """The words of the main clause, of it without what restricts nothing, and of the whole sentence."""
-    seen: set[frozenset[str]] = set()
     general = _EVERYTHING.sub(" ", _JOINED.sub("", main))
-    for text in (main, general, f"{main} {rest}", f"{general} {rest}"):
-        words = _content(text)
-        if words not in seen:
-            seen.add(words)
-            yield words
+    words, plainly, remarked = _content(main), _content(general), _content(rest)
+    return list(dict.fromkeys((words, plainly, words | remarked, plainly | remarked)))
 
 
 def _content(text: str) -> frozenset[str]:
     found: set[str] = set()
     for word in _CLAIMED.findall(text):
-        for part in word.strip("./-").split("-") if word.isascii() else (word,):
-            if part and part not in EMPTY:
-                stemmed = _stem(part)
-                if stemmed not in EMPTY:
-                    found.add(stemmed)
+        found.update(_unified(word))
     return frozenset(found)
+
+
+@lru_cache(maxsize=8192)
+def _unified(word: str) -> tuple[str, ...]:
+    """What a word, or each part of one with hyphens, tells of the subject."""
+    parts = (part for part in word.strip("./-").split("-") if part and part not in EMPTY)
+    return tuple(stemmed for stemmed in map(stem, parts) if stemmed not in EMPTY)

@@ -6,7 +6,8 @@ counts. Documents that Kiro never includes together cannot conflict.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from hashlib import sha256
 from itertools import combinations, product
 
 from msgspec import Struct
@@ -16,11 +17,15 @@ from kiro_operator.core.steering.claims import Claim
 from kiro_operator.core.steering.directives import Directive, Setting
 from kiro_operator.core.steering.front_matter import FrontMatter
 from kiro_operator.core.steering.problems import quoted
-from kiro_operator.core.steering.words import ALTERNATIVES, GENERAL, NUMERALS, SCOPES, TOPICS
+from kiro_operator.core.steering.words import ACTIVITIES, ALTERNATIVES, GENERAL, NUMERALS, SCOPES, TOPICS
 
 DOCUMENTS = 64
 LARGEST = 131_072
 """Characters of a document; longer ones are not looked through."""
+MOST = 128
+"""Conflicts that are told."""
+REMEMBERED = 256
+"""Sets of documents whose conflicts are remembered."""
 _ALIKE = 8
 """Directives on one subject in one document that are looked at."""
 _SAME = 80
@@ -64,13 +69,56 @@ class _Read(Struct, frozen=True):
 
 
 def conflicts(documents: Mapping[str, str]) -> list[Conflict]:
-    """The conflicts among documents by path, one for each pair and reason."""
+    """The conflicts among documents by path, one for each pair and reason, and no more than ``MOST``.
+
+    What was found is remembered for the digest of the documents, since the same ones are judged again at
+    each sample; their texts are not kept.
+    """
+    key = _Documents(documents)
+    try:
+        return list(_judged(key))
+    finally:
+        key.texts = {}
+
+
+class _Documents:
+    """Documents as a key that stays small: equal when their digests are."""
+
+    __slots__ = ("digest", "texts")
+
+    def __init__(self, documents: Mapping[str, str]) -> None:
+        self.texts = documents
+        digest = sha256()
+        for path in sorted(documents):
+            for part in (path, documents[path]):
+                data = part.encode("utf-8", "surrogatepass")
+                digest.update(len(data).to_bytes(8))
+                digest.update(data)
+        self.digest = digest.digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Documents) and self.digest == other.digest
+
+
+def remembered() -> tuple[int, int]:
+    """How often documents were judged that had been before, and how many sets are remembered."""
+    now = _judged.cache_info()
+    return now.hits, now.currsize
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _judged(key: _Documents) -> tuple[Conflict, ...]:
+    documents = key.texts
     read = [_read(path, text) for path, text in sorted(documents.items()) if len(text) <= LARGEST]
     found: dict[tuple[str, str, str], Conflict] = {}
     for one, other in combinations(read[:DOCUMENTS], 2):
         for conflict in _between(one, other):
             found.setdefault((conflict.first, conflict.second, conflict.reason), conflict)
-    return sorted(found.values(), key=lambda item: (_ORDER.index(item.reason), item.first, item.second))
+    order = sorted(found.values(), key=lambda item: (_ORDER.index(item.reason), item.first, item.second))
+    return tuple(order[:MOST])
 
 
 _ORDER = ("NameDefinedTwice", "ContradictoryGuidance", "DuplicatedScope")
@@ -137,13 +185,17 @@ def _pairs(
         match = by_subject.get(setting.subject)
         if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
             yield setting, match
+    yield from _claimed(one, other)
+
+
+def _claimed(one: _Read, other: _Read) -> Iterator[tuple[Claim, Claim]]:
     for key in sorted(one.claims.keys() & other.claims.keys()):
-        mine_all, its_all = one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]
-        if not (claims.agreed(mine_all) and claims.agreed(its_all)):
+        ours, theirs = one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]
+        if not (claims.agreed(ours) and claims.agreed(theirs)):
             continue
-        for said, denied in product(mine_all, its_all):
-            if claims.contradict(said, denied) and _same_subject(one, said, other, denied):
-                yield said, denied
+        for mine, its in product(ours, theirs):
+            if claims.contradict(mine, its) and _same_subject(one, mine, other, its):
+                yield mine, its
 
 
 def _keys(core: str) -> list[str]:
@@ -193,7 +245,7 @@ def _same_subject(one: _Read, mine: Claim, other: _Read, its: Claim) -> bool:
     """Whether neither path nor headings limit two claims of the same words to different things."""
     said = mine.words & its.words
     first, second = (
-        {word for word in _scope(read.path, claim) if claims.stem(word) not in said}
+        {word for word in _scope(read.path, claim) - ACTIVITIES if claims.stem(word) not in said}
         for read, claim in ((one, mine), (other, its))
     )
     if len(said) >= claims.MANY:

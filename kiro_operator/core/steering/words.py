@@ -128,6 +128,14 @@ EMPTY = _words(
     "including only ahead apply enable enabled enabl disable disabled disabl deny sufficient suffices like"
 )
 """Words that do not tell what a claim is about."""
+VAGUE = _words(
+    "if when whenever unless except excepting exception exceptions exceptionally apart rather instead "
+    "whereas otherwise provided where prefer preferred preferably prefers ideally typically usually "
+    "generally normally optionally sometimes often about around roughly approximately consider legacy old "
+    "former deprecated existing was were had been previously formerly might could would either only just but "
+    "although though while e.g example some few many first third last next another longer shorter"
+)
+"""Words that make of a sentence a condition, an exception, a wish or a memory."""
 SYNONYMS: Mapping[str, str] = {
     word: same
     for same, words in {
@@ -174,6 +182,12 @@ NOMINAL: Mapping[str, str] = {
     "taken": "take",
     "paid": "pay",
     "built": "build",
+    "rebuilt": "rebuild",
+    "ran": "run",
+    "chosen": "choose",
+    "spent": "spend",
+    "told": "tell",
+    "found": "find",
     "kept": "keep",
     "written": "write",
     "given": "give",
@@ -210,20 +224,24 @@ UNITS: Mapping[str, tuple[str, float]] = {
     for unit in units.split()
 }
 """Units by kind, with how many of the smallest one each is."""
-TOPICS = _words(
-    "http https clients client calls call requests request messaging messages queues events endpoints apis "
-    "nodes node pools pool teams team ownership owners budgets budget spending finance billing accounts "
-    "time times dates reporting reports report dashboards process processes autonomy role roles self-service "
-    "self service on-call oncall call rota shifts paging pages pager alerts alarms channels status "
-    "databases database db queries schema schemas migrations migration volumes disks buckets objects "
-    "pipelines pipeline ci cd jobs scheduling autoscaling nodes manifests manifest charts chart registry "
-    "registries artifacts supply chain scanning certificates certificate tls keys tokens credentials "
-    "identity iam rbac permissions users tags tagging labels label metadata allocation contributing "
+ACTIVITIES = _words(
+    "team teams ownership owners budget budgets spending finance billing time times dates reporting reports "
+    "report process processes autonomy role roles self-service self on-call oncall on call rota shifts "
+    "paging pages pager alerts alarms channels status scheduling autoscaling scanning contributing "
     "contribution collaboration onboarding glossary faq questions answers hygiene basics essentials "
-    "governance audit auditing ingress egress traffic routing dns mesh gateway firewall namespaces namespace "
-    "quotas quota rollouts rollout promotion windows calendar schedule planning postmortem postmortems "
-    "learning retention archiving lifecycle clean-up cleanup housekeeping disaster continuity drills restore "
-    "observability telemetry traces health probes sla slo slos objectives terraform helm kubernetes "
-    "infrastructure iac gitops delivery sdlc hardening protection encryption vault"
+    "governance audit auditing tagging labelling promotion windows calendar schedule planning postmortem "
+    "postmortems learning retention archiving lifecycle clean-up clean up cleanup housekeeping disaster "
+    "continuity drills restore telemetry sla slo slos objectives gitops delivery sdlc hardening protection "
+    "encryption tagging ops devops sre"
 )
-"""Words in headings that name a topic: what a whole claim below them says is not limited by them."""
+"""Words in headings that name what is done, not to what: they do not limit a claim."""
+TOPICS = _words(
+    "http https clients client calls requests request messaging messages queues events endpoints apis nodes "
+    "node pools pool accounts dashboards databases database db queries schema schemas migrations migration "
+    "volumes disks buckets objects pipelines pipeline ci cd jobs manifests manifest charts chart registry "
+    "registries artifacts supply chain certificates certificate tls keys tokens credentials identity iam "
+    "rbac users tags labels label metadata allocation ingress egress traffic routing dns mesh gateway "
+    "firewall namespaces namespace quotas quota rollouts rollout traces health probes terraform helm "
+    "kubernetes infrastructure iac vault"
+)
+"""Words in headings that name things: a claim that names its subject itself is not limited by them."""

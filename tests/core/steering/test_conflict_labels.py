@@ -13,6 +13,8 @@ from msgspec import Struct, convert
 from kiro_operator.core.steering.conflicts import conflicts
 
 PRECISION = 0.95
+RECALL = 0.25
+"""What is found must not get less; most contradictions are paraphrases, which are not looked for."""
 
 
 class Labelled(Struct, frozen=True):
@@ -55,3 +57,4 @@ def test_what_is_reported_is_a_conflict() -> None:
     print(f"\nprecision {precision:.3f}, recall {recall:.3f}")  # noqa: T201 - the figure to be watched
     print("\n".join(report))  # noqa: T201
     assert precision >= PRECISION, report
+    assert recall >= RECALL, report

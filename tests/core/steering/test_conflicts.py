@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
-from kiro_operator.core.steering.conflicts import conflicts
+from kiro_operator.core.steering import conflicts as module
+from kiro_operator.core.steering.conflicts import Conflict, conflicts
 
 OPPOSED = [
     ("- Always use TypeScript for new services.", "- Never use TypeScript for new services."),
@@ -23,6 +27,15 @@ OPPOSED = [
     ("- Respond in English.", "- Respond in German."),
     ("The default region is eu-central-1.", "- **Default region:** us-east-1"),
     ("# Operations\n\n- Scale down at night.", "# Cost management\n\n- Never scale down at night."),
+    # The same words in another wording.
+    ("Backups of the queue are made every 4 hours.", "- Queue backups run daily."),
+    ("Clusters have at most 40 worker nodes.", "- Run at least 50 worker nodes in the clusters."),
+    ("- Rebuild the search index after 2 hours.", "The search index is rebuilt after 90 minutes."),
+    ("- Open a ticket before each node drain.", "A ticket is not required for node drains."),
+    ("Caches may be warmed by batch jobs.", "Batch jobs must not warm caches."),
+    ("Traffic dumps are written as JSON.", "- Write the traffic dumps as XML."),
+    ("The operator on call has 20 minutes to review a drain.", "- Review each drain within 5 minutes."),
+    ("# Disaster drills\n\nDrain tests run weekly.", "# Governance\n\nRun drain tests monthly."),
 ]
 AGREED = [
     ("- Use pytest for tests.", "- Use hypothesis for tests."),
@@ -47,6 +60,23 @@ AGREED = [
     ("- Should we use tabs?", "- Never use tabs."),
     ("---\ninclusion: manual\n---\n- Use tabs here.", "- Never use tabs here."),
     ('---\ninclusion: fileMatch\nfileMatchPattern: "*.go"\n---\n- Use tabs here.', "- Use spaces here."),
+    ("Queue backups run daily.", "Queue backups run every 24 hours."),
+    ("Clusters have at least 5 worker nodes.", "Clusters have at most 40 worker nodes."),
+    ("Clusters have 7 worker nodes.", "Clusters have at least 5 worker nodes."),
+    ("Keep traces in the store for 30 days.", "Keep billing traces in the store for 90 days."),
+    ("If a drain hangs, wait 5 minutes for the pods.", "Wait 10 minutes for the pods."),
+    ("Previously queue backups ran weekly.", "Queue backups run daily."),
+    ("Warn at 80 % disk use.\n\nWarn at 90 % disk use.", "Warn at 90 % disk use.\n\nWarn at 80 % disk use."),
+    ("Version 2 of the gateway is stable.", "Version 3 of the gateway is stable."),
+    ("Open port 8080 for the gateway.", "Open port 9090 for the gateway."),
+    ("The search team reviews drains in 5 minutes.", "The cart team reviews drains in 9 minutes."),
+    ("# Cart\n\nDrain tests run weekly.", "# Search\n\nDrain tests run monthly."),
+    ("Batch jobs never restart pods.", "Engineers restart pods."),
+    ("Caches are warmed by jobs, not in production.", "Caches are not warmed by jobs."),
+    ("Never drain nodes without approval.", "Drain nodes with approval."),
+    ("Nodes are not drained without a ticket.", "Nodes are not drained by a ticket."),
+    ("Clusters have 7 worker nodes.", "Clusters have at most 40 worker nodes."),
+    ("Queue backups run weekly, if the queue is small.", "Queue backups run daily."),
 ]
 
 
@@ -77,3 +107,32 @@ def test_names_that_meet() -> None:
     assert [(one.first, one.second, one.reason) for one in conflicts(documents)] == [
         ("a.md", "b.md", "NameDefinedTwice")
     ]
+
+
+def test_the_same_documents_are_judged_once_and_not_kept() -> None:
+    class Texts(dict[str, str]):
+        """A dict that can be referred to weakly."""
+
+    def judged() -> tuple[list[Conflict], int]:
+        texts = Texts({"a.md": "- Never drain nodes at noon.", "b.md": "- Drain nodes at noon."})
+        kept = weakref.ref(texts)
+        before, _ = module.remembered()
+        found = conflicts(texts)
+        del texts
+        gc.collect()
+        assert kept() is None
+        return found, module.remembered()[0] - before
+
+    (first, _), (second, hits) = judged(), judged()
+    assert first == second != []
+    assert hits == 1
+    assert conflicts({"a.md": "- Never drain nodes at noon.", "b.md": "- Drain nodes at one."}) == []
+
+
+def test_what_is_told_and_remembered_is_bounded() -> None:
+    for number in range(module.REMEMBERED + 2):
+        conflicts({"a.md": f"{number}"})
+    assert module.remembered()[1] == module.REMEMBERED
+    documents = {f"{number}/ops.md": "- Never drain nodes." for number in range(20)}
+    documents |= {f"{number}/tech.md": "- Drain nodes." for number in range(20)}
+    assert len(conflicts(documents)) == module.MOST < 20 * 20
