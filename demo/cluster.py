@@ -22,8 +22,9 @@ APPS_API = f"/apis/apps/v1/namespaces/{NAMESPACE}"
 EVENTS_API = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}"
 METRICS_API = f"/apis/metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}"
 WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
-# The Lease is how a living operator is told from a dead one, and Events are not state.
-NOT_STATE = frozenset({"leases", "events"})
+# The Lease is how a living operator is told from a dead one, Events are not state, and a review of
+# permissions is a question that is only asked by POST.
+NOT_STATE = frozenset({"leases", "events", "subjectaccessreviews"})
 
 
 class Cluster:

@@ -166,13 +166,9 @@ def _health(judged: Iterable[Judged]) -> tuple[Truth, str, str]:
         by_status.setdefault(item.verdict.status, []).append(item)
     if failing := by_status.get(Status.FAIL):
         return "False", "ChecksFailing", _told(failing)
-    unknown = by_status.get(Status.UNKNOWN, [])
     # What is seen and not enough to judge by is no blind spot.
-    essential = [
-        item
-        for item in unknown
-        if not item.registered.check.polled and item.verdict.reason not in INSUFFICIENT
-    ]
+    unknown = [item for item in by_status.get(Status.UNKNOWN, []) if item.verdict.reason not in INSUFFICIENT]
+    essential = [item for item in unknown if not item.registered.check.polled]
     answered = Status.PASS in by_status or Status.WARN in by_status
     if essential or (unknown and not answered):
         return "Unknown", "NotObserved", _told(essential or unknown)

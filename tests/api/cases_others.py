@@ -66,7 +66,7 @@ HEALTH_CHECK = table(
             "  records: {queries: {enviroment: env}}",
             'unknown field "spec.records.queries.enviroment"',
         ),
-        ("MCP of nothing", "  suspend: false", "  mcp: {}", "list servers, or set client"),
+        ("MCP of nothing", "  suspend: false", "  mcp: {}", "write servers, or client"),
         (
             "MCP server by URL",
             "  suspend: false",

@@ -146,7 +146,7 @@ BOUNDS = {"actions": ["restart"], "risky": [], "kinds": ["Pod"], "namespaces": [
 
 @given(st.lists(OPERATION, max_size=8), st.lists(st.text(max_size=120), max_size=8))
 def test_any_log_is_judged(records: list[OperationRecord], lines: list[str]) -> None:
-    tails = (LogTail("web", "main", tuple(lines), 60.0, records=tuple(records)),)
+    tails = (LogTail("web", "main", tuple(lines), 60.0, records=tuple(records), window=tuple(records)),)
     logs = judge("autonomous-logs", {POD_LOGS.name: tails}, pods=[POD])
     assert logs.status in {Status.PASS, Status.FAIL}
     scope = judge("autonomous-scope", {POD_LOGS.name: tails}, pods=[POD], p={"boundaries": BOUNDS})

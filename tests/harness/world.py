@@ -223,7 +223,7 @@ class World:
             for event in self.plane.audit_events(self.offset)
             if event["verb"] in verbs
             and event["user"]["username"].startswith(f"system:serviceaccount:{self.namespace}:")
-            and event.get("objectRef", {}).get("resource") not in {"leases", "events"}
+            and event.get("objectRef", {}).get("resource") not in {"leases", "events", "subjectaccessreviews"}
             and event.get("responseStatus", {}).get("code", 0) < 300
         ]
 

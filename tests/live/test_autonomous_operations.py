@@ -80,6 +80,7 @@ async def test_operations_against_boundaries(
     logs = Logs(control_plane, namespace)
     watcher = Watcher("autonomous-scope", namespace, [reader], strict=gates())
     watcher.pods = lambda: live_pods(control_plane, namespace)
+    watcher.request = {"interval": timedelta(minutes=10)}
     await watcher.expect("Skipped", "NoOperations")
     inside = {
         "record": "operation",
@@ -93,7 +94,11 @@ async def test_operations_against_boundaries(
     elsewhere = {"kind": "Deployment", "namespace": "kube-system", "name": "coredns"}
     logs.write(inside, {**inside, "id": "op-2", "target": elsewhere})
     await watcher.expect("Fail", "NamespaceOutside", "restart on Deployment/kube-system/coredns")
+    # What was done stays in sight for a quarter of an hour.
     logs.write({**inside, "id": "op-3"})
+    await watcher.expect("Fail", "NamespaceOutside")
+    watcher.at = datetime.now(UTC) + timedelta(minutes=20)
+    logs.write({**inside, "id": "op-4"})
     await watcher.expect("Pass", "AsExpected")
     logs.write(*({**inside, "id": f"op-{number}", "outcome": "denied"} for number in range(10, 22)), inside)
     await watcher.expect("Warn", "TooRestrictive", "KiroSafetyPolicy strict")

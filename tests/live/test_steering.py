@@ -518,7 +518,7 @@ def test_an_operator_tells_it_in_the_status(
 @pytest.mark.parametrize(
     ("steering", "words"),
     [
-        ({}, "name configMaps, or set pods"),
+        ({}, "write the names of configMaps, or pods"),
         ({"pods": {"root": "workspace"}}, "write an absolute path such as /workspace"),
         ({"pods": {"root": "/work/../etc"}}, "write an absolute path such as /workspace"),
         ({"pods": {"root": "-delete"}}, "write an absolute path such as /workspace"),

@@ -5,7 +5,7 @@ holds is only what concerns the subjects and the ClusterRoles that its namespace
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -28,7 +28,6 @@ from kiro_operator.core.evidence.access import (
 )
 from kiro_operator.core.permissions import Grant, Rule, Scope
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
-
 
 _GUILTY = "safety-cluster-role and service-account-permissions name the binding and rule that grant too much"
 RULES = (
@@ -143,27 +142,40 @@ class ClusterAccess:
                 f"namespace {namespace} is not shown who may do what: start the operator with "
                 f"--cluster-facts-namespace {namespace}",
             )
-        rule = RULES[0]
+        questions, accounts, names = wanted(request.snapshot.policies, namespace)
+        cluster = await self._part(self._cluster(), RULES[0], namespace)
+        if isinstance(cluster, Unobserved):
+            return cluster
+        local = await self._part(self._local(namespace), RULES[3], namespace)
+        if isinstance(local, Unobserved):
+            return local
+        there = await self._part(self._accounts(namespace, accounts), RULES[2], namespace)
+        reviews = await self._part(self._ask(questions[:QUESTIONS]), RULES[1], namespace)
+        subjects = {question.subject for question in questions}
+        subjects |= {account(name, namespace) for name in accounts}
+        parts = {"accounts": there, "reviews": reviews}
+        return relevant(
+            Access(
+                {} if isinstance(there, Unobserved) else there,
+                names,
+                (*cluster[0], *local[0]),
+                (*cluster[1], *local[1]),
+                () if isinstance(reviews, Unobserved) else reviews,
+                {name: part for name, part in parts.items() if isinstance(part, Unobserved)},
+            ),
+            subjects,
+        )
+
+    async def _part(self, part: Awaitable[T], rule: Rule, namespace: str) -> T | Unobserved:
+        """One part of what is known, or why it is not."""
         try:
-            roles, bindings = await self._cluster()
-            rule = RULES[3]
-            local_roles, local_bindings = await self._local(namespace)
-            questions, accounts, names = wanted(request.snapshot.policies, namespace)
-            rule = RULES[2]
-            there = {name: await self._account(namespace, name) for name in sorted(accounts)}
-            rule = RULES[1]
-            reviews = await self._ask(questions[:QUESTIONS])
+            return await part
         except _TooMany:
             return _TOO_MANY
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return malformed(error, namespace, _WHAT)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, rule, namespace, _WHAT)
-        subjects = {question.subject for question in questions} | {account(name, namespace) for name in there}
-        return relevant(
-            Access(there, names, tuple(roles + local_roles), tuple(bindings + local_bindings), reviews),
-            subjects,
-        )
 
     async def _cluster(self) -> tuple[list[Role], list[Binding]]:
         """The ClusterRoles and their bindings; whoever comes while they are read waits for the answer."""
@@ -201,6 +213,9 @@ class ClusterAccess:
                 return found
             query["continue"] = page.metadata.go_on
         raise _TooMany
+
+    async def _accounts(self, namespace: str, names: Iterable[str]) -> dict[str, bool]:
+        return {name: await self._account(namespace, name) for name in sorted(names)}
 
     async def _account(self, namespace: str, name: str) -> bool:
         try:
@@ -254,4 +269,4 @@ def relevant(access: Access, subjects: Iterable[Subject]) -> Access:
     held = {(binding.role_kind, binding.role_name) for binding in bindings}
     held |= {("ClusterRole", name) for name in names}
     roles = tuple(role for role in access.roles if (role.kind, role.name) in held)
-    return Access(access.accounts, names, roles, bindings, access.reviews)
+    return msgspec.structs.replace(access, roles=roles, bindings=bindings)

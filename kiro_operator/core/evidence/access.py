@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from kiro_operator.core.snapshot import Polled
+from kiro_operator.core.snapshot import Polled, Unobserved
 
 _NAMES = {
     "api_groups": "apiGroups",
@@ -84,6 +84,8 @@ class Access(Struct, frozen=True):
     bindings: tuple[Binding, ...] = ()
     """Those that concern the subjects or the ClusterRoles."""
     reviews: tuple[Review, ...] = ()
+    missing: Mapping[str, Unobserved] = {}
+    """Why ``accounts`` or ``reviews`` are not known."""
 
     def role(self, kind: str, name: str) -> Role | None:
         """A role by name; None when it is not there."""

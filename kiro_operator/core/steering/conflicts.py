@@ -21,6 +21,7 @@ from kiro_operator.core.steering.words import ACTIVITIES, ALTERNATIVES, GENERAL,
 
 DOCUMENTS = 64
 LARGEST = 131_072
+ALTOGETHER = 262_144
 """Characters of a document; longer ones are not looked through."""
 MOST = 128
 """Conflicts that are told."""
@@ -109,12 +110,26 @@ def remembered() -> tuple[int, int]:
     return now.hits, now.currsize
 
 
+def compared(documents: Mapping[str, str]) -> list[str]:
+    """The paths of the documents that are held against each other: the first that are not too much.
+
+    Judging holds up everything else: what is compared must be done in about half a second.
+    """
+    paths: list[str] = []
+    left = ALTOGETHER
+    for path in sorted(documents):
+        if len(documents[path]) <= min(LARGEST, left) and len(paths) < DOCUMENTS:
+            paths.append(path)
+            left -= len(documents[path])
+    return paths
+
+
 @lru_cache(maxsize=REMEMBERED)
 def _judged(key: _Documents) -> tuple[Conflict, ...]:
     documents = key.texts
-    read = [_read(path, text) for path, text in sorted(documents.items()) if len(text) <= LARGEST]
+    read = [_read(path, documents[path]) for path in compared(documents)]
     found: dict[tuple[str, str, str], Conflict] = {}
-    for one, other in combinations(read[:DOCUMENTS], 2):
+    for one, other in combinations(read, 2):
         for conflict in _between(one, other):
             found.setdefault((conflict.first, conflict.second, conflict.reason), conflict)
     order = sorted(found.values(), key=lambda item: (_ORDER.index(item.reason), item.first, item.second))

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from kiro_operator.core.steering import conflicts as module
-from kiro_operator.core.steering.conflicts import Conflict, conflicts
+from kiro_operator.core.steering.conflicts import DOCUMENTS, LARGEST, Conflict, compared, conflicts
 
 OPPOSED = [
     ("- Always use TypeScript for new services.", "- Never use TypeScript for new services."),
@@ -136,3 +136,11 @@ def test_what_is_told_and_remembered_is_bounded() -> None:
     documents = {f"{number}/ops.md": "- Never drain nodes." for number in range(20)}
     documents |= {f"{number}/tech.md": "- Drain nodes." for number in range(20)}
     assert len(conflicts(documents)) == module.MOST < 20 * 20
+
+
+def test_no_more_is_compared_than_takes_a_moment() -> None:
+    sentence = "Always use Terraform for networks. Never restart the database by hand.\n"
+    documents = {f"doc-{number:02}.md": sentence * (LARGEST // len(sentence)) for number in range(8)}
+    assert compared(documents) == ["doc-00.md", "doc-01.md"]
+    assert compared({"a.md": "x" * (LARGEST + 1), "b.md": "y"}) == ["b.md"]
+    assert len(compared({f"{number}.md": "" for number in range(100)})) == DOCUMENTS

@@ -128,7 +128,7 @@ class McpEvidence(ApiModel):
     model_config = rules(
         (
             "(has(self.servers) && self.servers.size() > 0) || has(self.client)",
-            "list servers, or set client: {} to run mcp-client test-connection in a pod",
+            "write servers, or client: {} to run mcp-client test-connection in a pod",
         ),
     )
 

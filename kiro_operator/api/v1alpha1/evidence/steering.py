@@ -80,7 +80,7 @@ class SteeringEvidence(ApiModel):
     model_config = rules(
         (
             "self.configMaps.size() > 0 || has(self.pods)",
-            "steering: name configMaps, or set pods for files in a container",
+            "steering: write the names of configMaps, or pods for files in a container",
         ),
     )
 

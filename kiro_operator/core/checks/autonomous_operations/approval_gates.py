@@ -78,6 +78,8 @@ def _gates(name: str, spec: KiroSafetyPolicySpec, snapshot: Snapshot) -> Iterato
     for gate in spec.approval_gates:
         if isinstance(access, Unobserved):
             yield access
+        elif "reviews" in access.missing:
+            yield access.missing["reviews"]
         else:
             yield _gate(name, spec, gate, access, snapshot.namespace)
 

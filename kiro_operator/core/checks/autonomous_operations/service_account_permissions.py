@@ -49,6 +49,9 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
     access = snapshot.value(ACCESS)
     if isinstance(access, Unobserved):
         return unknown(access)
+    for part in ("reviews", "accounts"):
+        if part in access.missing:
+            return unknown(access.missing[part])
     wanted = matrices(snapshot.policies)
     if "" in wanted and not access.accounts.get(wanted[""].service_account, True):
         return skipped(

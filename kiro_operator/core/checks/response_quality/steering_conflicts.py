@@ -5,10 +5,11 @@ from datetime import datetime
 
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.steering import STEERING, Document
+from kiro_operator.core.findings import clip
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.steering.conflicts import conflicts
+from kiro_operator.core.steering.conflicts import compared, conflicts
 from kiro_operator.core.steering.judging import INTERVAL, NO_DOCUMENTS, since, verdict, whole
-from kiro_operator.core.verdict import Finding, Verdict, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
 
 
 class SteeringConflictsParameters(Parameters):
@@ -29,6 +30,10 @@ def judge(snapshot: Snapshot, parameters: SteeringConflictsParameters, now: date
         began = max(since(first[path], snapshot, now) for path in (conflict.first, conflict.second))
         words = f"{conflict.first} and {conflict.second}: {conflict.message}"
         failures.append(Finding(Ref("SteeringDocument", conflict.first), conflict.reason, words, began))
+    texts = {path: document.text for path, document in first.items()}
+    if len(texts) > 1 and not failures and (left_out := sorted(set(texts) - set(compared(texts)))):
+        words = f"{', '.join(left_out[:3])}: too much to be compared with the others; split or shorten them"
+        return Verdict(Status.WARN, "PartlyCompared", clip(words, 1000))
     return verdict(failures, (), steering, "No steering document was found to contradict another.")
 
 
