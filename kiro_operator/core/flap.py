@@ -166,7 +166,7 @@ def _blind(
     track = replace(track, good=0, well_since=None)
     if fresh:
         track = replace(track, missed=min(track.missed + 1, rule.failure_threshold))
-    if not polled or track.missed >= rule.failure_threshold or (track.missed and raw.reason in CERTAIN):
+    if not polled or track.missed >= rule.failure_threshold or raw.reason in CERTAIN:
         return _report(track, raw, now, None, raw, actionable=False)
     if track.held is None and track.blind is None:
         waiting = _awaiting(track.missed, rule)

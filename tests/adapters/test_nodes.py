@@ -92,6 +92,21 @@ async def test_nodes_and_what_is_used(client_of: ClientOf) -> None:
         assert plain.namespaces == ()
 
 
+async def test_full_nodes_are_told_where_pods_may_not_be_listed(client_of: ClientOf) -> None:
+    def answer(request: Request) -> Answer:
+        path = urlsplit(request.path).path
+        if path == f"{METRICS}/pods":
+            return Answer(403, b"{}")
+        return Answer(200, json.dumps({"items": [node("a")] if path == "/api/v1/nodes" else []}).encode())
+
+    with Server(answer) as server:
+        observer = ClusterNodes(client_of(server.url), SHOWN)
+        sample = await observer.observe(poll(facts("kiro"), UtilizationPatternsParameters()))
+    assert isinstance(sample, Nodes)
+    assert [each.name for each in sample.nodes] == ["a"]
+    assert sample.unranked == Unobserved("Forbidden", nodes.RULES[2].advice(""))
+
+
 async def test_nodes_come_in_pages_and_end(client_of: ClientOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "PAGES", 3)
     ends = True

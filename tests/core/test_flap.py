@@ -48,6 +48,15 @@ def said(settled: list[Settled]) -> list[str]:
     return [f"{one.verdict.status}{'!' if one.actionable else ''}" for one in settled]
 
 
+def test_what_another_try_will_not_change_counts_before_any_sample() -> None:
+    """Checks that read only what nobody set up, and a watched kind that may not be listed."""
+    forbidden = unknown(Unobserved("Forbidden", "add to the operator's ClusterRole"))
+    _, settled = settle(None, forbidden, FlapRule(), at(0), 0)
+    assert settled.verdict == forbidden
+    _, waiting = settle(None, unknown(Unobserved("Unreachable", "no answer")), FlapRule(), at(0), 0)
+    assert waiting.verdict.reason == AWAITING
+
+
 class TestWatched:
     def test_fails_the_moment_it_has_lasted(self) -> None:
         one = run([(0, WELL, None), (10, fail(), None), (30, fail(), None)], LASTING)

@@ -136,11 +136,17 @@ class Installed(World):
             self.plane.rest.post(self.path("configmaps", api="/api/v1"), body)
 
     def workload(
-        self, kind: str, name: str, replicas: int = 2, labels: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        name: str,
+        replicas: int = 2,
+        labels: Mapping[str, str] | None = None,
+        limits: Mapping[str, str] | None = None,
     ) -> None:
         """Make a workload with that many pods (a DaemonSet: one a node)."""
         labels = {"app": name} | dict(labels or {})
-        pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+        container = {"name": "app", "image": "app:1", "resources": {"limits": dict(limits or {})}}
+        pod = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
         spec: Object = {"selector": {"matchLabels": {"app": name}}, "template": pod}
         if kind != "DaemonSet":
             spec["replicas"] = replicas

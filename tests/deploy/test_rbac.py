@@ -9,6 +9,9 @@ from kiro_operator.core.permissions import Grant, Rule, Scope
 from tests.deploy.rendered import OVERLAYS, ROOT, objects, rules
 from tools import rbac
 
+ASKED = {"subjectaccessreviews"}
+"""What is created and stored nowhere: a question that the API server answers."""
+
 
 def test_what_is_committed_is_what_the_code_declares() -> None:
     assert rbac.stale() == []
@@ -105,6 +108,7 @@ def test_what_changes_workloads_is_in_its_own_overlay_only() -> None:
             for rule in rules(f"overlays/{overlay}")
             if {"create", "patch", "update", "delete"} & set(rule["verbs"])
             for resource in rule["resources"]
+            if resource not in ASKED
         }
 
     own = {"events", "kirohealthchecks/status", "kiroremediations", "kiroremediations/status"}
@@ -114,7 +118,22 @@ def test_what_changes_workloads_is_in_its_own_overlay_only() -> None:
     assert writes("observe") == own
     assert writes("restart") == own | restarting
     assert writes("scale") == own | scaling
-    assert writes("kiro-system") == own | restarting | scaling
+    assert writes("kiro-system") == own | restarting | scaling | {"configmaps"}
+
+
+def test_facts_of_the_cluster_are_read_and_only_those_that_no_namespace_has() -> None:
+    wide = [rule for rule in rules("cluster-facts") if rule["verbs"] != ["list"]]
+    assert [(rule["resources"], rule["verbs"]) for rule in wide] == [([*ASKED], ["create"])]
+    listed = {name for rule in rules("cluster-facts") for name in rule["resources"]} - ASKED
+    # The metrics of pods are of namespaces: which of them use a full node is a fact of the cluster.
+    assert listed == {"nodes", "pods", "clusterroles", "clusterrolebindings"}
+    assert {tuple(rule["verbs"]) for rule in rules("namespace/permissions")} == {("get",), ("list",)}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_commands_in_pods_are_in_no_overlay(overlay: str) -> None:
+    assert not any("pods/exec" in rule["resources"] for rule in rules(f"overlays/{overlay}"))
+    assert [rule["resources"] for rule in rules("namespace/exec")] == [["pods/exec"]]
 
 
 def test_the_cluster_role_changes_nothing_but_the_operators_own() -> None:
