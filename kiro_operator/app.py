@@ -254,7 +254,7 @@ def observers(
         Alertmanager(fetcher, settings.cluster_facts_namespaces),
         McpHealth(fetcher),
         McpSessions(fetcher),
-        McpClient(client),
+        McpClient(client, settings.mcp_client_command),
         ClusterAccess(client, settings.cluster_facts_namespaces),
         SafetyConfigs(client),
         Endpoints(fetcher),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Folder of credentials, ``NAMESPACE/NAME/{token,ca.crt}``; None: there are none."""
     cluster_facts_namespaces: frozenset[str] = frozenset({"kiro-system"})
     """Namespaces whose KiroHealthChecks are shown facts of the whole cluster."""
+    mcp_client_command: tuple[str, ...] = ("mcp-client", "test-connection")
+    """What tests the MCP connections inside of a Kiro pod."""
     aws_endpoint_url: str = ""
     """Asked instead of the endpoints of AWS; empty: those of AWS."""
     stale_after: float = 150.0
@@ -105,6 +108,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         help="namespace that is shown facts of the whole cluster; may be repeated; default: kiro-system",
     )
     parser.add_argument(
+        "--mcp-client-command",
+        type=shlex.split,
+        default=["mcp-client", "test-connection"],
+        metavar="COMMAND",
+        help="what tests the MCP connections inside of a Kiro pod; run without a shell",
+    )
+    parser.add_argument(
         "--aws-endpoint-url",
         type=_url,
         metavar="URL",
@@ -149,6 +159,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         allowed_hosts=frozenset(flags.allow_host),
         credentials=flags.credentials_dir,
         cluster_facts_namespaces=frozenset(flags.cluster_facts_namespace or ["kiro-system"]),
+        mcp_client_command=tuple(flags.mcp_client_command),
         aws_endpoint_url=flags.aws_endpoint_url or "",
         stale_after=flags.stale_after,
         sweep_interval=flags.sweep_interval,

@@ -34,7 +34,7 @@ ALL_OBJECTS, ALL_MESSAGES, ALL_COMMANDS = 70, 14 * 1024, 6 * 1024
 QUIET = 120
 """What a check may say that passes or is skipped: what is wrong has the room."""
 
-COMMAND = 256
+COMMAND, WORD, NAME = 256, 128, 253
 _shown = lru_cache(maxsize=1024)(without_credentials)  # the same messages are shown again and again
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
 _GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
@@ -245,12 +245,20 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         reason=verdict.reason,
         message=shorten(verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
-        observed=verdict.observed,
-        threshold=verdict.threshold,
+        # Names and figures may be those of others: what the API would refuse must not silence the rest.
+        observed=_optional(verdict.observed),
+        threshold=_optional(verdict.threshold),
         command=None if quiet else _command(item, namespace, bounds.command),
-        objects=[ObjectName(kind=kind, name=name) for kind, name in objects[: bounds.objects]],
+        objects=[
+            ObjectName(kind=_cut(kind, WORD), name=_cut(name, NAME))
+            for kind, name in objects[: bounds.objects]
+        ],
         object_count=len(objects),
     )
+
+
+def _optional(text: str | None) -> str | None:
+    return None if text is None else shorten(text, WORD)
 
 
 def _command(item: Judged, namespace: str, longest: int) -> str | None:

@@ -178,6 +178,7 @@ class Loop:
         now = self._clock.now()
         if target.spec.suspend and target.problem is None:
             self._observation.forget(target.key)
+            target.let_go()
             permission = plans.permission(None, suspended=True)
             outcome = Outcome(
                 generation=target.generation, namespace=target.namespace, now=now, suspended=True,
@@ -192,7 +193,8 @@ class Loop:
             await self._wait(target, waiting_for, now)
             return
         self._waiting_since.pop(target.key, None)
-        if target.begin_request():
+        if target.begin_request() or target.look_anew:
+            target.look_anew = False
             self._observation.sample_now(target)
         else:
             self._observation.schedule(target)
@@ -210,11 +212,12 @@ class Loop:
         remediations = await self._attend(look)
         plan = self._plan(target, judgement, remediations, now)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
-        self._act.begin(target, allowed)
         target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held)
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
         if allowed and named is not None:
+            # Only now, when nothing can come between: what has begun is given back by what carries it out.
+            self._act.begin(target, allowed)
             # The condition and the action do not wait for each other.
             results = await asyncio.gather(
                 self._reporter.write(target, status),

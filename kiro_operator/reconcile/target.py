@@ -73,6 +73,8 @@ class Target:
         """Seconds between the rounds of sampling that its checks ask for."""
         self.confirmed: dict[str, int] = {}
         """Number of the sample on which each polled check last failed so that it may be acted on."""
+        self.look_anew = False
+        """What was sampled before no longer holds: everything is to be sampled at once."""
         self.measured = False
         """Its metrics have been set once."""
         self.held_back = False
@@ -117,6 +119,13 @@ class Target:
         if changed:
             self._read_spec(body.get("spec") or {})
         return changed
+
+    def let_go(self) -> None:
+        """Forget what was sampled, for while nothing is looked at it grows old."""
+        self.look_anew = True
+        self.samples.clear()
+        self.confirmed.clear()
+        self.raw.clear()
 
     def begin_request(self) -> bool:
         """Whether a look now has been asked for that has not begun yet."""
@@ -186,6 +195,7 @@ class Target:
 
     def _read_spec(self, spec: Mapping[str, Any]) -> None:
         self.problem = None
+        before_sections = _sections(self.spec)
         try:
             self.spec = KiroHealthCheckSpec.model_validate(spec)
             self.selector = _selector(self.spec)
@@ -220,7 +230,17 @@ class Target:
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:
             del self.samples[pair]
+        if self.samples and before_sections != _sections(self.spec):
+            self.let_go()  # the evidence is somewhere else now
         self.raw.clear()
+
+
+_SETTINGS = frozenset({"suspend", "interval", "selector", "safety_policy_ref", "checks", "remediation"})
+
+
+def _sections(spec: KiroHealthCheckSpec) -> list[Any]:
+    """Where the evidence is."""
+    return [getattr(spec, name) for name in KiroHealthCheckSpec.model_fields if name not in _SETTINGS]
 
 
 def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec) -> Enabled:

@@ -98,10 +98,10 @@ HEALTH_CHECK = table(
             "Too long",
         ),
         (
-            "MCP client without a command",
+            "MCP client with a command of its own",
             "  suspend: false",
-            "  mcp: {client: {command: []}}",
-            "spec.mcp.client.command",
+            "  mcp: {client: {command: [rm, -rf, /]}}",
+            'unknown field "spec.mcp.client.command"',
         ),
         ("misspelt ladder", "ladder:", "steps:", 'unknown field "spec.remediation.steps"'),
         (

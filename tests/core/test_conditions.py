@@ -264,3 +264,11 @@ def test_performance_begins_with_the_bottleneck() -> None:
     alone = summarize(outcome(items[0]), EMPTY)
     message = next(item.message for item in alone.conditions if item.type == "PerformanceAdequate")
     assert message == "response-time: response-time is bad"
+
+
+def test_names_that_the_api_would_refuse_silence_nothing() -> None:
+    finding = Finding(Ref("k" * 200, "n" * 400), "Broken", f"{'n' * 400} is broken", NOW)
+    item = judged(Status.FAIL, findings=(finding,), observed="o" * 300, threshold="t" * 300)
+    [told] = summarize(outcome(item), EMPTY).checks
+    assert (len(told.objects[0].kind), len(told.objects[0].name)) == (128, 253)
+    assert (len(told.observed or ""), len(told.threshold or "")) == (128, 128)

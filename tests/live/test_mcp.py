@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -346,16 +346,19 @@ def client_pod(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> I
 async def test_the_client_in_a_pod(
     control_plane: ControlPlane, client_with: ClientWith, namespace: str, client_pod: Path
 ) -> None:
-    spec = {"client": {"command": ["env", "mcp-client", "test-connection"], "timeout": "2s"}}
+    spec = {"client": {"timeout": "2s"}}
+    command = ["env", "mcp-client", "test-connection"]
     check = registry()["mcp-connection"].check
 
-    async def judged(client: Client, changes: dict[str, Any] | None = None) -> Verdict:
+    async def judged(
+        client: Client, changes: dict[str, Any] | None = None, run: Sequence[str] = command
+    ) -> Verdict:
         changed = {"client": spec["client"] | (changes or {})}
         request = poll(
             facts(namespace, live_pods(control_plane, namespace)),
             spec=KiroHealthCheckSpec.model_validate({"mcp": changed}),
         )
-        sample = Sample(1, request.now, await McpClient(client).observe(request))
+        sample = Sample(1, request.now, await McpClient(client, run).observe(request))
         snapshot = facts(namespace, samples={"mcp-client": sample})
         return check.judge(snapshot, check.parameters(), request.now)
 
@@ -374,11 +377,11 @@ async def test_the_client_in_a_pod(
         assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
         assert all(finding.object.name == "kiro-a" for finding in verdict.findings)
     for changes, reason in (
-        ({"command": ["no-such-program"]}, "CommandNotFound"),
         ({"container": "other"}, "NoReadyPod"),
         ({"selector": {"matchLabels": {"app": "other"}}}, "NoReadyPod"),
     ):
         assert (await judged(client, changes)).reason == reason
+    assert (await judged(client, run=["no-such-program"])).reason == "CommandNotFound"
     refused = await judged(client_with([]))
     assert (refused.status.value, refused.reason) == ("Unknown", "Forbidden")
     assert "resources ['pods/exec'], verbs ['create', 'get']" in refused.message
@@ -395,7 +398,6 @@ def test_the_api_server_takes_it_and_gives_it_back(control_plane: ControlPlane, 
     assert kept.mcp is not None
     assert kept.mcp.servers[0].golden_queries[0].arguments == query["arguments"]
     assert kept.mcp.client is not None
-    assert kept.mcp.client.command == ["mcp-client", "test-connection"]
 
 
 async def test_an_age_that_a_metric_tells(tmp_path: Path) -> None:

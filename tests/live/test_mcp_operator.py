@@ -40,12 +40,12 @@ def test_all_checks_in_one_status(world: World, shop: McpProcess) -> None:
     checks: list[dict[str, Any]] = [
         {"id": name} | (quick if name in IDS else {"enabled": False}) for name in registry()
     ]
-    operator = world.operator("--resolve", f"shop.{world.namespace}:8080={shop.address}")
+    operator = world.operator(
+        "--resolve", f"shop.{world.namespace}:8080={shop.address}", "--mcp-client-command", "true"
+    )
     pod = world.pods()[0]["metadata"]["name"]
     with running(world.plane, world.namespace, pod, container="kiro"):
-        world.health_check(
-            interval="5s", checks=checks, mcp={"servers": [server()], "client": {"command": ["true"]}}
-        )
+        world.health_check(interval="5s", checks=checks, mcp={"servers": [server()], "client": {}})
         for check_id in IDS:
             world.wait_check(check_id, "Pass", timeout=60.0)
         before = world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"]

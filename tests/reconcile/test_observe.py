@@ -15,7 +15,7 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.core.checks import Check, Parameters, Registered
 from kiro_operator.core.flap import FlapRule
-from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
+from kiro_operator.core.snapshot import Polled, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Status, Verdict, passed, unknown
 from kiro_operator.reconcile import observe
 from kiro_operator.reconcile.judge import Judgement, judge
@@ -199,3 +199,35 @@ async def test_a_check_that_is_gone_ends_its_round(monkeypatch: pytest.MonkeyPat
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(source.requests) == count
+
+
+def body(generation: int, **spec: Any) -> dict[str, Any]:
+    metadata = {
+        "namespace": "kiro-system",
+        "name": "kiro",
+        "uid": "u",
+        "generation": generation,
+        "resourceVersion": str(generation),
+        "creationTimestamp": "2026-03-01T12:00:00Z",
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def test_what_was_sampled_elsewhere_does_not_count() -> None:
+    made = Target(("kiro-system", "kiro"))
+    made.take(body(1, prometheus={"host": "one.example:9090"}))
+    [interval] = {item.seconds for name, item in made.checks.items() if name == "autonomous-success-rate"}
+    made.samples["prometheus", interval] = Sample(1, datetime.now(UTC), ())
+    made.take(body(2, prometheus={"host": "one.example:9090"}, interval="1m"))
+    assert made.samples
+    made.take(body(3, prometheus={"host": "two.example:9090"}))
+    assert not made.samples
+    assert made.look_anew
+
+
+def test_what_was_sampled_before_a_pause_does_not_count() -> None:
+    made = target(enabled("a", FIRST))
+    made.samples["first", 60.0] = Sample(3, datetime.now(UTC), 7)
+    made.let_go()
+    assert made.look_anew
+    assert not made.samples

@@ -1,5 +1,6 @@
 """Samples Kiro's own MCP client: ``kubectl exec kiro-pod -- mcp-client test-connection``."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -29,8 +30,10 @@ class McpClient:
     source = MCP_CLIENT
     rules = RULES
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, command: Sequence[str]) -> None:
         self._client = client
+        # The admin's to say: whoever may write a KiroHealthCheck need not be allowed to exec.
+        self._command = tuple(command)
 
     async def observe(self, request: ports.PollRequest) -> ClientTest | Unobserved:
         """The command's exit status in the first ready pod by name."""
@@ -47,21 +50,19 @@ class McpClient:
             )
         pod, container = chosen
         within = min(spec.timeout, 0.8 * request.interval, timedelta(seconds=30)).total_seconds()
-        test = ClientTest(pod.metadata.name, container, " ".join(spec.command))
-        return await self._run(request.namespace, test, spec, within)
+        test = ClientTest(pod.metadata.name, container, " ".join(self._command))
+        return await self._run(request.namespace, test, within)
 
-    async def _run(
-        self, namespace: str, test: ClientTest, spec: ClientSpec, within: float
-    ) -> ClientTest | Unobserved:
+    async def _run(self, namespace: str, test: ClientTest, within: float) -> ClientTest | Unobserved:
         try:
             done = await execute(
-                self._client, namespace, test.pod, test.container, spec.command, within=within, limit=LIMIT
+                self._client, namespace, test.pod, test.container, self._command, within=within, limit=LIMIT
             )
         except TimeoutError:
             return msgspec.structs.replace(test, timed_out=True)
         except ports.Unreachable as error:
             if any(words in str(error) for words in _NO_PROGRAM):
-                text = f"container {test.container} has no {spec.command[0]}: set spec.mcp.client.command"
+                text = f"container {test.container} has no {self._command[0]}: set spec.mcp.client.container"
                 return Unobserved("CommandNotFound", text)
             return unobserved(error, RULES[0], namespace, _WHAT)
         except ports.NotFound:

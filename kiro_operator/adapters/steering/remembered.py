@@ -41,8 +41,14 @@ HEALTH_CHECKS = 256
 logger = logging.getLogger(__name__)
 
 
+class _Owner(Struct, frozen=True):
+    uid: str = ""
+
+
 class _Metadata(Struct, frozen=True, rename="camel"):
     resource_version: str = ""
+    labels: dict[str, str] = {}
+    owner_references: tuple[_Owner, ...] = ()
 
 
 class _ConfigMap(Struct, frozen=True):
@@ -123,6 +129,8 @@ class Remembered:
             except ports.NotFound:
                 pass  # to be created
             else:
+                if not _is_ours(found, request):
+                    raise ports.Conflict(409, "Foreign", f"ConfigMap {name} is somebody else's")
                 version = found.metadata.resource_version
                 book = history.load(found.data or {})
             changed = history.changed(book, documents, complete=complete)
@@ -141,6 +149,14 @@ class Remembered:
             else:
                 return book
         raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _is_ours(found: _ConfigMap, request: ports.PollRequest) -> bool:
+    """Whether the operator has made it, for this KiroHealthCheck: what is somebody else's is left alone."""
+    owners = {owner.uid for owner in found.metadata.owner_references}
+    return found.metadata.labels.get("app.kubernetes.io/managed-by") == "kiro-operator" and (
+        not owners or request.uid in owners
+    )
 
 
 def _due(state: _State, now: datetime) -> bool:

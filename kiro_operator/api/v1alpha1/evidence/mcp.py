@@ -110,13 +110,6 @@ class McpClient(ApiModel):
     container: Annotated[str, Field(max_length=63)] = Field(
         default="", description="Container that runs it; empty: the pod's first."
     )
-    command: Annotated[list[Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=16)] = (
-        Field(
-            default=["mcp-client", "test-connection"],
-            description="The command and its arguments, run without a shell; exit status 0 is success.",
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        )
-    )
     timeout: Annotated[timedelta, Between("1s", "30s")] = Field(
         default=timedelta(seconds=10), description="How long it may take."
     )
