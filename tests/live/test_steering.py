@@ -532,3 +532,13 @@ def test_the_spec_is_refused(site: Site, steering: dict[str, Any], words: str) -
     with pytest.raises(ApiError, match=words):
         site.plane.rest.post(path, body | {"spec": {"steering": steering}})
     site.plane.rest.post(path, body | {"spec": {"steering": {"pods": {"root": "/workspace/a.b"}}}})
+
+
+async def test_a_config_map_of_somebody_else_is_left_alone(site: Site) -> None:
+    site.documents()({"product.md": PRODUCT})
+    theirs = {"metadata": {"name": f"{NAME}-steering-history"}, "data": {"theirs": "as it was"}}
+    site.plane.rest.post(site.path(), theirs)
+    await site.expect("steering-changes", "AsExpected", "in memory only")
+    found = site.plane.rest.get(site.path(f"{NAME}-steering-history"))
+    assert found["data"] == {"theirs": "as it was"}
+    assert "ownerReferences" not in found["metadata"]
