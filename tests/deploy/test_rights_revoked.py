@@ -199,8 +199,9 @@ def test_whoever_loses_a_right_says_which_and_the_rest_goes_on(
 ) -> None:
     home, every = scene.home, scene.every
     _grant(home, every)
-    on_each(lambda case: case.prepare(case.world), every)
+    # These first: metrics take half a minute to show what a pod uses.
     on_each(_look_from_afar, scene.blind)
+    on_each(lambda case: case.prepare(case.world), every)
     operator = OperatorProcess(
         home.plane,
         namespace=home.namespace,
@@ -422,8 +423,8 @@ def _cannot_see_the_cluster(blind: Blind) -> None:
     _cannot_judge(world, {key(right): right for right in blind.missing if right.resource != "pods"})
     for right in blind.missing:
         if right.resource == "pods":
-            # Who uses most is missed only where a node is too full; metrics take their time to show that.
-            told = world.wait_check(PATTERNS, "Fail", timeout=60)
+            # Who uses most is missed only where a node is too full.
+            told = world.wait_check(PATTERNS, "Fail", timeout=120)
             [advice] = _advice(world, right)
             assert f"whose pods use most memory is not known ({advice})" in told["message"]
 

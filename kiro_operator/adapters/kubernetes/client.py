@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from typing import Any
+from weakref import WeakValueDictionary
 
 import aiohttp
 import msgspec
@@ -24,6 +25,10 @@ FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
 LOGS = 8
 """Logs that are read at once."""
+EXECS = 8
+"""Commands that run in containers at once."""
+EXECS_EACH = 2
+"""Of one namespace: commands that hang hold up nobody else's."""
 REQUEST_TIMEOUT = 10.0
 """Seconds a request may take."""
 FAREWELL = 0.5
@@ -112,6 +117,8 @@ class Client:
         self._credentials = credentials
         self._lanes = Lanes(connections)
         self._logs = Lanes(LOGS)
+        self._execs = Lanes(EXECS)
+        self._execs_each: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         context: ssl.SSLContext | bool = credentials.ssl_context() or True
         headers = {"User-Agent": f"kiro-operator/{__version__}", "Accept-Encoding": "identity"}
         self._requests = aiohttp.ClientSession(
@@ -188,12 +195,14 @@ class Client:
 
     @asynccontextmanager
     async def websocket(
-        self, path: str, query: Sequence[tuple[str, str]]
+        self, namespace: str, path: str, query: Sequence[tuple[str, str]]
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """Open a connection to a subresource that speaks the channel protocol, such as exec."""
+        """Open a connection to a pod's subresource that speaks the channel protocol, such as exec."""
+        own = self._execs_each.setdefault(namespace, asyncio.Semaphore(EXECS_EACH))
         try:
             async with (
-                self._logs.turn(Lane.LOG),
+                own,
+                self._execs.turn(Lane.LOG),
                 self._streams.ws_connect(
                     self._credentials.server + path,
                     params=query,

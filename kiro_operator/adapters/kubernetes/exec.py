@@ -83,7 +83,7 @@ async def execute(
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
     streams: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), ERROR: bytearray()}
     truncated = False
-    async with asyncio.timeout(within), client.websocket(path, query) as socket:
+    async with asyncio.timeout(within), client.websocket(namespace, path, query) as socket:
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
                 continue

@@ -4,8 +4,11 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from kiro_operator import ports
 from kiro_operator.core.checks.responsiveness.network_connectivity import NetworkConnectivityParameters
@@ -21,6 +24,12 @@ BUDGET = timedelta(seconds=12)
 """For one sample; of a short interval four fifths. No connect gets longer, whatever its timeout."""
 ADDRESSES = 3
 """Addresses of one name that are tried; two where IPv4 and IPv6 are both there."""
+LOOKUPS = 32
+"""Names that are looked up at once, each in a thread of its own."""
+LOOKUPS_EACH = 4
+"""Of one namespace, or of one host outside: names that hang hold up nobody else's."""
+LOOKUP = timedelta(seconds=3)
+"""How long a name server is waited for."""
 
 FORBIDDEN = tuple(
     ipaddress.ip_network(network)
@@ -28,12 +37,17 @@ FORBIDDEN = tuple(
     for network in (
         "169.254.0.0/16",
         "fe80::/10",
+        "fd00:ec2::23/128",
         "fd00:ec2::254/128",
+        "fd20:ce::254/128",
         "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
         "0.0.0.0/8",
-        "::/128",
+        "::/96",
     )
 )
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _TELLING = ("refused", "timeout", "forbidden-address", "unreachable")
 """What is said of a name with several addresses: what comes first."""
 
@@ -62,10 +76,26 @@ class Resolver(Protocol):
 class Dns:
     """The cluster's own names, as a pod resolves them."""
 
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS, "dns")
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """Ask the resolver of the operating system, off the event loop."""
+        """Ask the resolver of the operating system, off the event loop.
+
+        It cannot be interrupted: whoever gives up leaves the look-up behind, and its turn is taken
+        until it ends.
+        """
+        turns = self._turns.setdefault(_whose(host), asyncio.Semaphore(LOOKUPS_EACH))
+        await turns.acquire()
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        asked.add_done_callback(partial(_ended, turns))
+        await asyncio.wait({asked}, timeout=LOOKUP.total_seconds())
+        if not asked.done():
+            raise Unresolved(f"no name server answered within {LOOKUP.total_seconds():g} s")
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = asked.result()
         except (OSError, UnicodeError) as error:
             raise Unresolved(str(error)) from error
         return [(str(address[0]), port) for *_, address in found]
@@ -73,6 +103,18 @@ class Dns:
     def forbids(self, address: str) -> bool:
         """Besides what is never allowed: whoever writes DNS must not reach into the operator's pod."""
         return forbidden(address) or _parsed(address).is_loopback
+
+
+def _whose(host: str) -> str:
+    """The namespace of a Service's host; of another host, itself."""
+    return host.split(".")[-2] if host.endswith(".svc") else f"{host}."
+
+
+def _ended(turns: asyncio.Semaphore, asked: asyncio.Future[Any]) -> None:
+    """Give a look-up's turn back; nobody may be left to hear of its error."""
+    turns.release()
+    if not asked.cancelled():
+        asked.exception()
 
 
 class Fixed:
@@ -101,12 +143,19 @@ def forbidden(address: str) -> bool:
         parsed = _parsed(address)
     except ValueError:
         return True
+    if parsed.is_loopback:
+        return False  # ::1 would be in ::/96; each resolver has its own rule for loopback
     return parsed.is_multicast or any(parsed in network for network in FORBIDDEN)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address; the IPv4 address inside where it is but a way to that one."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    return getattr(parsed, "ipv4_mapped", None) or parsed
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return parsed
+    if parsed in NAT64:
+        return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    return parsed.ipv4_mapped or parsed.sixtofour or parsed
 
 
 class Connections:
