@@ -42,6 +42,7 @@ MEANING = {
     "cold-start": "Start",
     "rest": "At rest, and pod events",
     "failover": "Failover",
+    "attention": "Everything on, with backends that answer and that hang",
 }
 WORDS = {True: "met", False: "**not met**", None: ""}
 
