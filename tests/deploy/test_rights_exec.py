@@ -56,7 +56,10 @@ def test_commands_take_all_that_is_granted_and_nothing_else_does(
         namespace=home.namespace,
         service_account=ACCOUNT,
         log=tmp_path / "operator.log",
-        flags=("--watch-label-selector", f"test={home.tag}", "--lease-retry-period", "0.2"),
+        flags=(
+            *("--watch-label-selector", f"test={home.tag}", "--lease-retry-period", "0.2"),
+            *("--mcp-client-command", "true"),
+        ),
     )
     with ExitStack() as stack:
         pod = home.pods("kiro")[0]["metadata"]["name"]
@@ -90,7 +93,7 @@ def _look(world: Installed) -> None:
     world.workload("Deployment", "kiro", 1)
     world.settled("Deployment", "kiro")
     once = {"id": "mcp-connection", "failureThreshold": 1, "successThreshold": 1}
-    world.health_check(interval="5s", mcp={"client": {"command": ["true"]}}, checks=[once])
+    world.health_check(interval="5s", mcp={"client": {}}, checks=[once])
 
 
 def _is_forbidden(world: Installed) -> None:
