@@ -346,9 +346,15 @@ async def test_a_write_that_is_refused_is_not_tried_all_the_time(status: int, cl
     assert len(sample.history.revisions) == 4, "what was in memory is kept as well"
 
 
+OURS = {"app.kubernetes.io/managed-by": "kiro-operator"}
+
+
 async def test_a_history_that_is_damaged_begins_again(client_of: ClientOf) -> None:
     keeper = Keeper()
-    keeper.held = {"metadata": {"name": "x", "resourceVersion": "1"}, "data": {"history.json": "{broken"}}
+    keeper.held = {
+        "metadata": {"name": "x", "resourceVersion": "1", "labels": OURS},
+        "data": {"history.json": "{broken"},
+    }
     with Server(keeper) as server:
         sample = await SteeringSource(client_of(server.url)).observe(asked())
     assert isinstance(sample, Steering)
