@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allowed_hosts: frozenset[str] = frozenset()
     """host:port outside of its namespace that a KiroHealthCheck may name."""
     credentials: Path | None = None
-    """Folder of credentials, ``NAMESPACE/NAME/{token,ca.crt}``; None: there are none."""
+    """Folder of credentials, ``NAMESPACE/NAME/{host,token,ca.crt}``; None: there are none."""
     cluster_facts_namespaces: frozenset[str] = frozenset({"kiro-system"})
     """Namespaces whose KiroHealthChecks are shown facts of the whole cluster."""
     mcp_client_command: tuple[str, ...] = ("mcp-client", "test-connection")
@@ -99,7 +99,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         "--credentials-dir",
         type=Path,
         metavar="DIR",
-        help="folder of mounted credentials, NAMESPACE/NAME/{token,ca.crt}",
+        help="folder of mounted credentials, NAMESPACE/NAME/{host,token,ca.crt}",
     )
     parser.add_argument(
         "--cluster-facts-namespace",

@@ -9,7 +9,15 @@ from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 OURS = frozenset(
-    {"HostNotAllowed", "AddressForbidden", "CredentialNotFound", "CredentialUnreadable", "CertificateInvalid"}
+    {
+        "HostNotAllowed",
+        "AddressForbidden",
+        "CredentialNotFound",
+        "CredentialUnreadable",
+        "CredentialNotForHost",
+        "CredentialNeedsHttps",
+        "CertificateInvalid",
+    }
 )
 """Reasons that lie with how the operator is set up, and say nothing of the server."""
 REFUSED = (401, 403)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from devcluster import ControlPlane
 from devcluster.listen import Server
 from kiro_operator.adapters.network import connections
 from kiro_operator.adapters.network.connections import (
+    LOOKUPS_EACH,
     Address,
     Connections,
     Dns,
@@ -208,6 +210,31 @@ async def test_addresses_that_nobody_can_allow() -> None:
         assert (await outcome(only(f"[::ffff:127.0.0.1]:{server.port}"))).error == ""
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        *((address, True) for address in ("168.63.129.16", "192.0.0.192", "fd20:ce::254", "fd00:ec2::23")),
+        # An IPv4 address inside an IPv6 address: NAT64, 6to4, and what was meant for both once.
+        *((address, True) for address in ("64:ff9b::a9fe:a9fe", "64:ff9b::169.254.169.254")),
+        *(
+            (address, True)
+            for address in ("2002:a9fe:a9fe::1", "::a9fe:a9fe", "::a00:7", "64:ff9b::a83f:8110")
+        ),
+        *((address, False) for address in ("64:ff9b::a00:7", "2002:a00:7::1", "fd00::7", "10.0.0.7")),
+        # Whether loopback is allowed is for a resolver to say.
+        *((address, False) for address in ("::1", "127.0.0.1", "64:ff9b::7f00:1")),
+    ],
+)
+def test_addresses_that_are_never_connected_to(address: str, refused: bool) -> None:  # noqa: FBT001
+    assert forbidden(address) == refused
+    assert Fixed({}).forbids(address) == refused
+
+
+def test_loopback_behind_another_address() -> None:
+    for address in ("64:ff9b::7f00:1", "2002:7f00:1::1", "::ffff:127.0.0.1", "::1", "127.0.0.1"):
+        assert Dns().forbids(address)
+
+
 async def test_one_of_several_addresses_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dns, "forbids", lambda _, address: forbidden(address))
     with Server() as server:
@@ -245,6 +272,66 @@ async def test_dns_asks_for_the_clusters_name_and_turns_errors_into_words(
     with pytest.raises(Unresolved):
         await Dns().resolve("web.kiro.svc", 80)
     assert asked == [("web.kiro.svc", 80)] * 2
+
+
+class Names:
+    """A getaddrinfo whose names with ``slow`` in them get no answer until ``over``."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, port: int, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        self.asked.append(host)
+        if "slow" in host and not self.over.wait(timeout=30):
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", port))]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    known = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", known)
+    yield known
+    known.over.set()
+
+
+async def test_names_that_hang_hold_up_nobody_elses(names: Names) -> None:
+    """Not the other namespaces, and not the threads that everything else shares."""
+    dns = Dns()
+    slow = [asyncio.create_task(dns.resolve(f"slow{number}.evil.svc", 80)) for number in range(50)]
+    slow += [asyncio.create_task(dns.resolve("slow.example.com", 443)) for _ in range(50)]
+
+    async def all_asked() -> bool:
+        return len(names.asked) == 2 * LOOKUPS_EACH
+
+    await eventually(all_asked, "look-ups that hang")
+    async with asyncio.timeout(2):
+        assert await dns.resolve("web.kiro.svc", 80) == [("10.0.0.7", 80)]
+        assert await dns.resolve("example.com", 443) == [("10.0.0.7", 443)]
+        assert await asyncio.to_thread(len, "ab") == 2
+    assert len(names.asked) == 2 * LOOKUPS_EACH + 2
+    names.over.set()
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*slow[:50]) == [[("10.0.0.7", 80)]] * 50
+        assert await asyncio.gather(*slow[50:]) == [[("10.0.0.7", 443)]] * 50
+
+
+async def test_a_look_up_is_given_up_and_keeps_its_turn_until_it_ends(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOOKUP", timedelta(seconds=0.1))
+    dns = Dns()
+    for number in range(LOOKUPS_EACH):
+        with pytest.raises(Unresolved, match="no name server answered"):
+            await dns.resolve(f"slow{number}.evil.svc", 80)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await dns.resolve("web.evil.svc", 80)
+    assert "web.evil.svc" not in names.asked
+    names.over.set()
+    async with asyncio.timeout(5):
+        assert await dns.resolve("web.evil.svc", 80) == [("10.0.0.7", 80)]
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ from msgspec.structs import replace
 from devcluster import ControlPlane
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes import exec as adapter
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import EXECS, EXECS_EACH, LOGS, Client
 from kiro_operator.adapters.kubernetes.exec import RULES, Executed, execute
 from tests.devcluster.helpers import make_pod, ready, wait_pod
 from tests.harness.execs import running
 
 from .conftest import ClientWith
+from .helpers import eventually
 
 Played = Callable[[web.WebSocketResponse], Awaitable[None]]
 
@@ -325,3 +326,39 @@ def test_no_words_of_a_status_break_it(status: str, cause: str, message: str) ->
     }
     with contextlib.suppress(ports.Unreachable):
         assert isinstance(adapter._exit_status(json.dumps(body).encode()), int)
+
+
+async def test_commands_that_hang_hold_up_no_logs_and_no_other_namespace(
+    kubelet: tuple[Exec, Client],
+) -> None:
+    played, client = kubelet
+    over = asyncio.Event()
+
+    async def play(socket: web.WebSocketResponse) -> None:
+        if "/evil" in played.requests[-1].path:
+            await over.wait()
+        await finish(socket)
+
+    async def wanted(number: int) -> None:
+        async def there() -> bool:
+            return len(played.requests) == number
+
+        await eventually(there, f"{number} commands")
+
+    async def run_in(namespace: str) -> Executed:
+        return await execute(client, namespace, "web", "main", ["x"], within=10.0, limit=10)
+
+    played.play = play
+    hung = [asyncio.create_task(run_in("evil")) for _ in range(EXECS + LOGS)]
+    await wanted(EXECS_EACH)
+    async with asyncio.timeout(3):
+        assert await run_in("kiro") == Executed(0, b"", b"")
+    hung += [asyncio.create_task(run_in(f"evil{number}")) for number in range(EXECS)]
+    await wanted(EXECS + 1)
+    played.status = 404
+    async with asyncio.timeout(3):
+        with pytest.raises(ports.NotFound):
+            await client.get_text("/api/v1/namespaces/kiro/pods/web/log")
+    played.status = 0
+    over.set()
+    assert await asyncio.gather(*hung) == [Executed(0, b"", b"")] * len(hung)

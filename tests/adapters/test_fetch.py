@@ -292,7 +292,15 @@ class Told(Dns):
         "::1",
         "fe80::1%eth0",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "168.63.129.16",
+        "192.0.0.192",
         "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::7f00:1",
+        "2002:a9fe:a9fe::1",
+        "::a9fe:a9fe",
         "::ffff:127.0.0.1",
         "100.100.100.200",
         "0.0.0.0",  # noqa: S104 - it is to be refused
@@ -375,6 +383,8 @@ async def test_hosts_are_compared_without_case(started: Started, fetcher_of: Cal
 
 
 def credential(folder: Path, **files: str) -> Path:
+    """A credential for the one Service, which may be sent in the clear unless ``insecure`` is taken away."""
+    files = {"host": f"{KNOWN}\n", "insecure": ""} | files
     place = folder / NAMESPACE / "mine"
     place.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
@@ -393,6 +403,51 @@ async def test_a_token_is_sent_and_read_anew(
         assert f"Authorization: Bearer {token}\r\n".encode() in raw.requests[-1]
     await ask(fetcher, endpoint())
     assert b"Authorization" not in raw.requests[-1]
+
+
+@pytest.mark.parametrize("hosts", [None, "", f"other.{NAMESPACE}:80", f"{KNOWN}80", KNOWN.replace("80", "8")])
+async def test_a_credential_goes_to_nobody_that_it_is_not_for(
+    fetcher_of: Callable[..., Fetcher], tmp_path: Path, hosts: str | None
+) -> None:
+    """Otherwise a pod of the namespace would be given the token of a server of the admin's."""
+    place = credential(tmp_path, token="mine", host=hosts or "")  # noqa: S106 - no password
+    if hosts is None:
+        (place / "host").unlink()
+    told = Told("127.0.0.1")
+    got = await ask(fetcher_of(told, frozenset(), tmp_path), endpoint(credential="mine"))
+    assert isinstance(got, Unobserved)
+    assert got.reason == "CredentialNotForHost"
+    assert f"write {KNOWN} into {NAMESPACE}/mine/host" in got.message
+    assert told.asked == []
+
+
+async def test_a_credential_for_several_hosts(
+    started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
+) -> None:
+    raw = await started(http(b"{}"))
+    known = dict.fromkeys((KNOWN, "example.com:80"), f"127.0.0.1:{raw.port}")
+    credential(tmp_path, token="t", host=f"{KNOWN}\nExample.com:80\n")  # noqa: S106 - no password
+    fetcher = fetcher_of(Fixed(known), frozenset({"example.com:80"}), tmp_path)
+    for where in ({}, {"service": None, "host": "example.com:80"}):
+        await ask(fetcher, endpoint(credential="mine", **where))
+        assert b"Authorization: Bearer t\r\n" in raw.requests[-1]
+    assert len(raw.requests) == 2
+
+
+async def test_a_token_in_the_clear(
+    started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
+) -> None:
+    raw = await started(http(b"{}"))
+    place = credential(tmp_path, token="mine")  # noqa: S106 - no password
+    (place / "insecure").unlink()
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}), frozenset(), tmp_path)
+    got = await ask(fetcher, endpoint(credential="mine"))
+    assert isinstance(got, Unobserved)
+    assert got.reason == "CredentialNeedsHttps"
+    assert raw.requests == []
+    access = fetcher.access(endpoint(credential="mine", scheme="https"), NAMESPACE)
+    assert not isinstance(access, Unobserved)
+    assert access[0] == {"Authorization": "Bearer mine"}
 
 
 async def test_a_credential_that_is_not_there(fetcher_of: Callable[..., Fetcher], tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ async def test_an_endpoint_whose_certificate_does_not_verify(tmp_path: Path) -> 
     trust = tmp_path / "kiro" / "mine"
     trust.mkdir(parents=True)
     (trust / "ca.crt").write_text(authority.cert_file.read_text())
+    (trust / "host").write_text("git.kiro:443")
     pair = authority.issue("server", common_name="server", dns=("git.kiro.svc",))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pair.cert, pair.key)

@@ -438,6 +438,11 @@ async def test_a_token_that_runs_out(round_: Round) -> None:
     round_.spec = round_.of(server(credential="shop-token"))
     assert await round_.told("mcp-authorization") == ("Unknown", "CredentialNotFound")
     folder.mkdir(parents=True)
+    (folder / "token").write_text("for somebody else")
+    assert await round_.told("mcp-authorization") == ("Unknown", "CredentialNotForHost")
+    (folder / "host").write_text(f"shop.{NAMESPACE}:8080\n")
+    assert await round_.told("mcp-authorization") == ("Unknown", "CredentialNeedsHttps")
+    (folder / "insecure").touch()
     now = datetime.now(UTC)
     for ends, status, reason in (
         (now + timedelta(days=30), *PASS),

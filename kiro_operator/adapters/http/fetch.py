@@ -134,7 +134,10 @@ class Fetcher:
     def access(
         self, endpoint: Endpoint, namespace: str
     ) -> tuple[dict[str, str], ssl.SSLContext | bool] | Unobserved:
-        """Headers that authenticate and the trust to verify with, from the admin's credentials."""
+        """Headers that authenticate and the trust to verify with, from the admin's credentials.
+
+        A credential is for the hosts that its ``host`` lists: whoever names it must not choose who gets it.
+        """
         if endpoint.credential is None:
             return {}, True
         folder = self._credentials / namespace / endpoint.credential if self._credentials else None
@@ -145,6 +148,7 @@ class Fetcher:
                 f"{namespace}/{endpoint.credential}/token in the operator's --credentials-dir",
             )
         try:
+            hosts = (folder / "host").read_text().lower().split() if (folder / "host").exists() else []
             token = (folder / "token").read_text().strip() if (folder / "token").exists() else ""
             authority = folder / "ca.crt"
             context = ssl.create_default_context(cafile=str(authority)) if authority.exists() else True
@@ -152,6 +156,19 @@ class Fetcher:
             # The error names a file, never what is in it.
             message = f"credential {endpoint.credential}: {type(error).__name__}"
             return Unobserved("CredentialUnreadable", message)
+        host = _listed(endpoint, namespace)
+        if host not in hosts:
+            return Unobserved(
+                "CredentialNotForHost",
+                f"credential {endpoint.credential} is not for {host}: where it is to go there, have the "
+                f"admin write {host} into {namespace}/{endpoint.credential}/host",
+            )
+        if token and endpoint.scheme != "https" and not (folder / "insecure").exists():
+            return Unobserved(
+                "CredentialNeedsHttps",
+                f"the token of credential {endpoint.credential} is not sent to {host} in the clear: set "
+                f"scheme: https, or have the admin add {namespace}/{endpoint.credential}/insecure",
+            )
         return ({"Authorization": f"Bearer {token}"} if token else {}), context
 
     async def exchange(
@@ -242,6 +259,13 @@ def refused(response: Response, path: str) -> Unobserved | None:
 def _literal(host: str) -> bool:
     """Whether a host is an IPv4 address, which no resolver is asked for."""
     return host.rpartition(":")[0].replace(".", "").isdigit()
+
+
+def _listed(endpoint: Endpoint, namespace: str) -> str:
+    """An endpoint as a credential's ``host`` names it: ``service.namespace:port``, or its host."""
+    if endpoint.service is not None:
+        return f"{endpoint.service.name}.{namespace}:{endpoint.service.port}"
+    return (endpoint.host or "").lower()
 
 
 async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
