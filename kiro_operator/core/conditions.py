@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
@@ -29,12 +30,12 @@ OBSERVED_GRACE = timedelta(seconds=60)
 """How long a source may be out of reach before Observed turns False; a missing permission counts at once."""
 OBJECTS, DECISIONS, REMEDIATIONS = 10, 10, 5
 MESSAGE = 1024
-ALL_OBJECTS, ALL_MESSAGES, ALL_COMMANDS = 70, 14 * 1024, 6 * 1024
+ALL_OBJECTS, ALL_MESSAGES, ALL_COMMANDS = 65, 11 * 1024, 4 * 1024
 """What all checks together may name and say, so that the whole status stays below 64 KiB."""
 QUIET = 120
 """What a check may say that passes or is skipped: what is wrong has the room."""
 
-COMMAND, WORD, NAME = 256, 128, 253
+COMMAND, WORD, NAME, MANY = 256, 128, 253, 20
 _shown = lru_cache(maxsize=1024)(without_credentials)  # the same messages are shown again and again
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
 _GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
@@ -93,6 +94,7 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
         objects=min(OBJECTS, ALL_OBJECTS // max(1, told)),
         message=min(MESSAGE, room // max(1, told)),
         command=min(COMMAND, ALL_COMMANDS // max(1, told)),
+        figure=WORD if told <= MANY else WORD // 3,
     )
     judged = [_check(item, outcome.namespace, bounds) for item in outcome.judged]
     checks = before.checks if outcome.suspended else judged
@@ -228,11 +230,12 @@ def _escalated(escalations: Sequence[Escalation]) -> tuple[Truth, str, str]:
 
 
 class _Bounds(Struct, frozen=True, kw_only=True):
-    """Characters and objects that one check that does not pass may have."""
+    """Bytes and objects that one check that does not pass may have."""
 
     objects: int
     message: int
     command: int
+    figure: int
 
 
 def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
@@ -246,8 +249,8 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         message=shorten(verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
-        observed=_optional(verdict.observed),
-        threshold=_optional(verdict.threshold),
+        observed=_optional(verdict.observed, bounds.figure),
+        threshold=_optional(verdict.threshold, bounds.figure),
         command=None if quiet else _command(item, namespace, bounds.command),
         objects=[
             ObjectName(kind=_cut(kind, WORD), name=_cut(name, NAME))
@@ -257,8 +260,8 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
     )
 
 
-def _optional(text: str | None) -> str | None:
-    return None if text is None else shorten(text, WORD)
+def _optional(text: str | None, limit: int) -> str | None:
+    return None if text is None else shorten(text, limit)
 
 
 def _command(item: Judged, namespace: str, longest: int) -> str | None:
@@ -304,12 +307,22 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut to ``limit`` characters, visibly; what others wrote may be in it, so without credentials."""
+    """Cut to ``limit`` bytes, visibly; what others wrote may be in it, so without credentials."""
     return _cut(_shown(text[: 2 * limit]), limit)
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """Cut to ``limit`` bytes as they are stored: a character may take four, and a quote two."""
+    if _stored(text) <= limit:
+        return text
+    kept = text[: limit - 1]
+    while (over := _stored(kept) + 3 - limit) > 0:
+        kept = kept[: len(kept) - max(1, over // 4)]
+    return kept + "…"
+
+
+def _stored(text: str) -> int:
+    return len(msgspec.json.encode(text)) - 2
 
 
 def invariants(status: KiroHealthCheckStatus) -> Mapping[str, bool]:

@@ -168,27 +168,31 @@ def test_a_suspended_check_keeps_its_verdicts_and_drops_stalled() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     statuses=st.lists(st.sampled_from(Status), max_size=65),
+    text=st.sampled_from(("m", "é", "漢", "😀", '"', "\\")),
     size=st.integers(0, 3000),
     findings=st.integers(0, 40),
     stalled=st.booleans(),
     suspended=st.booleans(),
 )
 def test_every_status_keeps_its_invariants_and_its_bounds(
-    statuses: list[Status], size: int, findings: int, *, stalled: bool, suspended: bool
+    statuses: list[Status], text: str, size: int, findings: int, *, stalled: bool, suspended: bool
 ) -> None:
-    problem = Permission(allowed=False, reason="UnknownCheck", message="m" * size)
+    problem = Permission(allowed=False, reason="UnknownCheck", message=text * size)
     found = tuple(
-        Finding(Ref("Pod", f"pod-{'x' * 200}-{number}"), "Broken", "m", NOW) for number in range(findings)
+        Finding(Ref("Pod", f"pod-{text * 200}-{number}"), "Broken", "m", NOW) for number in range(findings)
     )
     items = [
-        judged(status, f"check-{number}", message="m" * size, findings=found)
+        judged(status, f"check-{number}", message=text * size, findings=found)
         for number, status in enumerate(statuses)
     ]
     status = summarize(
         outcome(*items, stalled=problem if stalled and not suspended else None, suspended=suspended), EMPTY
     )
     assert all(invariants(status).values())
-    assert len(json.dumps(status.model_dump(mode="json", by_alias=True))) <= 64 * 1024
+    assert (
+        len(json.dumps(status.model_dump(mode="json", by_alias=True), ensure_ascii=False).encode())
+        <= 64 * 1024
+    )
 
 
 def test_the_graver_symptom_and_what_began_first_are_told_first() -> None:
@@ -270,5 +274,5 @@ def test_names_that_the_api_would_refuse_silence_nothing() -> None:
     finding = Finding(Ref("k" * 200, "n" * 400), "Broken", f"{'n' * 400} is broken", NOW)
     item = judged(Status.FAIL, findings=(finding,), observed="o" * 300, threshold="t" * 300)
     [told] = summarize(outcome(item), EMPTY).checks
-    assert (len(told.objects[0].kind), len(told.objects[0].name)) == (128, 253)
-    assert (len(told.observed or ""), len(told.threshold or "")) == (128, 128)
+    sizes = [told.objects[0].kind, told.objects[0].name, told.observed or "", told.threshold or ""]
+    assert [len(text.encode()) for text in sizes] == [128, 253, 128, 128]
