@@ -45,7 +45,7 @@ FAULTS = {
     "huge": "the answer has 100 MB",
     "wrong-type": "the answer is a web page",
     "bad-utf8": "the answer is not UTF-8",
-    "deep": "the answer is nested 100,000 times",
+    "deep": "the answer is nested 50,000 times",
     "gzip": "the answer is compressed, unasked, and large when unpacked",
     "redirect": "the answer is a redirect to a link-local address",
     "error": "the answer is a protocol error",
@@ -72,7 +72,7 @@ CANNED = {
     "forbidden": Canned(403, b"no", b"text/plain"),
     "wrong-type": Canned(200, b"<html>welcome</html>", b"text/html"),
     "bad-utf8": Canned(200, b'{"jsonrpc":"2.0","id":0,"result":{"x":"\xff\xfe"}}'),
-    "deep": Canned(200, b"[" * 100_000 + b"]" * 100_000),
+    "deep": Canned(200, b"[" * 50_000 + b"]" * 50_000),
     "gzip": Canned(200, gzip.compress(bytes(20 * MEGABYTE)), headers=((b"content-encoding", b"gzip"),)),
     "redirect": Canned(307, b"", headers=((b"location", LINK_LOCAL),)),
 }

@@ -17,6 +17,7 @@ OURS = frozenset(
         "CredentialNotForHost",
         "CredentialNeedsHttps",
         "CertificateInvalid",
+        "NotAsked",
     }
 )
 """Reasons that lie with how the operator is set up, and say nothing of the server."""

@@ -446,8 +446,38 @@ def test_points_are_put_in_order() -> None:
         "status": "success",
         "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]},
     }
-    found = read(Query("up"), Response(200, {}, json.dumps(body).encode(), 0.0))
+    found = read(Query("up", MINUTE), Response(200, {}, json.dumps(body).encode(), 0.0))
     assert found.series[0].points == ((1.0, 1.0), (2.0, math.inf), (3.0, 3.0))
+
+
+def matrix(points: int, series: int = 1) -> bytes:
+    result = [{"metric": {}, "values": [[number, "1"] for number in range(points)]}] * series
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("query", "points", "reason"),
+    [
+        (Query("up"), 1, None),
+        (Query("up"), 2, "TooManyPoints"),
+        (Query("up", timedelta(hours=1), MINUTE), 61, None),
+        (Query("up", timedelta(hours=1), MINUTE), 63, "TooManyPoints"),
+    ],
+)
+def test_more_points_than_a_window_has(query: Query, points: int, reason: str | None) -> None:
+    found = read(query, Response(200, {}, matrix(points), 0.0))
+    assert (found.missing and found.missing.reason) == reason
+    assert sum(len(item.points) for item in found.series) == (0 if reason else points)
+
+
+async def test_the_points_of_a_sample_are_bounded(of: Any) -> None:
+    week = timedelta(minutes=10_000)
+    with Server(lambda _: Said(200, matrix(10_000, 2))) as server:
+        sample = await of(server).observe(asks([Query(f"metric_{n}", week, MINUTE) for n in range(5)]))
+    assert not isinstance(sample, Unobserved)
+    kept = sum(len(item.points) for found in sample for item in found.series)
+    assert adapter.POINTS_KEPT - 20_000 < kept <= adapter.POINTS_KEPT
+    assert {found.missing.reason for found in sample if found.missing} == {"TooManyPoints"}
 
 
 def test_words_are_plain_and_few() -> None:

@@ -40,6 +40,9 @@ LOST = Outcome(
 )
 
 
+BUSY = Outcome(reason="NotAsked", message="the operator was busy with other answers until the time was up")
+
+
 class Evaluator:
     """Starts a sandbox a round; never more than AT_ONCE at a time."""
 
@@ -47,11 +50,17 @@ class Evaluator:
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def evaluate(self, tasks: Sequence[dict[str, Any]], *, within: float = WAIT) -> list[Outcome]:
-        """One outcome a task; those that the sandbox did not get to are LOST."""
+        """One outcome a task, ``within`` seconds; those that the sandbox did not get to are LOST."""
         if not tasks:
             return []
         outcomes: list[Outcome] = []
-        async with self._free:
+        end = asyncio.get_running_loop().time() + within
+        try:
+            async with asyncio.timeout_at(end):
+                await self._free.acquire()
+        except TimeoutError:
+            return [BUSY] * len(tasks)
+        try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-I", str(_PROGRAM), str(SECONDS), str(MEMORY)),
@@ -62,12 +71,14 @@ class Evaluator:
             )
             try:
                 with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
-                    async with asyncio.timeout(within):
+                    async with asyncio.timeout_at(end):
                         await _talk(process, json.dumps(tasks).encode(), outcomes, len(tasks))
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+        finally:
+            self._free.release()
         return outcomes + [LOST] * (len(tasks) - len(outcomes))
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from kiro_operator import ports
 from kiro_operator.adapters.http.fetch import Fetcher, Response
 from kiro_operator.adapters.mcp.sessions import NO_SERVERS
+from kiro_operator.adapters.mcp.turns import NOT_ASKED, Sample, Turns
 from kiro_operator.api.v1alpha1.evidence.mcp import McpServer
 from kiro_operator.core.checks.responsiveness.mcp_server_health import McpServerHealthParameters
 from kiro_operator.core.evidence.mcp import MCP_HEALTH, Health
@@ -14,7 +15,8 @@ from kiro_operator.core.snapshot import Unobserved
 
 LIMIT = 65_536
 """Bytes of an answer: its status is what counts."""
-AT_ONCE = 16
+WHOLE = 0.9
+"""Of the time that the sample may take, for all servers."""
 
 
 class McpHealth:
@@ -25,7 +27,7 @@ class McpHealth:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns()
 
     async def observe(self, request: ports.PollRequest) -> tuple[Health, ...] | Unobserved:
         """One answer a server that has a health path, by the servers' names."""
@@ -35,19 +37,24 @@ class McpHealth:
         parameters = request.parameters("mcp-server-health") or McpServerHealthParameters()
         within = min(parameters.timeout, timedelta(seconds=10), 0.6 * request.interval).total_seconds()
         servers = sorted((server for server in spec.servers if server.health_path), key=lambda one: one.name)
+        limit = min(self.source.timeout, request.interval.total_seconds())
+        turns = self._turns.sample(len(servers), WHOLE * limit)
         return tuple(
-            await asyncio.gather(*(self._one(server, request.namespace, within) for server in servers))
+            await asyncio.gather(*(self._one(server, request.namespace, turns, within) for server in servers))
         )
 
-    async def _one(self, server: McpServer, namespace: str, within: float) -> Health:
+    async def _one(self, server: McpServer, namespace: str, turns: Sample, longest: float) -> Health:
         base = self._fetcher.url(server, namespace)
         if isinstance(base, Unobserved):
             return Health(server.name, server.health_path, problem=base)
         url = base + server.health_path
-        async with self._free:
-            answer = await self._fetcher.fetch(
-                server, namespace, server.health_path, within=within, limit=LIMIT
-            )
+        try:
+            async with turns.turn() as share:
+                answer = await self._fetcher.fetch(
+                    server, namespace, server.health_path, within=min(longest, share), limit=LIMIT
+                )
+        except TimeoutError:
+            answer = NOT_ASKED
         if isinstance(answer, Response):
             return Health(server.name, url, answer.status, answer.seconds)
         return Health(server.name, url, problem=answer)

@@ -26,7 +26,7 @@ from kiro_operator.core.snapshot import Unobserved
 
 PAGES = 16
 """Pages of a list of tools that are read."""
-TOOLS = 1024
+TOOLS = 512
 SHORTEST = 0.5
 """Seconds that have to be left for a call to be begun."""
 

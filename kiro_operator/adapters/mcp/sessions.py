@@ -11,8 +11,9 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.http.fetch import Fetcher
-from kiro_operator.adapters.mcp.evaluation import Evaluator, Outcome
+from kiro_operator.adapters.mcp.evaluation import WAIT, Evaluator, Outcome
 from kiro_operator.adapters.mcp.token import expiry
+from kiro_operator.adapters.mcp.turns import NOT_ASKED, Sample, Turns
 from kiro_operator.api.v1alpha1.evidence.mcp import GoldenQuery, McpServer
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, Call, McpSession
 from kiro_operator.core.permissions import Rule
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from kiro_operator.adapters.mcp.protocol import Answered, Talk
 
 BUDGET = timedelta(seconds=10)
-"""For one session; of a short interval three fifths."""
-AT_ONCE = 8
-"""Sessions at once, of all KiroHealthChecks."""
+"""For all sessions of a sample; of a short interval three fifths."""
+WHOLE = 0.9
+"""Of the time that the sample may take: then each server's answers are what they are."""
 ARGUMENTS = 16_384
 """Bytes of a query's arguments."""
 ANSWER = 262_144
@@ -48,20 +49,23 @@ class McpSessions:
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._evaluator = Evaluator()
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns()
 
     async def observe(self, request: ports.PollRequest) -> tuple[McpSession, ...] | Unobserved:
         """One session a server, by the servers' names."""
         spec = request.spec.mcp
         if spec is None or not spec.servers:
             return NO_SERVERS
-        within = min(BUDGET, 0.6 * request.interval).total_seconds()
+        limit = min(self.source.timeout, request.interval.total_seconds())
+        end = asyncio.get_running_loop().time() + WHOLE * limit
         servers = sorted(spec.servers, key=lambda server: server.name)
+        within = min(BUDGET, 0.6 * request.interval).total_seconds()
+        turns = self._turns.sample(len(servers), within)
         return tuple(
-            await asyncio.gather(*(self._one(server, request.namespace, within) for server in servers))
+            await asyncio.gather(*(self._one(server, request.namespace, turns, end) for server in servers))
         )
 
-    async def _one(self, server: McpServer, namespace: str, within: float) -> McpSession:
+    async def _one(self, server: McpServer, namespace: str, turns: Sample, end: float) -> McpSession:
         base = self._fetcher.url(server, namespace)
         if isinstance(base, Unobserved):
             return _without(server, server.mcp_path, base)
@@ -69,13 +73,13 @@ class McpSessions:
         access = self._fetcher.access(server, namespace)
         if isinstance(access, Unobserved):
             return _without(server, url, access)
-        async with self._free:
-            return await self._talk(server, url, access, within)
-
-    async def _talk(self, server: McpServer, url: str, access: Access, within: float) -> McpSession:
         talk = await asyncio.to_thread(_sdk)
         asked = [query for query in server.golden_queries if not _too_long(query)]
-        said = await talk(self._fetcher, url, access, asked, within=within)
+        try:
+            async with turns.turn() as within:
+                said = await talk(self._fetcher, url, access, asked, within=within)
+        except TimeoutError:
+            return _without(server, url, NOT_ASKED)
         expected = _expected(server)
         return McpSession(
             server.name,
@@ -84,12 +88,12 @@ class McpSessions:
             tuple(name for name in expected if name in said.tools),
             said.complete,
             expected,
-            await self._judged(server, said),
+            await self._judged(server, said, end),
             expiry(access[0]),
             server.scheme == "http" and server.service is None,
         )
 
-    async def _judged(self, server: McpServer, said: "Talk") -> tuple[Call, ...]:
+    async def _judged(self, server: McpServer, said: "Talk", end: float) -> tuple[Call, ...]:
         """The golden queries with what the sandbox makes of their answers."""
         tasks: list[tuple[str, dict[str, Any]]] = []
         for query in server.golden_queries:
@@ -98,7 +102,9 @@ class McpSessions:
                 tasks += [(query.name, task) for task in _tasks(query, answer)]
         # Schemas last: they are the server's, and one that never ends must not cost the user's expressions.
         tasks.sort(key=lambda pair: pair[1]["kind"] == "schema")
-        done = await self._evaluator.evaluate([task for _, task in tasks])
+        done = await self._evaluator.evaluate(
+            [task for _, task in tasks], within=min(WAIT, end - asyncio.get_running_loop().time())
+        )
         outcomes = {(name, task["kind"]): outcome for (name, task), outcome in zip(tasks, done, strict=True)}
         return tuple(_call(query, said, outcomes) for query in server.golden_queries)
 

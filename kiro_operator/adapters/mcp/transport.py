@@ -14,11 +14,16 @@ import httpx2
 from kiro_operator.adapters.http.fetch import Fetcher, unreachable
 from kiro_operator.core.snapshot import Unobserved
 
-BYTES = 4 * 1024 * 1024
+BYTES = 512 * 1024
 """Of all answers of a session."""
+PARTS = 65_536
+"""Commas and opening brackets of all answers: a few bytes of JSON become many of memory."""
+MESSAGES = 256
+"""Requests of a session, and events in their answers: each has the SDK do something."""
 FAREWELL = 1.0
 """Seconds for the request that ends a session."""
-_ANSWERS = ("application/json", "text/event-stream")
+_EVENTS = "text/event-stream"
+_ANSWERS = ("application/json", _EVENTS)
 _ACCEPTED = 202
 
 
@@ -38,16 +43,20 @@ class Transport(httpx2.AsyncBaseTransport):
         self._headers = headers
         self._context = context
         self._deadline = deadline
-        self.left = BYTES
+        self._bytes, self._parts, self._messages = BYTES, PARTS, MESSAGES
+        self._over: Unobserved | None = None
+        """Why the session has ended: it has used up what it may."""
         self.problem: Unobserved | None = None
         """What went wrong last."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request of the SDK."""
-        if str(request.url) != self._url:
+        if request.url != httpx2.URL(self._url):  # as text they differ where the port is the scheme's own
             return self._failed(redirected(self._url))
         if request.method == "GET" and "last-event-id" not in request.headers:
             return httpx2.Response(405)  # notifications are not wanted
+        if request.method != "DELETE" and (over := self.spend(messages=1)):
+            return self._failed(over)
         try:
             async with asyncio.timeout_at(self._until(request.method)):
                 answer = await self._fetcher.exchange(
@@ -66,7 +75,7 @@ class Transport(httpx2.AsyncBaseTransport):
             return self._failed(problem, answer.status)
         return httpx2.Response(
             answer.status,
-            headers=list(answer.raw_headers),
+            headers=_headers(answer),
             stream=_Body(self, answer, self._until(request.method)),
         )
 
@@ -103,9 +112,17 @@ class Transport(httpx2.AsyncBaseTransport):
         self.problem = problem
         return httpx2.StreamError(problem.reason)
 
-    def too_large(self) -> httpx2.StreamError:
-        """Note that the session's answers are larger than what is read."""
-        return self.cut(Unobserved("AnswerTooLarge", f"{self._url} answers with more than is read of it"))
+    def spend(self, messages: int, chunk: bytes = b"") -> Unobserved | None:
+        """Take from what the session may use up; why it is over, if it is."""
+        self._messages -= messages
+        self._bytes -= len(chunk)
+        self._parts -= sum(chunk.count(mark) for mark in b",[{")
+        if self._over is None and min(self._bytes, self._parts) < 0:
+            self._over = Unobserved("AnswerTooLarge", f"{self._url} answers with more than is read of it")
+        elif self._over is None and self._messages < 0:
+            text = f"{self._url} sends more than {MESSAGES} messages in one session"
+            self._over = Unobserved("TooManyMessages", text)
+        return self._over
 
     @property
     def url(self) -> str:
@@ -123,6 +140,7 @@ class _Body(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         transport = self._transport
+        last = b""
         while True:
             try:
                 async with asyncio.timeout_at(self._until):
@@ -134,14 +152,23 @@ class _Body(httpx2.AsyncByteStream):
                 raise transport.cut(unreachable(transport.url, error)) from error
             if not chunk:
                 return
-            transport.left -= len(chunk)
-            if transport.left < 0:
-                raise transport.too_large()
+            # An event ends with an empty line. This may count one too often, and never too seldom.
+            ends = (last + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            last = chunk[-1:]
+            events = ends.count(b"\n\n") if self._answer.content_type == _EVENTS else 0
+            if over := transport.spend(events, chunk):
+                raise transport.cut(over)
             yield chunk
 
     async def aclose(self) -> None:
         """Hang up, unless the answer was read to its end."""
         self._answer.close()
+
+
+def _headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    """Those of an answer, with a type that names no charset: it is UTF-8, whatever is said."""
+    kind = (b"content-type", answer.content_type.encode())
+    return [pair for pair in answer.raw_headers if pair[0].lower() != b"content-type"] + [kind]
 
 
 def redirected(url: str) -> Unobserved:

@@ -75,6 +75,9 @@ def read(query: Query, response: Response) -> Answer:
             text = f"the query gives a text, not numbers: {clip(_plain(query.expr), 120)}"
             return Answer(query, missing=Unobserved("QueryInvalid", text))
         series, total = _series(envelope.data)
+        if any(len(item.points) > longest(query) for item in series):
+            text = f"the answer has more points than were asked for: {clip(_plain(query.expr), 120)}"
+            return Answer(query, missing=Unobserved("TooManyPoints", text))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise NotPrometheus(_plain(str(error))) from error
     words = [_plain(text) for text in (*(envelope.warnings or ()), *(envelope.infos or ()))]
@@ -82,6 +85,11 @@ def read(query: Query, response: Response) -> Answer:
         words.append(f"only {SERIES_KEPT} of the series are read: aggregate the query")
     # In order and without repeats, so that the same facts are told in the same words.
     return Answer(query, series, tuple(sorted(set(words))[:_WARNINGS_KEPT]))
+
+
+def longest(query: Query) -> int:
+    """Points that a series of the answer may have: one, or one a step with one for rounding."""
+    return query.window // query.step + 2 if query.window else 1
 
 
 def _refusal(query: Query, said: _Envelope, status: int) -> Answer:

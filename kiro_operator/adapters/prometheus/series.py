@@ -29,6 +29,8 @@ LARGEST = 2 * 1024 * 1024
 """Bytes of one answer."""
 ALTOGETHER = 8 * 1024 * 1024
 """Bytes of all answers of one sample, save for what is under way when they are used up."""
+POINTS_KEPT = 50_000
+"""Points of all answers of one sample: they stay in memory until the next."""
 
 
 class _Sample(Struct):
@@ -40,6 +42,8 @@ class _Sample(Struct):
     end: float
     """When it is over, by the clock of the event loop."""
     left: int = ALTOGETHER
+    points: int = POINTS_KEPT
+    """Points that may still be kept."""
     dead: Unobserved | None = None
     """Why the server is asked no more."""
 
@@ -108,7 +112,7 @@ class Prometheus:
         if isinstance(response, Response):
             sample.left -= len(response.body)
             try:
-                return read(query, response)
+                return _kept(sample, read(query, response))
             except NotPrometheus as error:
                 text = f"{path} is not Prometheus' query API: {error}"
                 response = refused(response, path) or Unobserved("MalformedAnswer", text)
@@ -116,6 +120,16 @@ class Prometheus:
             # What is said here of one query holds for all: nobody waits for the same silence twice.
             sample.dead = sample.dead or response
         return Answer(query, missing=response)
+
+
+def _kept(sample: _Sample, answer: Answer) -> Answer:
+    """An answer, if its points are not too many with those of the others."""
+    points = sum(len(series.points) for series in answer.series)
+    if points > sample.points:
+        text = f"the answers hold more than {POINTS_KEPT} points altogether: {answer.query.expr}"
+        return Answer(answer.query, missing=Unobserved("TooManyPoints", text))
+    sample.points -= points
+    return answer
 
 
 def wanted(request: ports.PollRequest) -> tuple[Query, ...]:

@@ -12,6 +12,7 @@ _POOR = {
     "Timeout": "does not answer within maxLatency: look at the load of its server and of what it reads",
     "MalformedAnswer": "answers with what is no answer of a tool: see the server's log and version",
     "AnswerTooLarge": "answers with more than is read: have it page or shorten its answer",
+    "TooManyMessages": "answers with more messages than are read: have its server send fewer",
     "ErrorAnswer": "is answered with a protocol error: hold the query's arguments against the tool's schema",
 }
 """What a call can come to that is the server's fault; anything else says nothing of its answers."""
