@@ -43,6 +43,7 @@ from kiro_operator.adapters.prometheus.series import Prometheus
 from kiro_operator.adapters.prometheus.triggers import TriggerMetrics
 from kiro_operator.adapters.steering.source import SteeringSource
 from kiro_operator.core.checks import registry
+from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.loop import Loop
 from kiro_operator.reconcile.observe import Observation
@@ -81,7 +82,12 @@ class Operator:
         self.metrics = Metrics()
         self.client = Client(credentials)
         resolver: Resolver = Fixed(settings.resolve) if settings.resolve else Dns()
-        self.fetcher = Fetcher(resolver, settings.allowed_hosts, settings.credentials)
+        self.fetcher = Fetcher(
+            resolver,
+            settings.allowed_hosts,
+            settings.credentials,
+            self._service,
+        )
         self.events = EventRecorder(self.client, self.clock, settings.identity)
         self.elector = Elector(
             self.client,
@@ -136,6 +142,9 @@ class Operator:
         self.probes = ProbeServer(self.metrics.registry, healthy=self.unhealthy, ready=self.unready)
         self.kopf_running = False
         self._measure()
+
+    def _service(self, namespace: str, name: str) -> Any:
+        return self.watches.kinds[Source.SERVICES].store.get(namespace, name)
 
     def _changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
         self.loop.intake.changed(kind, namespace, old, new)

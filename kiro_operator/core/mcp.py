@@ -11,6 +11,7 @@ from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 OURS = frozenset(
     {
         "HostNotAllowed",
+        "ServiceNotOwn",
         "AddressForbidden",
         "CredentialNotFound",
         "CredentialUnreadable",

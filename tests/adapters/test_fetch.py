@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from hypothesis import given
@@ -19,6 +20,7 @@ from devcluster.pki import make_authority
 from kiro_operator.adapters.http.fetch import Fetcher, Response, refused
 from kiro_operator.adapters.network.connections import Address, Dns, Fixed, Unresolved
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
+from kiro_operator.core.objects import Service
 from kiro_operator.core.snapshot import Unobserved
 
 NAMESPACE = "kiro-system"
@@ -511,3 +513,22 @@ async def test_certificates(started: Started, fetcher_of: Callable[..., Fetcher]
         got = await ask(fetcher, where)
         assert (got.reason if isinstance(got, Unobserved) else "") == reason
         assert bool(raw.requests) == (not reason)
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"type": "ExternalName"}, "ServiceNotOwn"),
+        ({"type": "ClusterIP"}, "ServiceNotOwn"),
+        ({"type": "ClusterIP", "selector": {"app": "web"}}, ""),
+    ],
+)
+def test_a_service_that_leads_out_of_its_namespace_is_refused(spec: dict[str, Any], reason: str) -> None:
+    service = msgspec.convert({"metadata": {"name": "web"}, "spec": spec}, Service)
+    fetcher = Fetcher(
+        Dns(), services=lambda namespace, name: service if (namespace, name) == ("kiro", "web") else None
+    )
+    endpoint = Endpoint.model_validate({"service": {"name": "web", "port": 80}})
+    found = fetcher.url(endpoint, "kiro")
+    assert (found.reason if isinstance(found, Unobserved) else "") == reason
+    assert fetcher.url(endpoint, "other") == "http://web.other.svc:80"

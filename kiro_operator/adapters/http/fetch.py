@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from msgspec import Struct
 from kiro_operator import __version__
 from kiro_operator.adapters.network.connections import Resolver, Unresolved
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
+from kiro_operator.core.objects import Service
 from kiro_operator.core.snapshot import Unobserved
 
 LIMIT = 8 * 1024 * 1024
@@ -44,8 +45,14 @@ class Fetcher:
     """GETs and POSTs to endpoints, over connections of their own."""
 
     def __init__(
-        self, resolver: Resolver, allowed_hosts: frozenset[str] = frozenset(), credentials: Path | None = None
+        self,
+        resolver: Resolver,
+        allowed_hosts: frozenset[str] = frozenset(),
+        credentials: Path | None = None,
+        services: Callable[[str, str], Service | None] = lambda _namespace, _name: None,
     ) -> None:
+        """``services`` looks a Service up by namespace and name; None where none is known."""
+        self._services = services
         self._resolver = resolver
         self._allowed = allowed_hosts
         self._credentials = credentials
@@ -118,6 +125,8 @@ class Fetcher:
     def url(self, endpoint: Endpoint, namespace: str) -> str | Unobserved:
         """Scheme, host, port and path prefix; Unobserved when the host is not allowed."""
         if endpoint.service is not None:
+            if problem := _leads_away(self._services(namespace, endpoint.service.name), namespace):
+                return problem
             host = f"{endpoint.service.name}.{namespace}.svc:{endpoint.service.port}"
         else:
             host = (endpoint.host or "").lower()
@@ -259,6 +268,21 @@ def refused(response: Response, path: str) -> Unobserved | None:
 def _literal(host: str) -> bool:
     """Whether a host is an IPv4 address, which no resolver is asked for."""
     return host.rpartition(":")[0].replace(".", "").isdigit()
+
+
+def _leads_away(service: Service | None, namespace: str) -> Unobserved | None:
+    """Why a Service is none of its namespace: whoever may write one could point it anywhere.
+
+    One that is not known has no address either.
+    """
+    if service is None or (service.spec.type != "ExternalName" and service.spec.selector):
+        return None
+    name = service.metadata.name
+    return Unobserved(
+        "ServiceNotOwn",
+        f"Service {name} selects no pods of namespace {namespace} but points elsewhere: give it a "
+        "selector, or name a host that the operator was started with permission for",
+    )
 
 
 def _listed(endpoint: Endpoint, namespace: str) -> str:
