@@ -106,6 +106,21 @@ async def test_a_server_that_says_too_much(listed: Listed, reason: str) -> None:
         assert len(server.requests) <= MESSAGES + 2
 
 
+async def test_a_charset_hides_no_messages() -> None:
+    kind = f"{EVENTS}; charset=cp037"
+    with Server(lambda _: Answer(200, b"data: {}\n\n", {"content-type": kind})) as server:
+        fetcher = Fetcher(Fixed({"shop.kiro:8080": server.address}))
+        end = asyncio.get_running_loop().time() + 5
+        transport = Transport(fetcher, "http://shop.kiro.svc:8080/mcp", {}, context=True, deadline=end)
+        request = httpx2.Request("POST", "http://shop.kiro.svc:8080/mcp", content=b"{}")
+        response = await transport.handle_async_request(request)
+        assert response.headers.get_list("content-type") == [EVENTS]
+        assert await response.aread() == b"data: {}\n\n"
+        assert response.text == "data: {}\n\n"
+        await response.aclose()
+        await fetcher.close()
+
+
 async def test_more_tools_than_are_kept() -> None:
     many = [tool("first"), *(tool(f"t{number}") for number in range(600)), tool("last")]
     with Server(mcp(tools(*many))) as server:
