@@ -151,7 +151,7 @@ def _many(made: World, servers: Backends, names: list[str], span: float, interva
             unit="",
             value=late,
             bound=0.0,
-            note=f"of {total:.0f}; backends and API server on the same two cores",
+            note=f"of {total:.0f}{_by_source(before, after)}; backends and API server on the same two cores",
         ),
         Figure(group=GROUP, name=f"{where}: CPU of the operator", unit="ms/s", value=1000 * used),
         Figure(group=GROUP, name=f"{where}: resident memory", unit="MiB", value=memory),
@@ -178,7 +178,7 @@ def _hung(made: World, servers: Backends, spaces: int, span: float) -> list[Figu
             unit="",
             value=late,
             bound=0.0,
-            note=f"of {total:.0f}",
+            note=f"of {total:.0f}{_by_source(before, others)}",
         )
     ]
 
@@ -205,6 +205,15 @@ def _beyond(before: Buckets, after: Buckets, seconds: float) -> tuple[float, flo
         total += everything_
         late += everything_ - (bounds[seconds] - old.get(seconds, 0.0))
     return late, total
+
+
+def _by_source(before: Buckets, after: Buckets) -> str:
+    """Which sources were late how often."""
+    late = Counter(
+        {source: int(_beyond(before, {source: bounds}, LATE)[0]) for source, bounds in after.items()}
+    )
+    told = ", ".join(f"{source} {count}" for source, count in late.most_common() if count)
+    return f": {told}" if told else ""
 
 
 def _buckets(process: Operator, what: str) -> Buckets:
