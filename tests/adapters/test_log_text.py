@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from kiro_operator.adapters.kubernetes.log_text import (
     CHUNK,
+    LONGEST,
     SECOND,
     Line,
     Read,
+    _chunks,
     nanoseconds,
     readable,
     split,
@@ -130,6 +132,13 @@ async def test_a_private_key_across_chunks(before: int) -> None:
     text = await readable([Line(0, text) for text in (*padding, *KEY, "after")], RecordsEvidence())
     assert not any("MIIEow" in line for line in text.lines)
     assert text.lines[-1] == "after"
+
+
+async def test_a_long_line_is_cut_before_it_is_looked_through() -> None:
+    text = await readable([Line(0, "my-password-" * 350_000), Line(1, "after")], RecordsEvidence())
+    assert text.cut
+    assert text.lines[-1] == "after"
+    assert max(len(chunk) for chunk in _chunks([Line(0, "x" * 4_000_000)])) == LONGEST
 
 
 @given(st.binary(max_size=300), st.integers(0, 2 * N0), st.integers(1, 300), st.integers(1, 20))

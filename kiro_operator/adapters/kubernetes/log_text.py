@@ -26,6 +26,8 @@ LAST_SECOND = 253_402_300_799
 """The last that has a date of four digits, in seconds since 1970."""
 CHUNK = 16_384
 """Characters that are redacted in one go; some 10 ms, then others have their turn."""
+LONGEST = CHUNK + 1
+"""Characters of a line that are redacted: one more than a record may have."""
 
 _STAMP = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2}) ?")
 
@@ -97,7 +99,7 @@ async def readable(lines: Sequence[Line], mapping: RecordsEvidence) -> Text:
     """
     kept: list[str] = []
     records: list[Record] = []
-    cut, malformed = False, 0
+    cut, malformed = any(len(line.text) > LONGEST for line in lines), 0
     for chunk in _chunks(lines):
         texts = redact(chunk).split("\n")
         found = parse(texts, mapping)
@@ -114,8 +116,9 @@ def _chunks(lines: Sequence[Line]) -> Iterator[str]:
     texts: list[str] = []
     size = 0
     for line in lines:
-        texts.append(line.text)
-        size += len(line.text)
+        text = line.text[:LONGEST]
+        texts.append(text)
+        size += len(text)
         if size >= CHUNK:
             yield "\n".join(texts)
             texts, size = [], 0

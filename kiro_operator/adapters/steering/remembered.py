@@ -4,6 +4,7 @@ Each write is a compare-and-swap, so that two operators never overwrite each oth
 not granted it, the history lives in memory: it is short, and gone with the process.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -108,7 +109,7 @@ class Remembered:
                 return _State(msgspec.structs.replace(book, texts={}), saved=True)
         else:
             note = state.note
-        book = history.advance(before, documents, request.now, complete=complete)
+        book = await asyncio.to_thread(history.advance, before, documents, request.now, complete=complete)
         return _State(_small(book), note, again=request.now + AGAIN)
 
     async def _save(
@@ -136,7 +137,7 @@ class Remembered:
             changed = history.changed(book, documents, complete=complete)
             if version and not changed:
                 return book
-            book = history.advance(book, documents, request.now, complete=complete)
+            book = await asyncio.to_thread(history.advance, book, documents, request.now, complete=complete)
             body = _body(request, name, version, book)
             try:
                 if version:

@@ -3,7 +3,9 @@
 Matched without backtracking over paths: the time is bounded by the lengths of pattern and path.
 """
 
+import re
 from collections.abc import Iterable
+from itertools import islice
 
 from kiro_operator.core.steering.problems import quoted
 
@@ -11,6 +13,11 @@ LONGEST = 256
 """Characters of a pattern."""
 ALTERNATIVES = 64
 """Patterns that braces may stand for."""
+PATTERNS = 64
+"""Patterns of one document that are held against files."""
+STEPS = 400_000
+"""Steps that this may take."""
+_SPECIAL = re.compile(r"[*?\[\]/]")
 
 Token = tuple[str, str]
 """``("*", "")``, ``("**", "")``, ``("?", "")``, a set, or a literal character."""
@@ -37,9 +44,30 @@ def fault(pattern: str) -> str:
 
 
 def dead(patterns: Iterable[str], workspace: Iterable[str]) -> list[str]:
-    """The patterns that match none of the files."""
+    """The patterns that match none of the files; what is beyond ``PATTERNS`` and ``STEPS`` is not judged."""
     paths = list(workspace)
-    return [one for one in patterns if not any(matches(one, path) for path in paths)]
+    left = STEPS
+    found: list[str] = []
+    for pattern in islice(patterns, PATTERNS):
+        for one in expand(pattern) or ():
+            anywhere = _anywhere(one)
+            tokens, end = _tokens(anywhere), _SPECIAL.split(anywhere)[-1]
+            left -= len(paths)
+            if left < 0:
+                return found
+            # What ends otherwise needs no closer look.
+            for path in (path for path in paths if path.endswith(end)):
+                left -= len(path) * len(tokens)
+                if left < 0:
+                    return found
+                if _matches(tokens, path):
+                    break
+            else:
+                continue
+            break
+        else:
+            found.append(pattern)
+    return found
 
 
 def matches(pattern: str, path: str) -> bool:

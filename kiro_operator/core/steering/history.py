@@ -142,10 +142,10 @@ def _bounded(paths: dict[str, Past], texts: Mapping[str, str]) -> dict[str, str]
 
 def difference(before: str, after: str) -> str:
     """The first lines that differ, redacted, on one line."""
-    before, after = redact(before), redact(after)
     old, new = before.splitlines(), after.splitlines()
     if max(len(before), len(after)) > _COMPARABLE or max(len(old), len(new)) > _COMPARABLE_LINES:
         return f"{len(old)} lines became {len(new)}"
+    old, new = redact(before).splitlines(), redact(after).splitlines()
     lines = [
         clip(" ".join(line.split()), DIFF_WIDTH)
         for line in difflib.unified_diff(old, new, n=0, lineterm="")

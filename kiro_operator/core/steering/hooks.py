@@ -6,6 +6,7 @@ One malformed hook drops its whole file; an unknown trigger drops only that hook
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from kiro_operator.core.steering import json_text, yaml_text
@@ -30,6 +31,8 @@ _FILES = frozenset({"fileEdited", "fileCreated", "fileDeleted"})
 _ACTIONS = {"command": "command", "agent": "prompt"}
 _LEGACY_ACTIONS = {"runCommand": "command", "askAgent": "prompt"}
 _TYPES: tuple[tuple[str, type], ...] = (("description", str), ("enabled", bool))
+MOST = 32
+"""Problems of one file that are told."""
 
 Where = Callable[[Path], tuple[int, int]]
 
@@ -72,7 +75,8 @@ def _v1(text: str) -> list[Problem]:
     if not isinstance(hooks, list) or not hooks:
         words = '"hooks" is no list with at least one hook: Kiro skips the file'
         return [Problem(*at(("hooks",)), "InvalidHook", words)]
-    return [problem for number, hook in enumerate(hooks) for problem in _hook(hook, number, at)]
+    found = (problem for number, hook in enumerate(hooks) for problem in _hook(hook, number, at))
+    return list(islice(found, MOST))
 
 
 def _hook(hook: Any, number: int, at: Where) -> list[Problem]:

@@ -1,5 +1,7 @@
 """Problems in a text, each with its place."""
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from msgspec import Struct
 
 from kiro_operator.core.findings import clip
@@ -28,9 +30,23 @@ def place(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, start) + 1, offset - start + 1
 
 
+def places(text: str, offsets: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Line and column of offsets within the text that ascend, in one pass over it."""
+    line, start, done = 1, 0, 0
+    for offset in offsets:
+        line += text.count("\n", done, offset)
+        start = text.rfind("\n", done, offset) + 1 or start
+        done = offset
+        yield line, offset - start + 1
+
+
 def within(text: str, line: int, column: int) -> tuple[int, int]:
     """The place, brought back into the text where a parser pointed beyond its end."""
-    lines = text.split("\n")
+    return within_lines(text.split("\n"), line, column)
+
+
+def within_lines(lines: Sequence[str], line: int, column: int) -> tuple[int, int]:
+    """The same for a text that is split into lines already."""
     line = max(1, min(line, len(lines)))
     return line, max(1, min(column, len(lines[line - 1]) + 1))
 

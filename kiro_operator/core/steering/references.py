@@ -3,10 +3,11 @@
 import posixpath
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 
 from msgspec import Struct
 
-from kiro_operator.core.steering.problems import Problem, place, quoted
+from kiro_operator.core.steering.problems import Problem, places, quoted
 
 MOST = 256
 """References of one document that are judged."""
@@ -30,14 +31,13 @@ class Reference(Struct, frozen=True):
 
 def references(text: str) -> Iterator[Reference]:
     """The references of a document, in order. Kiro follows those in code as well."""
-    for number, match in enumerate(_REFERENCE.finditer(text)):
-        if number >= MOST:
-            return
+    matches = list(islice(_REFERENCE.finditer(text), MOST))
+    for match, where in zip(matches, places(text, (one.start() for one in matches)), strict=True):
         written = match["path"].strip()
         path = posixpath.normpath(_LINES.sub("", written)) if written else ""
         if path.startswith(("/", "..")):
             path = ""
-        yield Reference(path, written, match["kind"] == "folder", *place(text, match.start()))
+        yield Reference(path, written, match["kind"] == "folder", *where)
 
 
 def broken(text: str, workspace: Collection[str] | None) -> list[Problem]:
@@ -45,10 +45,11 @@ def broken(text: str, workspace: Collection[str] | None) -> list[Problem]:
 
     Without a list of the workspace's files nothing is said of the latter.
     """
+    opened = list(islice(_OPEN.finditer(text), MOST))
     problems = [
-        Problem(*place(text, match.start()), "BrokenReference", f"{quoted(match[0])} is never closed by ]]")
-        for match in _OPEN.finditer(text)
-    ][:MOST]
+        Problem(*where, "BrokenReference", f"{quoted(match[0])} is never closed by ]]")
+        for match, where in zip(opened, places(text, (one.start() for one in opened)), strict=True)
+    ]
     if workspace is None:
         return problems
     folders: set[str] | None = None

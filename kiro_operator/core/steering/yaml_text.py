@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from kiro_operator.core.steering.problems import Problem, place, within
+from kiro_operator.core.steering.problems import Problem, place, within, within_lines
 
 SIZE = 65_536
 """Characters of a text."""
@@ -89,14 +89,15 @@ def _places(
     values: dict[str, tuple[int, int]] = {}
     if not isinstance(node, yaml.MappingNode):
         return keys, values, None
+    lines = text.split("\n")
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             continue
-        where = within(text, key.start_mark.line + 1, key.start_mark.column + 1)
+        where = within_lines(lines, key.start_mark.line + 1, key.start_mark.column + 1)
         if key.value in keys:
             return keys, values, Problem(*where, "InvalidYaml", f"the key {key.value[:64]!r} is there twice")
         keys[key.value] = where
-        values[key.value] = within(text, value.start_mark.line + 1, value.start_mark.column + 1)
+        values[key.value] = within_lines(lines, value.start_mark.line + 1, value.start_mark.column + 1)
     return keys, values, None
 
 
