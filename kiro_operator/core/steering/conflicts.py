@@ -21,7 +21,7 @@ from kiro_operator.core.steering.words import ACTIVITIES, ALTERNATIVES, GENERAL,
 
 DOCUMENTS = 64
 LARGEST = 131_072
-ALTOGETHER = 262_144
+ALTOGETHER = 131_072
 """Characters of a document; longer ones are not looked through."""
 MOST = 128
 """Conflicts that are told."""

@@ -15,8 +15,9 @@ ALTERNATIVES = 64
 """Patterns that braces may stand for."""
 PATTERNS = 64
 """Patterns of one document that are held against files."""
-STEPS = 400_000
+STEPS = 150_000
 """Steps that this may take."""
+_BRACES = re.compile(r"\{[^{}]*\}")
 _SPECIAL = re.compile(r"[*?\[\]/]")
 
 Token = tuple[str, str]
@@ -97,13 +98,8 @@ def expand(pattern: str) -> list[str] | None:
 
 
 def _innermost(pattern: str) -> tuple[int, int] | None:
-    begin = -1
-    for at, character in enumerate(pattern):
-        if character == "{":
-            begin = at
-        elif character == "}" and begin >= 0:
-            return begin, at
-    return None
+    match = _BRACES.search(pattern)
+    return None if match is None else (match.start(), match.end() - 1)
 
 
 def _anywhere(pattern: str) -> str:

@@ -28,7 +28,7 @@ def _patterns(front: FrontMatter, workspace: Collection[str] | None) -> list[Pro
     if front.inclusion != "fileMatch":
         return []
     where = front.places.get("fileMatchPattern", (2, 1))
-    faults = [words for pattern in front.patterns if (words := globs.fault(pattern))]
+    faults = [words for pattern in front.patterns[: globs.PATTERNS] if (words := globs.fault(pattern))]
     if faults:
         return [Problem(*where, "DeadPattern", f"fileMatchPattern: {faults[0]}")]
     if not workspace:
