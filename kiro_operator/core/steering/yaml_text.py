@@ -15,7 +15,7 @@ SIZE = 65_536
 """Characters of a text."""
 DEPTH = 32
 """Collections within each other."""
-NODES = 512
+NODES = 256
 """Scalars and collections."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
