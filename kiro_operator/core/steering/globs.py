@@ -15,8 +15,8 @@ ALTERNATIVES = 64
 """Patterns that braces may stand for."""
 PATTERNS = 64
 """Patterns of one document that are held against files."""
-STEPS = 150_000
-"""Steps that this may take."""
+STEPS = 600_000
+"""Steps that this may take, for all documents together."""
 _BRACES = re.compile(r"\{[^{}]*\}")
 _SPECIAL = re.compile(r"[*?\[\]/]")
 
@@ -44,10 +44,10 @@ def fault(pattern: str) -> str:
     return ""
 
 
-def dead(patterns: Iterable[str], workspace: Iterable[str]) -> list[str]:
-    """The patterns that match none of the files; what is beyond ``PATTERNS`` and ``STEPS`` is not judged."""
+def dead(patterns: Iterable[str], workspace: Iterable[str], steps: int = STEPS) -> list[str]:
+    """The patterns that match none of the files; what is beyond ``PATTERNS`` and the steps is not judged."""
     paths = list(workspace)
-    left = STEPS
+    left = steps
     found: list[str] = []
     for pattern in islice(patterns, PATTERNS):
         for one in expand(pattern) or ():

@@ -7,13 +7,14 @@ from kiro_operator.core.steering.front_matter import FrontMatter
 from kiro_operator.core.steering.problems import Problem
 
 
-def problems(text: str, workspace: Collection[str] | None = None) -> list[Problem]:
+def problems(text: str, workspace: Collection[str] | None = None, *, of: int = 1) -> list[Problem]:
     """What is wrong with a document, the gravest first, then by place.
 
     ``workspace`` are the files that references and patterns are held against; None: nobody knows them.
+    ``of`` is how many documents are judged together, which share the steps that matching may take.
     """
     front = front_matter.read(text)
-    found = [*front.problems, *_patterns(front, workspace), *references.broken(text, workspace)]
+    found = [*front.problems, *_patterns(front, workspace, globs.STEPS // max(1, of)), *references.broken(text, workspace)]
     if fence := references.unclosed_fence(front.body, front.body_line):
         found.append(fence)
     return sorted(found, key=lambda item: (item.warning, item.line, item.column, item.reason))
@@ -24,7 +25,7 @@ def passes(text: str) -> bool:
     return bool(text.strip()) and not any(not problem.warning for problem in problems(text))
 
 
-def _patterns(front: FrontMatter, workspace: Collection[str] | None) -> list[Problem]:
+def _patterns(front: FrontMatter, workspace: Collection[str] | None, steps: int) -> list[Problem]:
     if front.inclusion != "fileMatch":
         return []
     where = front.places.get("fileMatchPattern", (2, 1))
@@ -33,7 +34,7 @@ def _patterns(front: FrontMatter, workspace: Collection[str] | None) -> list[Pro
         return [Problem(*where, "DeadPattern", f"fileMatchPattern: {faults[0]}")]
     if not workspace:
         return []
-    dead = globs.dead(front.patterns, workspace)
+    dead = globs.dead(front.patterns, workspace, steps)
     if not dead:
         return []
     words = f"fileMatchPattern {dead[0]!r} matches no file of the workspace"

@@ -26,7 +26,7 @@ def judge(snapshot: Snapshot, parameters: SteeringSyntaxParameters, now: datetim
     failures: list[Finding] = []
     warnings: list[Finding] = []
     for document in documents:
-        wrong = problems(document.text, workspace)
+        wrong = problems(document.text, workspace, of=len(documents))
         if wrong:
             finding = of_problems(document, wrong, since(document, snapshot, now))
             (warnings if wrong[0].warning else failures).append(finding)
