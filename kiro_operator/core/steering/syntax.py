@@ -14,7 +14,8 @@ def problems(text: str, workspace: Collection[str] | None = None, *, of: int = 1
     ``of`` is how many documents are judged together, which share the steps that matching may take.
     """
     front = front_matter.read(text)
-    found = [*front.problems, *_patterns(front, workspace, globs.STEPS // max(1, of)), *references.broken(text, workspace)]
+    dead = _patterns(front, workspace, globs.STEPS // max(1, of))
+    found = [*front.problems, *dead, *references.broken(text, workspace)]
     if fence := references.unclosed_fence(front.body, front.body_line):
         found.append(fence)
     return sorted(found, key=lambda item: (item.warning, item.line, item.column, item.reason))
