@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import Watches
 from kiro_operator.adapters.metrics import Metrics
+from kiro_operator.adapters.places import Places
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Polled, Sample, Snapshot, Source, Unobserved
@@ -22,8 +23,8 @@ from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
 from kiro_operator.reconcile.target import Key, Target
 
-CONCURRENT = 16
-"""Samples of one source under way at once."""
+QUICK = SLOW = 16
+"""Samples of one source under way at once: those that were quick the last time, and those that were not."""
 
 Round = tuple[Key, float]
 """A KiroHealthCheck and an interval in seconds."""
@@ -57,7 +58,7 @@ class Observation:
         self._turns: dict[Round, float] = {}
         """Monotonic time of each round's turn."""
         self._running: dict[tuple[Round, str], asyncio.Task[None]] = {}
-        self._free = {name: asyncio.Semaphore(CONCURRENT) for name in self._observers}
+        self._places = {name: Places(QUICK, SLOW) for name in self._observers}
 
     def whole(self, target: Target) -> Snapshot:
         """The watched facts of the whole namespace, whatever the target selects."""
@@ -162,7 +163,7 @@ class Observation:
 
     async def _sample(self, target: Target, interval: float, source: Polled[Any], turn: float) -> None:
         before = target.samples.get((source.name, interval))
-        async with self._free[source.name]:
+        async with self._places[source.name].place((target.key, interval)):
             started = self._clock.monotonic()
             self._metrics.sample_delay.labels(source.name).observe(max(0.0, started - turn))
             value = await self._ask(target, interval, source, before)

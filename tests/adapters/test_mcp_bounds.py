@@ -180,15 +180,15 @@ async def test_servers_that_hang_lose_no_other_its_turn() -> None:
 
 async def test_a_sample_has_a_few_turns_and_a_share_of_its_time() -> None:
     sample = turns.Turns().sample(2 * turns.OF_A_SAMPLE, 10.0)
-    taken = [sample.turn() for _ in range(turns.OF_A_SAMPLE)]
+    taken = [sample.turn(f"http://{number}") for number in range(turns.OF_A_SAMPLE)]
     assert [round(await turn.__aenter__()) for turn in taken] == [5] * turns.OF_A_SAMPLE
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05), sample.turn():
+        async with asyncio.timeout(0.05), sample.turn("http://other"):
             pass
 
 
 async def test_no_turn_while_others_have_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "ALTOGETHER", 0)
+    monkeypatch.setattr(turns, "QUICK", 0)
     with Server(mcp(tools())) as server:
         fetcher = Fetcher(Fixed({f"shop.{NAMESPACE}:8080": server.address}))
         request = poll(facts(NAMESPACE), spec=spec("shop"), interval=timedelta(seconds=1))

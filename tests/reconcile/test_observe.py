@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kiro_operator import ports
+from kiro_operator.adapters import places
 from kiro_operator.adapters.clock import SystemClock
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
@@ -145,13 +146,44 @@ async def test_a_source_that_hangs_delays_no_other() -> None:
 async def test_many_that_hang_hold_up_only_their_own_source() -> None:
     hung, fast = Source(FIRST, never), Source(SECOND, lambda: 1)
     run = Run([hung, fast])
-    many = [target(enabled("a", FIRST), enabled("b", SECOND)) for _ in range(3 * observe.CONCURRENT)]
+    many = [target(enabled("a", FIRST), enabled("b", SECOND)) for _ in range(3 * observe.QUICK)]
     for number, made in enumerate(many):
         made.key = ("kiro-system", f"kiro-{number}")
         run.observation.schedule(made)
     await run.until(lambda: all(("second", 60.0) in made.samples for made in many))
-    assert len(hung.requests) == observe.CONCURRENT
+    assert len(hung.requests) == observe.QUICK
     await run.observation.stop()
+
+
+async def test_those_that_hung_the_last_time_hold_up_no_other_of_their_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patient: Polled[int] = Polled("first", int)
+    hanging, started = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def hang() -> int:
+        started.release()
+        return await never()
+
+    run = Run([Source(patient, lambda: hang() if hanging.is_set() else 1)])
+    many = [target(enabled("a", patient)) for _ in range(observe.QUICK)]
+    monkeypatch.setattr(places, "SLOW", -1.0)  # however quick, it counts as slow
+    for number, made in enumerate(many):
+        made.key = ("kiro-system", f"hung-{number}")
+        run.observation.schedule(made)
+    await run.until(lambda: all(made.samples for made in many))
+    hanging.set()
+    for made in many:
+        run.observation.sample_now(made)
+    async with asyncio.timeout(5):
+        for _ in many:
+            await started.acquire()
+    hanging.clear()
+    well = target(enabled("a", patient))
+    run.observation.schedule(well)
+    await run.until(lambda: bool(well.samples))
+    await run.observation.stop()
+    assert {made.samples["first", 60.0].number for made in many} == {1}
 
 
 async def test_a_source_that_is_not_configured_is_never_asked() -> None:

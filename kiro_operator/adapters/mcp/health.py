@@ -49,7 +49,7 @@ class McpHealth:
             return Health(server.name, server.health_path, problem=base)
         url = base + server.health_path
         try:
-            async with turns.turn() as share:
+            async with turns.turn(url) as share:
                 answer = await self._fetcher.fetch(
                     server, namespace, server.health_path, within=min(longest, share), limit=LIMIT
                 )

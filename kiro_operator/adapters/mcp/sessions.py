@@ -76,7 +76,7 @@ class McpSessions:
         talk = await asyncio.to_thread(_sdk)
         asked = [query for query in server.golden_queries if not _too_long(query)]
         try:
-            async with turns.turn() as within:
+            async with turns.turn(url) as within:
                 said = await talk(self._fetcher, url, access, asked, within=within)
         except TimeoutError:
             return _without(server, url, NOT_ASKED)

@@ -31,6 +31,8 @@ _FILES = frozenset({"fileEdited", "fileCreated", "fileDeleted"})
 _ACTIONS = {"command": "command", "agent": "prompt"}
 _LEGACY_ACTIONS = {"runCommand": "command", "askAgent": "prompt"}
 _TYPES: tuple[tuple[str, type], ...] = (("description", str), ("enabled", bool))
+TOTAL = 393_216
+"""Characters of all files that are judged together: small values make a small text slow to read."""
 MOST = 32
 """Problems of one file that are told."""
 

@@ -28,9 +28,11 @@ class Read(Struct, frozen=True):
 def read(text: str) -> Read:
     """Read strict JSON: no comments, no trailing comma, no NaN."""
     if len(text) > SIZE:
-        return Read(problem=Problem(1, 1, "TooLargeJson", f"longer than {SIZE} characters, and is not read"))
+        words = f"the JSON is longer than {SIZE} characters, and is not read"
+        return Read(problem=Problem(1, 1, "TooLargeJson", words, warning=True))
     if deep := _too_deep(text):
-        return Read(problem=Problem(*place(text, deep), "TooLargeJson", "nested too deep to be read"))
+        where = place(text, deep)
+        return Read(problem=Problem(*where, "TooLargeJson", "nested too deep to be read", warning=True))
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from kiro_operator.core.evidence.steering import Document
-from kiro_operator.core.steering import globs, history
+from kiro_operator.core.checks.responsiveness import hooks_syntax
+from kiro_operator.core.evidence.steering import STEERING, Document, Steering
+from kiro_operator.core.snapshot import Sample
+from kiro_operator.core.steering import globs, history, hooks
+from kiro_operator.core.verdict import Status
+from tests.core.policy import make
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -69,3 +74,17 @@ def test_a_difference_is_short_and_without_secrets() -> None:
     assert told.startswith("-a | -token: [redacted] | +b")
     assert told.endswith("and 16 more lines")
     assert history.difference("a\n" * 40_000, "b") == "40000 lines became 1"
+
+
+def test_what_is_beyond_the_room_for_all_hooks_is_not_read_and_warns() -> None:
+    hook = '{"version": "v1", "hooks": [{"name": 1}]}'
+    room = hooks.TOTAL // 2 - len(hook)
+    documents = [
+        Document(f".kiro/hooks/{name}.json", hook + " " * room) for name in ("a", "b", "c")
+    ]  # the third one has no room
+    sample = Sample(1, NOW, Steering(tuple(documents)))
+    facts = replace(make.snapshot(), samples={STEERING.name: sample})
+    verdict = hooks_syntax.judge(facts, hooks_syntax.HooksSyntaxParameters(), NOW)
+    assert verdict.status is Status.FAIL
+    found = {finding.object.name.removeprefix(".kiro/hooks/"): finding.reason for finding in verdict.findings}
+    assert found == {"a.json": "InvalidHook", "b.json": "InvalidHook", "c.json": "TooLargeJson"}

@@ -10,6 +10,14 @@ from kiro_operator.core.steering.judging import INTERVAL, of_problems, since, ve
 from kiro_operator.core.steering.problems import Problem
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
+BEYOND = Problem(
+    1,
+    1,
+    "TooLargeJson",
+    f"not read: it and the hooks before it are longer than {hooks.TOTAL} characters together",
+    warning=True,
+)
+
 
 class HooksSyntaxParameters(Parameters):
     """Thresholds of hooks-syntax: there are none."""
@@ -30,8 +38,10 @@ def judge(snapshot: Snapshot, parameters: HooksSyntaxParameters, now: datetime) 
         return skipped("NoHooks", f"There is no hook in namespace {snapshot.namespace} to judge.")
     failures: list[Finding] = []
     warnings: list[Finding] = []
+    room = hooks.TOTAL
     for document in files:
-        wrong = _problems(document, steering)
+        room -= len(document.text)
+        wrong = _problems(document, steering) if room >= 0 else [BEYOND]
         if wrong:
             finding = of_problems(document, wrong, since(document, snapshot, now))
             (warnings if wrong[0].warning else failures).append(finding)
