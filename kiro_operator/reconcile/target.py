@@ -106,7 +106,8 @@ class Target:
         if not anew and not is_later(version, self.resource_version):
             return False
         requested = (metadata.get("annotations") or {}).get("kiro.dev/requestedAt", "")
-        changed = anew or int(metadata["generation"]) != self.generation or requested != self.requested_at
+        respecified = not anew and int(metadata["generation"]) != self.generation
+        changed = anew or respecified or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version, self.requested_at = version, requested
         self.created = datetime.fromisoformat(metadata["creationTimestamp"])
@@ -118,6 +119,10 @@ class Target:
             self.status, changed = status, True
         if changed:
             self._read_spec(body.get("spec") or {})
+        if respecified:
+            self.tracks = {
+                name: msgspec.structs.replace(track, words=None) for name, track in self.tracks.items()
+            }
         return changed
 
     def let_go(self) -> None:
@@ -187,6 +192,8 @@ class Target:
                 item.reason,
                 item.since,
                 item.message,
+                observed=item.observed,
+                threshold=item.threshold,
                 polled=bool(registry()[item.id].check.polled),
             )
             for item in status.checks

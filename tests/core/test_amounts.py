@@ -13,30 +13,20 @@ MIB = 2.0**20
 
 
 @given(amounts)
-def test_steps_enclose_an_amount_and_are_their_own(amount: float) -> None:
-    low, high = _amounts.down(amount), _amounts.up(amount)
-    assert low <= amount * (1 + 1e-8)
-    assert high >= amount * (1 - 1e-8)
-    assert low > amount / 2.1
-    assert high < amount * 2.1
+def test_a_step_is_below_its_amount_and_its_own(amount: float) -> None:
+    low = _amounts.down(amount)
+    assert amount / 2.1 < low <= amount * (1 + 1e-8)
     assert _amounts.down(low) == pytest.approx(low)
-    assert _amounts.up(high) == pytest.approx(high)
 
 
 @given(st.floats(min_value=0, max_value=2.0**60))
-def test_memory_is_never_too_little_nor_waste_too_much(amount: float) -> None:
-    right = _amounts.memory_up(amount)
-    assert right >= max(amount, 16 * MIB) * (1 - 1e-8)
-    assert right <= max(amount, 16 * MIB) * 1.26
+def test_waste_is_never_told_too_high(amount: float) -> None:
     assert _amounts.memory_down(amount) <= amount * (1 + 1e-8)
-    assert parse_quantity(_amounts.size(right)) == pytest.approx(right)
 
 
-@given(st.floats(min_value=0, max_value=100_000))
-def test_cores_are_quantities(amount: float) -> None:
-    right = _amounts.cpu_up(amount)
-    assert right >= amount * (1 - 1e-8)
-    assert parse_quantity(_amounts.cores(right)) == pytest.approx(right, abs=0.0005)
+@given(st.integers(min_value=0, max_value=100_000_000))
+def test_cores_are_quantities(millicores: int) -> None:
+    assert parse_quantity(_amounts.cores(millicores / 1000)) == pytest.approx(millicores / 1000)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +40,6 @@ def test_cores_are_quantities(amount: float) -> None:
         (_amounts.money(157.3, "EUR"), "150 EUR"),
         (_amounts.money(0.087, "EUR"), "0.075 EUR"),
         (_amounts.down(0.0), 0.0),
-        (_amounts.up(-1.0), 0.0),
-        (_amounts.up(5e-324), 0.0),
         (_amounts.memory_down(5.0), 0.0),
     ],
 )

@@ -13,13 +13,11 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.series import SERIES, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _STEPS = 48
-_COARSE = 5
-_STEADY = 0.05
-"""A change of the mean, as a share of all operations, below which there is no trend."""
 _SLACK = 1e-9
 _HALVES = 4
 """Points from which on there is a trend to tell."""
@@ -51,7 +49,8 @@ class Rate(Struct, frozen=True):
 
     name: str
     last: float
-    trend: str
+    halves: tuple[float, float] | None
+    """The mean of the earlier half of the window, and of the later; None where there are too few points."""
 
 
 def queries(parameters: AutonomousSuccessRateParameters, namespace: str) -> tuple[Query, ...]:
@@ -94,14 +93,15 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
         worst = min(rate.last for rate in low)
         return found(
             [_finding(rate, since) for rate in low],
-            observed=f"{_coarse(worst)}%",
+            observed=figure(100 * worst, "%"),
             threshold=f"{parameters.target_percent}%",
         )
     if partial(told):
         text = f"Prometheus says that its answer is not complete: {'; '.join(partial(told))}"
         return Verdict(Status.WARN, "PartialResponse", clip(text, 1000))
-    falling = any(rate.trend == "falling" for rate in rates)
-    return passed(f"Enough autonomous operations succeed{', though fewer than before' if falling else ''}.")
+    courses = [rate.halves for rate in rates if rate.halves is not None]
+    lowest = (min(one[0] for one in courses), min(one[1] for one in courses)) if courses else None
+    return passed(f"Enough autonomous operations succeed{_course(lowest)}.")
 
 
 def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
@@ -112,22 +112,27 @@ def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
 
 def _rate(series: Series, scale: float) -> Rate:
     values = [value / scale for _, value in series.points]
-    return Rate(_name(series.labels), values[-1], trend([value for value in values if _is_share(value)]))
+    return Rate(_name(series.labels), values[-1], halves([value for value in values if _is_share(value)]))
 
 
 def _is_share(value: float) -> bool:
     return 0 <= value <= 1 + _SLACK
 
 
-def trend(values: list[float]) -> str:
-    """Whether the later half of a course is above or below the earlier."""
+def halves(values: list[float]) -> tuple[float, float] | None:
+    """The means of the earlier and of the later half of a course; None where there are too few points."""
     if len(values) < _HALVES:
-        return ""
+        return None
     middle = len(values) // 2
-    change = fmean(values[middle:]) - fmean(values[:middle])
-    if abs(change) < _STEADY:
-        return "steady"
-    return "rising" if change > 0 else "falling"
+    return fmean(values[:middle]), fmean(values[middle:])
+
+
+def _course(halves_: tuple[float, float] | None) -> str:
+    """The trend in figures: a word for it would flip where a course is hardly more than steady."""
+    if halves_ is None:
+        return ""
+    earlier, later = (figure(100 * share, "%") for share in halves_)
+    return f" ({earlier} in the earlier half of the window, {later} in the later)"
 
 
 def _name(labels: Mapping[str, str]) -> str:
@@ -136,16 +141,11 @@ def _name(labels: Mapping[str, str]) -> str:
 
 
 def _finding(rate: Rate, since: datetime) -> Finding:
-    course = f", {rate.trend}" if rate.trend else ""
     text = (
-        f"Autonomous operations of {rate.name} succeed too seldom{course}: see autonomous-logs for what "
-        "fails, and service-account-permissions and autonomous-scope for what is refused"
+        f"Autonomous operations of {rate.name} succeed too seldom{_course(rate.halves)}: see autonomous-logs "
+        "for what fails, and service-account-permissions and autonomous-scope for what is refused"
     )
     return Finding(Ref("Metric", rate.name), "SuccessRateLow", text, since)
-
-
-def _coarse(share: float) -> int:
-    return _COARSE * math.floor(100 * share / _COARSE + _SLACK)
 
 
 CHECK = Check(

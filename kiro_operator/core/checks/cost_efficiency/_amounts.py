@@ -17,33 +17,18 @@ def down(amount: float) -> float:
     return scale * max(step for step in _STEPS if step <= amount / scale + _SLACK or step == 1.0)
 
 
-def up(amount: float) -> float:
-    """The next higher step of a decimal scale; 0 for next to nothing."""
-    if amount <= _NOTHING:
-        return 0.0
-    scale = 10.0 ** math.floor(math.log10(amount))
-    return scale * min(step for step in _STEPS if step >= amount / scale - _SLACK)
-
-
 def cores(amount: float) -> str:
     """Cores as Kubernetes writes them: 300m, 2, 7500m."""
     thousandths = round(1000 * amount)
     return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
 
 
-def cpu_up(amount: float) -> float:
-    """Cores to ask for, at least 10m."""
-    return max(0.01, up(amount))
-
-
-def memory_up(amount: float) -> float:
-    """Bytes to ask for, at least 16 MiB."""
-    return _binary(max(amount, 16 * _MIB), rounding_up=True)
-
-
 def memory_down(amount: float) -> float:
     """Bytes wasted at least, in whole MiB."""
-    return _binary(amount, rounding_up=False) if amount >= _MIB else 0.0
+    if amount < _MIB:
+        return 0.0
+    scale = 2.0 ** math.floor(math.log2(amount))
+    return scale * max(step for step in _BINARY if step <= amount / scale + _SLACK)
 
 
 def size(amount: float) -> str:
@@ -56,10 +41,3 @@ def money(amount: float, currency: str) -> str:
     """An amount of money, rounded down to two digits at most."""
     shown = down(amount)
     return f"{shown:.0f} {currency}" if shown >= 10 else f"{shown:.2g} {currency}"
-
-
-def _binary(amount: float, *, rounding_up: bool) -> float:
-    scale = 2.0 ** math.floor(math.log2(amount))
-    if rounding_up:
-        return scale * min(step for step in _BINARY if step >= amount / scale - _SLACK)
-    return scale * max(step for step in _BINARY if step <= amount / scale + _SLACK)

@@ -15,11 +15,14 @@ from kiro_operator.core.evidence.series import SERIES, Query
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Phase, Pod
 from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _JUDGED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
-_MIB = 2.0**20
+_MIB, _GIB = 2.0**20, 2.0**30
+_LEAST_CPU, _LEAST_MEMORY = 0.01, 16 * _MIB
+"""What anything is to ask for, however little it uses."""
 
 
 class OverProvisionedParameters(Parameters):
@@ -58,8 +61,8 @@ class Oversize(Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.resource == "cpu":
-            return f"{_amounts.cores(self.right)} instead of {_amounts.cores(self.request)} CPU"
-        return f"{_amounts.size(self.right)} instead of {_amounts.size(self.request)} memory"
+            return f"{figure(1000 * self.right, 'm')} instead of {_amounts.cores(self.request)} CPU"
+        return f"{figure(self.right / _MIB, 'Mi')} instead of {_amounts.size(self.request)} memory"
 
 
 class _History(Struct, frozen=True):
@@ -159,9 +162,9 @@ def _sizes(
             continue
         used = max(past.used[resource][key] for key in keys)
         if resource == "cpu":
-            right = _amounts.cpu_up(used)
+            right = max(_LEAST_CPU, used)
         else:
-            right = _amounts.memory_up(used * (1 + parameters.memory_headroom_percent / 100))
+            right = max(_LEAST_MEMORY, used * (1 + parameters.memory_headroom_percent / 100))
         waste = sum(max(0.0, amount - right) for amount in amounts)
         yield Oversize(container_name, resource, max(amounts), right, waste)
 
@@ -193,11 +196,11 @@ def _finding(
     cores = total["cpu"] if total["cpu"] >= least["cpu"] else 0.0
     memory = total["memory"] if total["memory"] >= least["memory"] else 0.0
     wasted = [
-        *([f"{_amounts.down(cores):g} cores"] if cores else []),
-        *([f"{_amounts.size(_amounts.memory_down(memory))} of memory"] if memory else []),
+        *([figure(cores, " cores")] if cores else []),
+        *([f"{figure(memory / _GIB, 'Gi')} of memory"] if memory else []),
     ]
     text = (
-        f"{ref.kind} {ref.name} wastes at least {' and '.join(wasted)}{_money(costs, cores, memory)}: "
+        f"{ref.kind} {ref.name} wastes {' and '.join(wasted)}{_money(costs, cores, memory)}: "
         f"request {'; '.join(_advice(large))}"
     )
     return Finding(ref, "OverProvisioned", text, since)
@@ -205,7 +208,7 @@ def _finding(
 
 def _money(costs: Prices | None, cores: float, memory: float) -> str:
     amount = costs.month(cores=cores, memory=memory) if costs else 0.0
-    return f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
+    return f", {figure(amount, f' {costs.currency}')} a month" if costs and amount else ""
 
 
 def _advice(large: list[Oversize]) -> Iterator[str]:

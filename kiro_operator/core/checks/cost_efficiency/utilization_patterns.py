@@ -12,12 +12,14 @@ from kiro_operator.core.checks.cost_efficiency import _history
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
 from kiro_operator.core.evidence.series import SERIES, Query, Series
 from kiro_operator.core.findings import found
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
 _HOUR = timedelta(hours=1)
 _DAY = 24
-_STEP = 5
+_HALF, _ABOUT = 0.5, 0.1
+"""What is most of a whole, and what a share may differ by to be so or not."""
 
 
 class UtilizationPatternsParameters(Parameters):
@@ -100,11 +102,11 @@ def _usage(cluster: Nodes, parameters: UtilizationPatternsParameters, since: dat
     for node in nodes:
         over = [name for name, share in _shares([node]) if share > parameters.high_percent]
         if over:
-            text = (
-                f"Node {node.name} uses nearly all its {' and '.join(over)}{_largest(cluster, over)}: spread "
-                "the load, or add a node"
+            what = f"Node {node.name} uses nearly all its {' and '.join(over)}"
+            words, *equally = (
+                f"{what}{whose}: spread the load, or add a node" for whose in _largest(cluster, over)
             )
-            yield Finding(Ref("Node", node.name), "NodeOverused", text, since)
+            yield Finding(Ref("Node", node.name), "NodeOverused", words, since, equally=tuple(equally))
     means = _shares(nodes)
     if nodes and all(share < parameters.low_percent for _, share in means):
         # Whichever is the emptiest now, the same words: the first by name stands for all.
@@ -112,8 +114,8 @@ def _usage(cluster: Nodes, parameters: UtilizationPatternsParameters, since: dat
         most = max(share for _, share in means)
         others = " and the others" if len(nodes) > 1 else ""
         text = (
-            f"Node {name}{others} use less than {_banded_up(most)}% of their CPU and memory on average: "
-            "fewer or smaller nodes would do"
+            f"Node {name}{others} use {figure(most, '%')} of their CPU or memory on average, whichever is "
+            "more: fewer or smaller nodes would do"
         )
         yield Finding(Ref("Node", name), "NodesUnderused", text, since)
 
@@ -130,15 +132,21 @@ def _shares(nodes: Iterable[Node]) -> tuple[tuple[str, float], ...]:
     )
 
 
-def _largest(cluster: Nodes, over: list[str]) -> str:
-    """The namespace that uses more than half of the memory of all pods: no other can take its place soon."""
+def _largest(cluster: Nodes, over: list[str]) -> list[str]:
+    """The namespace that uses more than half of the memory of all pods, and what may be told as well."""
     if "memory" in over and cluster.unranked is not None:
-        return f"; whose pods use most memory is not known ({cluster.unranked.message})"
-    if "memory" not in over or not cluster.namespaces:
-        return ""
-    first = cluster.namespaces[0]
-    most = first.memory > cluster.memory_of_pods / 2
-    return f"; most of the memory of all pods is that of namespace {first.namespace}" if most else ""
+        return [f"; whose pods use most memory is not known ({cluster.unranked.message})"]
+    if "memory" not in over or not cluster.memory_of_pods:
+        return [""]
+    shares = [(item.memory / cluster.memory_of_pods, item.namespace) for item in cluster.namespaces]
+    told = {
+        f"; most of the memory of all pods is that of namespace {name}": share
+        for share, name in shares
+        if share > _HALF - _ABOUT
+    }
+    if all(share < _HALF + _ABOUT for share, _ in shares):
+        told[""] = _HALF
+    return sorted(told, key=lambda words: -told[words])
 
 
 def _rhythm(
@@ -171,10 +179,6 @@ def _by_hour(points: Iterable[tuple[float, float]], days: int) -> list[list[floa
         if math.isfinite(value):
             found_[int(time // 3600) % _DAY].append(value)
     return found_ if all(len(values) >= days for values in found_) else None
-
-
-def _banded_up(percent: float) -> int:
-    return _STEP * (math.floor(percent / _STEP) + 1)
 
 
 CHECK = Check(

@@ -13,6 +13,7 @@ from kiro_operator.core.baseline import Baseline, baseline, degraded, present_an
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
@@ -134,7 +135,7 @@ def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, no
         return found(
             findings + worse,
             status=Status.WARN if missing else Status.FAIL,
-            observed=f"{coarse(worst):g}{measure.unit}",
+            observed=figure(worst, measure.unit),
             threshold=f"{parameters.threshold}{measure.unit}" if parameters.threshold else None,
         )
     if missing:
@@ -169,14 +170,6 @@ def about(labels: Mapping[str, str], namespace: str) -> tuple[Ref, str]:
     name = _plain(labels[label]) if label else namespace
     detail = ", ".join(_plain(labels[key]) for key in _DETAILS if labels.get(key))
     return Ref(kind, name), f" ({detail})" if detail else ""
-
-
-def coarse(value: float) -> float:
-    """Rounded down so that the status stays quiet: to 5 below 100, else in steps such as 100, 150, 200."""
-    if value < 100:
-        return 5.0 * math.floor(value / 5) if value >= 5 else float(math.floor(value))
-    size = 10.0 ** math.floor(math.log10(value)) / 2
-    return size * math.floor(value / size)
 
 
 def _readings(

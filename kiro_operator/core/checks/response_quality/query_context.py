@@ -13,12 +13,12 @@ from kiro_operator.core.diagnosis import Gap, Need, gaps, queries
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.evidence.series import SERIES, Query, answer
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.records import QueryRecord
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, too_few, unknown
 
-_COARSE = 10
 _EXAMPLE = 100
 _WHOLE = 1.0 + 1e-9
 _LACKS = {
@@ -105,7 +105,7 @@ def _verdict(
     if over:
         findings = [_finding(ref, item, parameters.examples, since) for ref, item in over.items()]
         peak = max(item.percent for item in over.values())
-        return found(findings, observed=_coarse(peak), threshold=f"{limit}%")
+        return found(findings, observed=figure(peak, "%"), threshold=f"{limit}%")
     if missing:
         reason, message = missing[0]
         return Verdict(
@@ -192,11 +192,7 @@ def _judge_ratio(snapshot: Snapshot, parameters: QueryContextParameters, now: da
     namespace = Ref("Namespace", snapshot.namespace)
     text = f"Namespace {namespace.name}: too many queries lack context, by Prometheus: {_ADVICE}"
     finding = Finding(namespace, "ContextMissing", text, snapshot.sampled_at(SERIES, now))
-    return found([finding], observed=_coarse(peak), threshold=f"{limit}%")
-
-
-def _coarse(percent: float) -> str:
-    return f"{_COARSE * int(percent // _COARSE)}%"
+    return found([finding], observed=figure(peak, "%"), threshold=f"{limit}%")
 
 
 def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query]:
