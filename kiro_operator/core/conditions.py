@@ -22,6 +22,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
 )
 from kiro_operator.core.bottleneck import Suspect, bottleneck
 from kiro_operator.core.checks import Registered
+from kiro_operator.core.gravity import gravity
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.snapshot import CERTAIN
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
@@ -276,10 +277,8 @@ def _command(item: Judged, namespace: str, longest: int) -> str | None:
 
 
 def _told(items: Iterable[Judged]) -> str:
-    """The worst in full and every other by its id: first the graver symptom, then what began first."""
-    ordered = sorted(
-        items, key=lambda item: (_GRAVITY[item.registered.condition], item.since, item.registered.id)
-    )
+    """The worst in full and every other by its id."""
+    ordered = _worst_first(items)
     ids = [item.registered.id for item in ordered]
     lines: list[str] = []
     for number, item in enumerate(ordered):
@@ -291,12 +290,25 @@ def _told(items: Iterable[Judged]) -> str:
     return "; ".join(lines)
 
 
+def _worst_first(items: Iterable[Judged]) -> list[Judged]:
+    """First the graver symptom, then the graver fault, then what began first."""
+    return sorted(
+        items,
+        key=lambda item: (
+            _GRAVITY[item.registered.condition],
+            gravity(item.registered.id, item.verdict),
+            item.since,
+            item.registered.id,
+        ),
+    )
+
+
 def _failing(judged: Iterable[Judged]) -> str:
-    """What fits a printer column: the first failing check and how many more there are."""
-    failing = [item.registered.id for item in judged if item.verdict.status == Status.FAIL]
+    """What fits a printer column: the worst of the failing checks and how many more there are."""
+    failing = _worst_first(item for item in judged if item.verdict.status == Status.FAIL)
     if not failing:
         return ""
-    return failing[0] + (f" +{len(failing) - 1}" if len(failing) > 1 else "")
+    return failing[0].registered.id + (f" +{len(failing) - 1}" if len(failing) > 1 else "")
 
 
 def _last_action(remediations: Sequence[RemediationSummary]) -> str:

@@ -81,7 +81,7 @@ class TestFigures:
         course = [fail(f"it is {figure(value * factor, ' ms')} now") for factor in factors]
         assert len(told(*course)) == 1
 
-    @given(st.floats(1, 1e9), st.floats(1.3, 100))
+    @given(st.floats(1, 1e9), st.floats(1.4, 100))
     def test_a_large_move_is_told(self, value: float, factor: float) -> None:
         course = [fail(f"it is {figure(value * by, ' ms')} now") for by in (1, factor)]
         assert told(*course)[-1].startswith(f"it is {figure(value * factor, ' ms')} now")
