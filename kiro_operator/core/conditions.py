@@ -16,14 +16,16 @@ from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
     CheckStatus,
     Decision,
+    KiroHealthCheckSpec,
     KiroHealthCheckStatus,
     ObjectName,
     RemediationSummary,
 )
 from kiro_operator.core.bottleneck import Suspect, bottleneck
-from kiro_operator.core.checks import Registered
+from kiro_operator.core.checks import Parameters, Registered
 from kiro_operator.core.gravity import gravity
 from kiro_operator.core.redact import without_credentials
+from kiro_operator.core.showing import command
 from kiro_operator.core.snapshot import CERTAIN
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
 
@@ -51,6 +53,8 @@ class Judged(Struct, frozen=True):
     registered: Registered
     verdict: Verdict
     since: datetime
+    parameters: Parameters | None = None
+    """What was set for the check; None for its defaults."""
 
 
 class Escalation(Struct, frozen=True, order=True):
@@ -78,6 +82,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Why the spec cannot be acted on, in the words of a refusal."""
     suspended: bool = False
     judged: Sequence[Judged] = ()
+    spec: KiroHealthCheckSpec = KiroHealthCheckSpec()
+    """Where the evidence was."""
     waiting_for: str = ""
     """What is still being listed; empty when everything has been seen once."""
     permission: Permission
@@ -97,7 +103,7 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
         command=min(COMMAND, ALL_COMMANDS // max(1, told)),
         figure=WORD if told <= MANY else WORD // 3,
     )
-    judged = [_check(item, outcome.namespace, bounds) for item in outcome.judged]
+    judged = [_check(item, outcome, bounds) for item in outcome.judged]
     checks = before.checks if outcome.suspended else judged
     return KiroHealthCheckStatus(
         observed_generation=outcome.generation,
@@ -239,7 +245,7 @@ class _Bounds(Struct, frozen=True, kw_only=True):
     figure: int
 
 
-def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
+def _check(item: Judged, outcome: Outcome, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
     quiet = verdict.status in _QUIET
     objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
@@ -252,7 +258,7 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
         observed=_optional(verdict.observed, bounds.figure),
         threshold=_optional(verdict.threshold, bounds.figure),
-        command=None if quiet else _command(item, namespace, bounds.command),
+        command=None if quiet else _command(item, outcome, bounds.command),
         objects=[
             ObjectName(kind=_cut(kind, WORD), name=_cut(name, NAME))
             for kind, name in objects[: bounds.objects]
@@ -265,15 +271,12 @@ def _optional(text: str | None, limit: int) -> str | None:
     return None if text is None else shorten(text, limit)
 
 
-def _command(item: Judged, namespace: str, longest: int) -> str | None:
+def _command(item: Judged, outcome: Outcome, longest: int) -> str | None:
     """What shows a person the same; nothing rather than half of it."""
-    first = item.verdict.findings[0].object if item.verdict.findings else None
-    named = f"{first.kind.lower()}/{first.name}" if first else "NAME"
-    command = item.registered.check.command.format(
-        namespace=namespace, object=named, name=first.name if first else "NAME"
-    )
-    command = " ".join(command.split())
-    return command if len(command) <= longest else None
+    check = item.registered.check
+    parameters = item.parameters or check.parameters()
+    shown = command(check, item.verdict, parameters, outcome.spec, outcome.namespace, longest=longest)
+    return None if shown is None else shorten(shown, 2 * longest)
 
 
 def _told(items: Iterable[Judged]) -> str:

@@ -58,7 +58,7 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
             raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
         number = _oldest(target, enabled).number if enabled.check.polled else None
         target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
-        judged.append(Judged(enabled.registered, settled.verdict, settled.since))
+        judged.append(Judged(enabled.registered, settled.verdict, settled.since, enabled.parameters))
         if _may_act(check_id, settled, target, enabled, now):
             actionable.add(check_id)
         next_check = earliest(next_check, settled.next_check)

@@ -18,6 +18,7 @@ from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.showing import places
 from kiro_operator.core.snapshot import Polled, Sample
 from kiro_operator.core.verdict import Status, Verdict
 
@@ -222,7 +223,7 @@ class Target:
             if not chosen.enabled:
                 continue
             try:
-                self.checks[check_id] = _enable(registered, chosen, self.spec)
+                self.checks[check_id] = _enable(registered, chosen, self.spec, self.namespace)
             except ValidationError as error:
                 self.problem = Permission(
                     allowed=False,
@@ -250,8 +251,13 @@ def _sections(spec: KiroHealthCheckSpec) -> list[Any]:
     return [getattr(spec, name) for name in KiroHealthCheckSpec.model_fields if name not in _SETTINGS]
 
 
-def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec) -> Enabled:
+def _enable(
+    registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec, namespace: str
+) -> Enabled:
     check = registered.check
+    read = (
+        places(item, spec, namespace) if isinstance(item, Polled) else item.value for item in check.sources
+    )
     return Enabled(
         registered,
         check.parameters.model_validate(settings.parameters),
@@ -260,6 +266,7 @@ def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthChe
             recover_after=_or(settings.recover_after, check.recover_after),
             failure_threshold=settings.failure_threshold or check.failure_threshold,
             success_threshold=settings.success_threshold or check.success_threshold,
+            evidence=", ".join(read),
         ),
         settings.interval or max(spec.interval, check.interval),
         tuple(

@@ -164,7 +164,7 @@ def _finding(snapshot: Snapshot, pod: str, kind: str, words: list[str], since: d
 CHECK = Check(
     title="Autonomous operations do not fail again and again",
     section="autonomous-operations-logs",
-    command="kubectl logs -n {namespace} -l component=autonomous-operations --tail=100",
+    command="kubectl logs -n {namespace} -l {label} --tail=100",
     sources=(POD_LOGS,),
     judge=judge,
     parameters=AutonomousLogsParameters,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Query, Series, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -151,7 +151,7 @@ def _finding(rate: Rate, since: datetime) -> Finding:
 CHECK = Check(
     title="Enough autonomous operations succeed",
     section="autonomous-operations-logs",
-    command="promtool query instant http://prometheus:9090 'kiro_autonomous_success_rate'",
+    command=SHOWN,
     sources=(SERIES,),
     judge=judge,
     parameters=AutonomousSuccessRateParameters,

@@ -197,7 +197,11 @@ def _condition_fault(
 CHECK = Check(
     title="Autoscalers are there and can work",
     section="cost-efficiency-allocation",
-    command="kubectl get hpa -n {namespace}; kubectl describe {object} -n {namespace}",
+    command="kubectl describe {object} -n {namespace}; kubectl get hpa -n {namespace}",
+    commands={
+        "NoAutoscaler": "kubectl get hpa -n {namespace}; promtool query instant {prometheus} 'sum by (pod) "
+        '(rate(container_cpu_usage_seconds_total{{namespace="{namespace}"}}[10m]))\''
+    },
     sources=(Source.AUTOSCALERS, SERIES),
     judge=judge,
     parameters=AutoscalingConfigurationParameters,

@@ -126,10 +126,8 @@ def _risen(
 CHECK = Check(
     title="Spend is within budget, target and its own past",
     section="cost-efficiency-metrics",
-    command=(
-        "aws ce get-cost-and-usage --granularity DAILY --metrics UnblendedCost "
-        "--time-period Start=$(date -d -30days +%F),End=$(date +%F)"
-    ),
+    command="aws ce get-cost-and-usage --granularity DAILY --metrics {metric} "
+    "--time-period Start=$(date -d -30days +%F),End=$(date +%F)",
     sources=(AWS_COST,),
     judge=judge,
     parameters=CostSavingsParameters,

@@ -224,7 +224,9 @@ def _some(names: list[str]) -> str:
 CHECK = Check(
     title="Workloads ask for what they use",
     section="cost-efficiency-allocation",
-    command="kubectl top pods -n {namespace} --containers; kubectl describe {object} -n {namespace}",
+    command="kubectl top pods -n {namespace} --containers; kubectl describe {object} -n {namespace}; "
+    "promtool query instant {prometheus} "
+    "'max_over_time(container_memory_working_set_bytes{{namespace=\"{namespace}\"}}[7d])'",
     sources=(SERIES, PRICES),
     judge=judge,
     parameters=OverProvisionedParameters,

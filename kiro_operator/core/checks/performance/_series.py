@@ -11,7 +11,7 @@ from pydantic import Field
 
 from kiro_operator.core.baseline import Baseline, baseline, degraded, present_and_past
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -88,7 +88,7 @@ def measured(measure: Measure, parameters: type[SeriesParameters], *, title: str
     return Check(
         title=title,
         section=section,
-        command=shown(parameters.model_fields["query"].default),
+        command=SHOWN,
         sources=(SERIES,),
         judge=bound(judge, measure),
         parameters=parameters,
@@ -108,12 +108,6 @@ def queries(parameters: SeriesParameters, namespace: str) -> tuple[Query, ...]:
 def filled(expression: str, namespace: str) -> str:
     """A query with the namespace of the KiroHealthCheck in it."""
     return expression.replace("$namespace", namespace)
-
-
-def shown(expression: str) -> str:
-    """The command that shows a person the answer to a query."""
-    escaped = expression.replace("{", "{{").replace("}", "}}").replace("$namespace", "{namespace}")
-    return f"promtool query instant http://prometheus:9090 '{escaped}'"
 
 
 def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, now: datetime) -> Verdict:

@@ -17,9 +17,8 @@ from kiro_operator.core.checks.performance._series import (
     advised,
     filled,
     incomplete,
-    shown,
 )
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.quiet import forecast
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -129,7 +128,7 @@ def _seconds(span: timedelta) -> int:
 CHECK = Check(
     title="Nothing will be full soon",
     section="performance-scaling",
-    command=shown(_DEFAULT),
+    command=SHOWN,
     sources=(SERIES,),
     judge=judge,
     parameters=CapacityForecastParameters,

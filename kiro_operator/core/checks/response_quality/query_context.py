@@ -11,7 +11,7 @@ from pydantic import Field
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.diagnosis import Gap, Need, gaps, queries
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
-from kiro_operator.core.evidence.series import SERIES, Query, answer
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.records import QueryRecord
@@ -202,7 +202,8 @@ def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query
 CHECK = Check(
     title="Queries say what they are about",
     section="response-quality-context",
-    command="kubectl logs -n {namespace} -l app=kiro --all-containers --since=15m | grep -E 'record.*query'",
+    command=f"{SHOWN}; kubectl logs -n {{namespace}} {{selector}} --all-containers --since=15m | grep -E "
+    "'record.*query'",
     # It looks pods up by name as well, but is judged when lines come in.
     sources=(POD_LOGS, SERIES),
     judge=judge,

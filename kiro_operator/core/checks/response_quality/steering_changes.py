@@ -83,7 +83,8 @@ def _finding(
 CHECK = Check(
     title="No steering change made answers worse",
     section="response-quality-steering",
-    command="kubectl get configmaps -n {namespace} --show-managed-fields -o yaml",
+    command="kubectl get configmaps -n {namespace} {steering} --show-managed-fields -o yaml; "
+    "in a pod: ls -l .kiro/steering",
     sources=(STEERING,),
     judge=judge,
     parameters=SteeringChangesParameters,

@@ -56,7 +56,7 @@ def _twice(
 CHECK = Check(
     title="Steering documents agree with each other",
     section="response-quality-steering",
-    command="kubectl get configmaps -n {namespace} -o yaml; in a pod: cat .kiro/steering/*.md",
+    command="kubectl get configmaps -n {namespace} {steering} -o yaml; in a pod: cat .kiro/steering/*.md",
     sources=(STEERING,),
     judge=judge,
     parameters=SteeringConflictsParameters,

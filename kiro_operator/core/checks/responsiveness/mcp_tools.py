@@ -56,10 +56,7 @@ def _missing(session: McpSession, missing: list[str], since: datetime) -> Findin
 CHECK = Check(
     title="MCP servers have their tools",
     section="responsiveness-mcp",
-    command=(
-        "npx @modelcontextprotocol/inspector --cli http://{name}.{namespace}.svc:8080/mcp "
-        "--transport http --method tools/list"
-    ),
+    command=mcp.LISTED,
     sources=(MCP_SESSIONS,),
     judge=judge,
 )

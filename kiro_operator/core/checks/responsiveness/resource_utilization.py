@@ -237,7 +237,7 @@ def _some(names: set[str]) -> str:
 CHECK = Check(
     title="CPU and memory are not used up",
     section="responsiveness-service-status",
-    command="kubectl top pods -n {namespace} --containers",
+    command="kubectl top pods -n {namespace} {selector} --containers",
     # It reads the pods as well, but is judged when figures come in: an event of one pod must not
     # cost a walk over all of them.
     sources=(POD_METRICS,),

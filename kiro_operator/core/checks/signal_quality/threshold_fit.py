@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance.cpu_usage import CpuUsageParameters
 from kiro_operator.core.checks.performance.memory_usage import MemoryUsageParameters
-from kiro_operator.core.evidence.series import SERIES, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -132,7 +132,7 @@ def _text(item: Threshold, reason: str) -> str:
 CHECK = Check(
     title="Thresholds fit their metrics",
     section="signal-quality-data",
-    command="promtool query instant http://prometheus:9090 "
+    command=f"{SHOWN}; promtool query instant {{prometheus}} "
     "'quantile_over_time(0.95, node_cpu_utilization[1d:5m])'",
     sources=(SERIES,),
     judge=judge,
