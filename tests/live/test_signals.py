@@ -152,7 +152,9 @@ def told(verdict: Verdict) -> Outcome:
         ),
     ],
 )
-@pytest.mark.flips("alert-frequency", "metric-collection", "metric-completeness", "threshold-fit")
+@pytest.mark.flips(
+    "alert-frequency", "alert-grouping", "metric-collection", "metric-completeness", "threshold-fit"
+)
 async def test_by_prometheus(
     prometheus: Prometheus, check_id: str, parameters: dict[str, Any], reason: str
 ) -> None:
