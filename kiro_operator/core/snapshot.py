@@ -1,13 +1,16 @@
 """What was observed, frozen: the only thing a check sees of the world."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from pydantic import BaseModel
 
+from kiro_operator.api.v1alpha1.healthcheck import CheckSettings
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.feedback import Notes
 from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
@@ -39,6 +42,10 @@ class Source(StrEnum):
     AUTOSCALERS = "horizontalpodautoscalers"
     POLICIES = "kirosafetypolicies"
     REMEDIATIONS = "kiroremediations"
+    HEALTH_CHECK = "kirohealthchecks"
+    """The KiroHealthCheck itself: its settings, and what people noted on it."""
+    VERDICTS = "verdicts"
+    """What the other checks of the KiroHealthCheck have said so far."""
 
 
 class Unobserved(Struct, frozen=True):
@@ -127,6 +134,33 @@ class Polled(Struct, Generic[V], frozen=True):
         return hash(self.name)
 
 
+class Setting(Protocol):
+    """How one enabled check is set."""
+
+    @property
+    def chosen(self) -> CheckSettings | None:
+        """As it is written; None when nothing is."""
+
+    @property
+    def parameters(self) -> BaseModel:
+        """With the defaults of what is not."""
+
+    @property
+    def interval(self) -> timedelta:
+        """How often it is sampled."""
+
+
+class Own(Struct, frozen=True):
+    """What is known of the KiroHealthCheck that is judged, by itself."""
+
+    name: str = ""
+    settings: Mapping[str, Setting] = {}
+    """Of the enabled checks, by id."""
+    notes: Notes = Notes()
+    failed: Mapping[str, Sequence[datetime]] = {}
+    """When each check began to fail, oldest first, as far as this process remembers."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """All facts about one KiroHealthCheck's selection at one instant."""
 
@@ -147,6 +181,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """The last sample of each polled source, by the source's name."""
     began_failing: Mapping[str, datetime] = {}
     """Since when each other check fails, by id: what a change is held against."""
+    own: Own = Own()
+    """The KiroHealthCheck itself."""
 
     def sample(self, source: Polled[V]) -> Sample[V] | None:
         """The last sample of a source; None before the first."""

@@ -1,7 +1,7 @@
 """Judge: run the checks whose facts have changed, and settle each verdict."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
-from kiro_operator.core.flap import Settled, settle
+from kiro_operator.core.flap import Settled, Track, settle
 from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status, Verdict, unknown
 from kiro_operator.reconcile.observe import began_failing, with_samples
@@ -18,6 +18,7 @@ from kiro_operator.reconcile.target import Enabled, Target
 NEVER: Sample[Any] = Sample(0, datetime.fromtimestamp(0, UTC), None)
 FRESH = 1.5
 """Intervals for which a sample counts as fresh enough to act on."""
+_TURN = timedelta(seconds=1)
 
 _FIELDS = {
     Source.PODS: "pods",
@@ -49,6 +50,7 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     judged: list[Judged] = []
     actionable: set[str] = set()
     next_check: datetime | None = None
+    began: list[str] = []
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
@@ -57,13 +59,28 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
         if raw is None or _to_be_judged(raw, enabled, target, blind, now):
             raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
         number = _oldest(target, enabled).number if enabled.check.polled else None
-        target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
+        before = target.tracks.get(check_id)
+        target.tracks[check_id], settled = settle(before, raw, enabled.rule, now, number)
+        if settled.verdict.status is Status.FAIL and not _fails(before):
+            began.append(check_id)
         judged.append(Judged(enabled.registered, settled.verdict, settled.since))
         if _may_act(check_id, settled, target, enabled, now):
             actionable.add(check_id)
         next_check = earliest(next_check, settled.next_check)
     target.dirty.clear()
+    for check_id in began:
+        # What judges the verdicts of the others is not counted itself, or it would keep itself up.
+        if Source.VERDICTS not in target.checks[check_id].check.sources:
+            target.began_to_fail(check_id, now)
+    if target.dirty:
+        # What judges the verdicts of the others may stand before them: it has its turn right after.
+        next_check = earliest(next_check, now + _TURN)
     return Judgement(tuple(judged), frozenset(actionable), next_check)
+
+
+def _fails(track: Track | None) -> bool:
+    """Whether a check fails, seen or not: one that cannot be seen in between has not ended."""
+    return track is not None and track.held is not None and track.held.status is Status.FAIL
 
 
 def _to_be_judged(

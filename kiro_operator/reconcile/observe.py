@@ -18,7 +18,7 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.places import Places
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
-from kiro_operator.core.snapshot import NOT_CONFIGURED, Polled, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Own, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
 from kiro_operator.reconcile.target import Key, Target
@@ -62,13 +62,15 @@ class Observation:
 
     def whole(self, target: Target) -> Snapshot:
         """The watched facts of the whole namespace, whatever the target selects."""
-        return self._facts(target.namespace, Selector(), {})
+        return self._facts(target.namespace, Selector(), {}, target.own)
 
     def snapshot(self, target: Target, began_failing: Mapping[str, datetime]) -> Snapshot:
         """The watched facts that the target selects."""
-        return self._facts(target.namespace, target.selector, began_failing)
+        return self._facts(target.namespace, target.selector, began_failing, target.own)
 
-    def _facts(self, namespace: str, selector: Selector, began_failing: Mapping[str, datetime]) -> Snapshot:
+    def _facts(
+        self, namespace: str, selector: Selector, began_failing: Mapping[str, datetime], own: Own
+    ) -> Snapshot:
         kinds, everything = self._watches.kinds, Selector()
 
         def see(source: Source, *, selected: bool = False) -> Any:
@@ -90,6 +92,7 @@ class Observation:
             policies=self._policies(namespace),
             remediations=see(Source.REMEDIATIONS),
             began_failing=began_failing,
+            own=own,
         )
 
     def schedule(self, target: Target) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
@@ -15,14 +16,17 @@ from kiro_operator.api.v1alpha1.healthcheck import (
 )
 from kiro_operator.core.checks import Check, Parameters, Registered, registry
 from kiro_operator.core.conditions import Permission, shorten
+from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
-from kiro_operator.core.snapshot import Polled, Sample
+from kiro_operator.core.snapshot import Own, Polled, Sample, Source
 from kiro_operator.core.verdict import Status, Verdict
 
 Key = tuple[str, str]
 """Namespace and name."""
+REMEMBERED = 100
+"""Times of beginning to fail that are remembered of one check."""
 
 
 class Enabled(msgspec.Struct, frozen=True):
@@ -34,6 +38,8 @@ class Enabled(msgspec.Struct, frozen=True):
     interval: timedelta
     polled: tuple[Polled[Any], ...]
     """Its polled sources, less those that the spec does not name."""
+    chosen: CheckSettings | None = None
+    """Its settings as they are written."""
 
     @property
     def seconds(self) -> float:
@@ -83,6 +89,10 @@ class Target:
         """Which permission was found missing for acting; empty when none was, or it is time to try again."""
         self.refused_until = 0.0
         """Monotonic time at which to try again."""
+        self.failed: dict[str, tuple[datetime, ...]] = {}
+        """When each check began to fail, since this process began."""
+        self._annotated: dict[str, str] = {}
+        self._notes = Notes()
         self.memory: Memory = {}
         """What the last plan remembered."""
         self.dirty: set[str] = set()
@@ -105,7 +115,8 @@ class Target:
         anew = metadata["uid"] != self.uid
         if not anew and not is_later(version, self.resource_version):
             return False
-        requested = (metadata.get("annotations") or {}).get("kiro.dev/requestedAt", "")
+        annotations = metadata.get("annotations") or {}
+        requested = annotations.get("kiro.dev/requestedAt", "")
         changed = anew or int(metadata["generation"]) != self.generation or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version, self.requested_at = version, requested
@@ -118,7 +129,17 @@ class Target:
             self.status, changed = status, True
         if changed:
             self._read_spec(body.get("spec") or {})
-        return changed
+        return self._read_notes(annotations) or changed
+
+    @property
+    def own(self) -> Own:
+        """What its checks may know of it."""
+        return Own(self.name, self.checks, self._notes, dict(self.failed))
+
+    def began_to_fail(self, check_id: str, now: datetime) -> None:
+        """Remember that a check has begun to fail, for whoever judges how often that happens."""
+        self.failed[check_id] = (*self.failed.get(check_id, ()), now)[-REMEMBERED:]
+        self.dirty.add(Source.VERDICTS)
 
     def let_go(self) -> None:
         """Forget what was sampled, for while nothing is looked at it grows old."""
@@ -181,6 +202,7 @@ class Target:
         self.raw.clear()
         self.samples.clear()
         self.confirmed.clear()
+        self.failed.clear()
         self.tracks = {
             item.id: seeded(
                 Status(item.status),
@@ -192,6 +214,15 @@ class Target:
             for item in status.checks
             if item.id in registry()
         }
+
+    def _read_notes(self, annotations: Mapping[str, str]) -> bool:
+        """Whether people have noted anything new."""
+        told = annotated(annotations)
+        if told == self._annotated:
+            return False
+        self._annotated, self._notes = told, notes(told, registry())
+        self.dirty.add(Source.HEALTH_CHECK)
+        return True
 
     def _read_spec(self, spec: Mapping[str, Any]) -> None:
         self.problem = None
@@ -215,7 +246,9 @@ class Target:
             if not chosen.enabled:
                 continue
             try:
-                self.checks[check_id] = _enable(registered, chosen, self.spec)
+                enabled = _enable(registered, chosen, self.spec)
+                # Only what is written is kept: defaults of every check would fill the memory.
+                self.checks[check_id] = replace(enabled, chosen=settings.get(check_id))
             except ValidationError as error:
                 self.problem = Permission(
                     allowed=False,
@@ -226,6 +259,7 @@ class Target:
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
                 del self.tracks[name]
+                self.failed.pop(name, None)
         self.intervals = frozenset(enabled.seconds for enabled in self.checks.values() if enabled.polled)
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:
@@ -299,7 +333,9 @@ def _parameter_error(error: ValidationError, registered: Registered) -> str:
         return f"there is no {where!r}; " + (
             f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
         )
-    return shorten(f"{where}: {first['msg']}", 500)
+    # What is wrong with several together stands at none of them, and names them itself.
+    told = str(first["msg"]).removeprefix("Value error, ")
+    return shorten(f"{where}: {told}" if where else told, 500)
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,14 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
+    def shadowed(self) -> str:
+        """Which of them can never decide anything beside the others; empty when each can.
+
+        What contradicts itself is refused by a validator. This is for what is valid and does not do what
+        whoever wrote it expects.
+        """
+        return ""
+
 
 class Check(Struct, frozen=True, kw_only=True):
     """A check: what it reads and how it judges."""

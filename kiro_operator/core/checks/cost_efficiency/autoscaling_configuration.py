@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
@@ -45,6 +45,12 @@ class AutoscalingConfigurationParameters(Parameters):
     min_points: Annotated[int, Field(ge=10, le=10_000)] = Field(
         default=_history.POINTS, description="Points of history without which load is not judged."
     )
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.min_points * _history.STEP > self.window:
+            raise ValueError("minPoints must fit into window, which has one in ten minutes")
+        return self
 
 
 def queries(parameters: AutoscalingConfigurationParameters, namespace: str) -> Sequence[Query]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Struct
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
@@ -43,6 +43,12 @@ class OverProvisionedParameters(Parameters):
     min_points: Annotated[int, Field(ge=10, le=10_000)] = Field(
         default=_history.POINTS, description="Points of history without which nothing is said."
     )
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.min_points * _history.STEP > self.window:
+            raise ValueError("minPoints must fit into window, which has one in ten minutes")
+        return self
 
 
 class Oversize(Struct, frozen=True):

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _history
@@ -38,6 +38,14 @@ class UtilizationPatternsParameters(Parameters):
         default=1000,
         description="CPU load of the busiest hour below which a rhythm does not count, in millicores.",
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low_percent >= self.high_percent:
+            raise ValueError(
+                "lowPercent must be below highPercent: else no use is neither too little nor too much"
+            )
+        return self
 
 
 def queries(parameters: UtilizationPatternsParameters, namespace: str) -> Sequence[Query]:
