@@ -1,7 +1,7 @@
 """Judge: run the checks whose facts have changed, and settle each verdict."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -58,12 +58,22 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
             raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
         number = _oldest(target, enabled).number if enabled.check.polled else None
         target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
-        judged.append(Judged(enabled.registered, settled.verdict, settled.since))
+        judged.append(_judged(enabled, settled))
         if _may_act(check_id, settled, target, enabled, now):
             actionable.add(check_id)
         next_check = earliest(next_check, settled.next_check)
     target.dirty.clear()
     return Judgement(tuple(judged), frozenset(actionable), next_check)
+
+
+def _judged(enabled: Enabled, settled: Settled) -> Judged:
+    """What is reported, with how much earlier than it was seen a fault may have begun.
+
+    That is since the look before. Where only the report is known, it had been seen as often as it takes.
+    """
+    looks = 1 if settled.began else enabled.rule.failure_threshold
+    within = looks * enabled.interval if enabled.check.polled else timedelta(0)
+    return Judged(enabled.registered, settled.verdict, settled.since, settled.began, within)
 
 
 def _to_be_judged(

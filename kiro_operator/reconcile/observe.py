@@ -229,9 +229,12 @@ def not_configured(source: Polled[Any]) -> Sample[Any]:
 
 
 def began_failing(target: Target, *, but: frozenset[str] = frozenset()) -> dict[str, datetime]:
-    """Since when each other check fails."""
+    """When what each other check finds was first seen, of those that fail."""
     return {
-        check_id: track.since
+        check_id: began
         for check_id, track in target.tracks.items()
-        if check_id not in but and track.since and track.shown and track.shown[0] is Status.FAIL
+        if check_id not in but
+        and track.shown
+        and track.shown[0] is Status.FAIL
+        and (began := track.began or track.since)
     }

@@ -187,6 +187,7 @@ class Target:
                 item.reason,
                 item.since,
                 item.message,
+                item.began,
                 polled=bool(registry()[item.id].check.polled),
             )
             for item in status.checks
