@@ -46,24 +46,45 @@ class Judgement(Struct, frozen=True):
 
 def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     """Judge a target; what it remembers of each check moves on."""
-    judged: list[Judged] = []
-    actionable: set[str] = set()
-    next_check: datetime | None = None
+    settled: dict[str, Settled] = {}
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
-    for check_id, enabled in target.checks.items():
-        raw = target.raw.get(check_id)
-        if raw is None or _to_be_judged(raw, enabled, target, blind, now):
-            raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
-        number = _oldest(target, enabled).number if enabled.check.polled else None
-        target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
-        judged.append(_judged(enabled, settled))
-        if _may_act(check_id, settled, target, enabled, now):
-            actionable.add(check_id)
-        next_check = earliest(next_check, settled.next_check)
+    for relates in (False, True):
+        if relates:
+            # These come last, and so are told of what this very judgement finds to fail.
+            _tell(target)
+        for check_id, enabled in target.checks.items():
+            if enabled.check.relates is not relates:
+                continue
+            raw = target.raw.get(check_id)
+            if raw is None or _to_be_judged(raw, enabled, target, blind, now):
+                raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
+            number = _oldest(target, enabled).number if enabled.check.polled else None
+            track = target.tracks.get(check_id)
+            target.tracks[check_id], settled[check_id] = settle(track, raw, enabled.rule, now, number)
     target.dirty.clear()
-    return Judgement(tuple(judged), frozenset(actionable), next_check)
+    checks = target.checks.items()
+    return Judgement(
+        tuple(_judged(enabled, settled[check_id]) for check_id, enabled in checks),
+        frozenset(
+            check_id
+            for check_id, enabled in checks
+            if _may_act(check_id, settled[check_id], target, enabled, now)
+        ),
+        earliest(*(item.next_check for item in settled.values())),
+    )
+
+
+def _tell(target: Target) -> None:
+    """Have the checks that relate to what fails judged anew, if that has changed."""
+    failing = began_failing(target)
+    if failing == target.failing:
+        return
+    target.failing = failing
+    for check_id, enabled in target.checks.items():
+        if enabled.check.relates:
+            target.raw.pop(check_id, None)
 
 
 def _judged(enabled: Enabled, settled: Settled) -> Judged:
@@ -86,14 +107,13 @@ def _to_be_judged(
         or raw.status is Status.UNKNOWN
         or not blind.isdisjoint(sources)
         or (raw.next_check is not None and raw.next_check <= now)
-        or enabled.check.only_while_failing
     )
 
 
 def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
     facts = with_samples(snapshot, target, check_id)
-    if enabled.check.only_while_failing:
-        facts = replace(facts, began_failing=began_failing(target, but=frozenset({check_id})))
+    if enabled.check.relates:
+        facts = replace(facts, began_failing=target.failing)
     try:
         return enabled.check.judge(facts, enabled.parameters, now)
     except Exception:

@@ -193,7 +193,7 @@ class Observation:
             selector=target.selector,
             spec=target.spec,
             asks=asks,
-            snapshot=self.snapshot(target, began_failing(target, but=frozenset(ask.id for ask in asks))),
+            snapshot=self.snapshot(target, began_failing(target)),
             now=self._clock.now(),
             since=before.time if before else None,
             interval=next(
@@ -228,12 +228,13 @@ def not_configured(source: Polled[Any]) -> Sample[Any]:
     return Sample(0, _NEVER, Unobserved(NOT_CONFIGURED, message))
 
 
-def began_failing(target: Target, *, but: frozenset[str] = frozenset()) -> dict[str, datetime]:
-    """When what each other check finds was first seen, of those that fail."""
+def began_failing(target: Target) -> dict[str, datetime]:
+    """When what fails was first seen to, by check; less what does no more than relate the others."""
     return {
         check_id: began
-        for check_id, track in target.tracks.items()
-        if check_id not in but
+        for check_id, enabled in target.checks.items()
+        if not enabled.check.relates
+        and (track := target.tracks.get(check_id))
         and track.shown
         and track.shown[0] is Status.FAIL
         and (began := track.began or track.since)

@@ -85,6 +85,8 @@ class Target:
         """Monotonic time at which to try again."""
         self.memory: Memory = {}
         """What the last plan remembered."""
+        self.failing: dict[str, datetime] = {}
+        """What failed, and since when, as the checks that relate to it were last told."""
         self.dirty: set[str] = set()
         """Sources that changed since the last judgement."""
 
@@ -157,9 +159,8 @@ class Target:
         """What is to be sampled in a round, given which checks fail."""
         return {
             source
-            for check_id, enabled in self.checks.items()
-            if enabled.seconds == interval
-            and (not enabled.check.only_while_failing or any(other != check_id for other in failing))
+            for enabled in self.checks.values()
+            if enabled.seconds == interval and (failing or not enabled.check.only_while_failing)
             for source in enabled.polled
         }
 

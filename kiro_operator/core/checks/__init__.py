@@ -49,6 +49,9 @@ class Check(Struct, frozen=True, kw_only=True):
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
     success_threshold: int = 2
+    relates: bool = False
+    """It holds what it reads against what else fails, and is judged anew whenever that changes. Its own
+    Fail says nothing new of the target, so no other such check is told of it."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
 

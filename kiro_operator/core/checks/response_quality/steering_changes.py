@@ -75,8 +75,13 @@ def _finding(
     )
     if note:
         words += f" ({note})"
+    # The checks named have counted their samples, and the change is dated: nothing is gained by waiting.
     return Finding(
-        Ref("SteeringDocument", revision.path), "ChangedBeforeFailure", words, min(revision.time, now)
+        Ref("SteeringDocument", revision.path),
+        "ChangedBeforeFailure",
+        words,
+        min(revision.time, now),
+        at_once=True,
     )
 
 
@@ -90,4 +95,5 @@ CHECK = Check(
     interval=INTERVAL,
     failure_threshold=1,
     success_threshold=1,
+    relates=True,
 )
