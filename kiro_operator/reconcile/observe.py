@@ -215,9 +215,13 @@ def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
         return facts
     samples: dict[str, Sample[Any]] = {}
     for source in enabled.check.polled:
-        if source not in enabled.polled:
-            samples[source.name] = not_configured(source)
-        elif sample := target.samples.get((source.name, enabled.seconds)):
+        if source in enabled.borrowed:
+            sample = target.latest(source)
+        elif source in enabled.polled:
+            sample = target.samples.get((source.name, enabled.seconds))
+        else:
+            sample = not_configured(source)
+        if sample:
             samples[source.name] = sample
     return replace(facts, samples=samples)
 

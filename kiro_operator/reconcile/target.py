@@ -33,7 +33,9 @@ class Enabled(msgspec.Struct, frozen=True):
     rule: FlapRule
     interval: timedelta
     polled: tuple[Polled[Any], ...]
-    """Its polled sources, less those that the spec does not name."""
+    """Its polled sources, less those that the spec does not name, and those that it borrows."""
+    borrowed: tuple[Polled[Any], ...] = ()
+    """Its polled sources that are sampled for other checks."""
 
     @property
     def seconds(self) -> float:
@@ -173,6 +175,11 @@ class Target:
             for check_id, enabled in self.checks.items()
         )
 
+    def latest(self, source: Polled[Any]) -> Sample[Any] | None:
+        """The last sample of a source, whatever the interval it is sampled at."""
+        samples = [sample for (name, _), sample in self.samples.items() if name == source.name]
+        return max(samples, key=lambda sample: sample.time, default=None)
+
     def _number(self, pair: tuple[str, float]) -> int:
         sample = self.samples.get(pair)
         return sample.number if sample else 0
@@ -224,6 +231,7 @@ class Target:
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
+        self.checks = _borrowing(self.checks)
         for name in list(self.tracks):
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
@@ -263,6 +271,18 @@ def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthChe
             if not source.section or getattr(spec, source.section) is not None
         ),
     )
+
+
+def _borrowing(checks: Mapping[str, Enabled]) -> dict[str, Enabled]:
+    """The same checks, with each taking from others what it may."""
+    lent = {source for item in checks.values() for source in item.polled if source not in item.check.borrows}
+    return {check_id: _borrower(item, lent) for check_id, item in checks.items()}
+
+
+def _borrower(item: Enabled, lent: Collection[Polled[Any]]) -> Enabled:
+    borrowed = tuple(source for source in item.check.borrows if source in lent)
+    own = tuple(source for source in item.polled if source not in borrowed)
+    return msgspec.structs.replace(item, polled=own, borrowed=borrowed)
 
 
 def _or(value: timedelta | None, default: timedelta) -> timedelta:

@@ -1,4 +1,4 @@
-"""Judging: which checks are told of what else fails, and when they are judged anew."""
+"""Judging: which checks are told of what else fails, when they are judged anew, and what may be borrowed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from kiro_operator.core.checks import Check, Parameters, Registered
+from kiro_operator.core.checks import Check, Parameters, Registered, registry
+from kiro_operator.core.evidence.logs import POD_LOGS
+from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.flap import FlapRule, seeded
 from kiro_operator.core.snapshot import Polled, Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed
 from kiro_operator.reconcile.judge import Judgement, judge
-from kiro_operator.reconcile.observe import began_failing
+from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
 from tests.adapters.helpers import facts
 
@@ -128,6 +130,31 @@ def taken(*checks: dict[str, Any], **spec: Any) -> Target:
     target.take({"metadata": metadata, "spec": spec, "status": {"checks": list(checks)}})
     assert target.problem is None
     return target
+
+
+STEERED = {"configMaps": ["kiro-steering"]}
+READ_LOGS = sorted(item.id for item in registry().values() if POD_LOGS in item.check.sources)
+
+
+def test_records_are_borrowed_from_whoever_has_logs_read() -> None:
+    target = taken(steering=STEERED)
+    borrower = target.checks["steering-changes"]
+    assert (borrower.polled, borrower.borrowed) == ((STEERING,), (POD_LOGS,))
+    rounds = [seconds for seconds in target.intervals if POD_LOGS in target.sources(seconds, ())]
+    assert len(rounds) == 1, "logs are read once"
+    assert POD_LOGS.name not in with_samples(facts("kiro-system"), target, "steering-changes").samples
+    for number, seconds in enumerate((60.0, 20.0)):
+        target.samples[POD_LOGS.name, seconds] = Sample(7 - number, at(number), ())
+    seen = with_samples(facts("kiro-system"), target, "steering-changes").sample(POD_LOGS)
+    assert seen is not None
+    assert seen.time == at(1), "the last one, at whatever interval"
+
+
+def test_and_are_read_for_it_where_nobody_else_does() -> None:
+    off = [{"id": name, "enabled": False} for name in READ_LOGS if name != "steering-changes"]
+    target = taken(steering=STEERED, checks=off)
+    borrower = target.checks["steering-changes"]
+    assert (borrower.polled, borrower.borrowed) == ((STEERING, POD_LOGS), ())
 
 
 def test_when_it_began_survives_a_restart() -> None:

@@ -54,6 +54,9 @@ class Check(Struct, frozen=True, kw_only=True):
     Fail says nothing new of the target, so no other such check is told of it."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
+    borrows: tuple[Polled[Any], ...] = ()
+    """Of its polled sources, those that it takes as others have them sampled, at whatever interval; they are
+    sampled for it only where no other check reads them."""
 
     @property
     def polled(self) -> tuple[Polled[Any], ...]:
