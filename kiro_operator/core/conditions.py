@@ -50,6 +50,16 @@ class Judged(Struct, frozen=True):
     registered: Registered
     verdict: Verdict
     since: datetime
+    """When it was last reported anew."""
+    began: datetime | None = None
+    """When the fault behind a Fail was first seen; None where that is not known."""
+    within: timedelta = timedelta(0)
+    """How much earlier it may have begun."""
+
+    @property
+    def first_seen(self) -> datetime:
+        """When it began, as far as is known."""
+        return self.began or self.since
 
 
 class Escalation(Struct, frozen=True, order=True):
@@ -156,7 +166,9 @@ def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:
     """A symptom's condition; where resources hold each other up it begins with the one that is short."""
     status, reason, message = _health(judged)
     if condition == ConditionType.PERFORMANCE_ADEQUATE and status == "False":
-        suspects = [Suspect(item.registered.id, item.verdict, item.since) for item in judged]
+        suspects = [
+            Suspect(item.registered.id, item.verdict, item.first_seen, item.within) for item in judged
+        ]
         if found := bottleneck(suspects):
             message = f"{shorten(found.message, MESSAGE)}; {message}"
     return status, reason, message
@@ -248,6 +260,7 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         reason=verdict.reason,
         message=shorten(verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
+        began=item.began and item.began.replace(microsecond=0),
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
         observed=_optional(verdict.observed, bounds.figure),
         threshold=_optional(verdict.threshold, bounds.figure),
@@ -278,7 +291,7 @@ def _command(item: Judged, namespace: str, longest: int) -> str | None:
 def _told(items: Iterable[Judged]) -> str:
     """The worst in full and every other by its id: first the graver symptom, then what began first."""
     ordered = sorted(
-        items, key=lambda item: (_GRAVITY[item.registered.condition], item.since, item.registered.id)
+        items, key=lambda item: (_GRAVITY[item.registered.condition], item.first_seen, item.registered.id)
     )
     ids = [item.registered.id for item in ordered]
     lines: list[str] = []

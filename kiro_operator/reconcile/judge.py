@@ -18,7 +18,6 @@ from kiro_operator.reconcile.target import Enabled, Target
 NEVER: Sample[Any] = Sample(0, datetime.fromtimestamp(0, UTC), None)
 FRESH = 1.5
 """Intervals for which a sample counts as fresh enough to act on."""
-_TURN = timedelta(seconds=1)
 
 _FIELDS = {
     Source.PODS: "pods",
@@ -47,35 +46,58 @@ class Judgement(Struct, frozen=True):
 
 def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     """Judge a target; what it remembers of each check moves on."""
-    judged: list[Judged] = []
-    actionable: set[str] = set()
-    next_check: datetime | None = None
-    began: list[str] = []
+    settled: dict[str, Settled] = {}
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
-    for check_id, enabled in target.checks.items():
-        raw = target.raw.get(check_id)
-        if raw is None or _to_be_judged(raw, enabled, target, blind, now):
-            raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
-        number = _oldest(target, enabled).number if enabled.check.polled else None
-        before = target.tracks.get(check_id)
-        target.tracks[check_id], settled = settle(before, raw, enabled.rule, now, number)
-        if settled.verdict.status is Status.FAIL and not _fails(before):
-            began.append(check_id)
-        judged.append(Judged(enabled.registered, settled.verdict, settled.since))
-        if _may_act(check_id, settled, target, enabled, now):
-            actionable.add(check_id)
-        next_check = earliest(next_check, settled.next_check)
+    for about_others in (False, True):
+        if about_others:
+            # These come last, and so are told of what this very judgement finds to fail.
+            _tell(target)
+        for check_id, enabled in target.checks.items():
+            if enabled.check.about_others is not about_others:
+                continue
+            raw = target.raw.get(check_id)
+            if raw is None or _to_be_judged(raw, enabled, target, blind, now):
+                raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
+            number = _oldest(target, enabled).number if enabled.check.polled else None
+            before = target.tracks.get(check_id)
+            target.tracks[check_id], settled[check_id] = settle(before, raw, enabled.rule, now, number)
+            if settled[check_id].verdict.status is Status.FAIL and not (about_others or _fails(before)):
+                # What judges the verdicts of the others is not counted itself, or it would keep itself up.
+                target.began_to_fail(check_id, now)
     target.dirty.clear()
-    for check_id in began:
-        # What judges the verdicts of the others is not counted itself, or it would keep itself up.
-        if Source.VERDICTS not in target.checks[check_id].check.sources:
-            target.began_to_fail(check_id, now)
-    if target.dirty:
-        # What judges the verdicts of the others may stand before them: it has its turn right after.
-        next_check = earliest(next_check, now + _TURN)
-    return Judgement(tuple(judged), frozenset(actionable), next_check)
+    checks = target.checks.items()
+    return Judgement(
+        tuple(_judged(enabled, settled[check_id]) for check_id, enabled in checks),
+        frozenset(
+            check_id
+            for check_id, enabled in checks
+            if _may_act(check_id, settled[check_id], target, enabled, now)
+        ),
+        earliest(*(item.next_check for item in settled.values())),
+    )
+
+
+def _tell(target: Target) -> None:
+    """Have the checks that relate to what fails judged anew, if that has changed."""
+    failing = began_failing(target)
+    if failing == target.failing:
+        return
+    target.failing = failing
+    for check_id, enabled in target.checks.items():
+        if enabled.check.relates:
+            target.raw.pop(check_id, None)
+
+
+def _judged(enabled: Enabled, settled: Settled) -> Judged:
+    """What is reported, with how much earlier than it was seen a fault may have begun.
+
+    That is since the look before. Where only the report is known, it had been seen as often as it takes.
+    """
+    looks = 1 if settled.began else enabled.rule.failure_threshold
+    within = looks * enabled.interval if enabled.check.polled else timedelta(0)
+    return Judged(enabled.registered, settled.verdict, settled.since, settled.began, within)
 
 
 def _fails(track: Track | None) -> bool:
@@ -93,14 +115,13 @@ def _to_be_judged(
         or raw.status is Status.UNKNOWN
         or not blind.isdisjoint(sources)
         or (raw.next_check is not None and raw.next_check <= now)
-        or enabled.check.only_while_failing
     )
 
 
 def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
     facts = with_samples(snapshot, target, check_id)
-    if enabled.check.only_while_failing:
-        facts = replace(facts, began_failing=began_failing(target, but=frozenset({check_id})))
+    if enabled.check.about_others:
+        facts = replace(facts, began_failing=target.failing, own=target.own)
     try:
         return enabled.check.judge(facts, enabled.parameters, now)
     except Exception:

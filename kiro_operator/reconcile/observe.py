@@ -196,7 +196,7 @@ class Observation:
             selector=target.selector,
             spec=target.spec,
             asks=asks,
-            snapshot=self.snapshot(target, began_failing(target, but=frozenset(ask.id for ask in asks))),
+            snapshot=self.snapshot(target, began_failing(target)),
             now=self._clock.now(),
             since=before.time if before else None,
             interval=next(
@@ -218,9 +218,13 @@ def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
         return facts
     samples: dict[str, Sample[Any]] = {}
     for source in enabled.check.polled:
-        if source not in enabled.polled:
-            samples[source.name] = not_configured(source)
-        elif sample := target.samples.get((source.name, enabled.seconds)):
+        if source in enabled.borrowed:
+            sample = target.latest(source)
+        elif source in enabled.polled:
+            sample = target.samples.get((source.name, enabled.seconds))
+        else:
+            sample = not_configured(source)
+        if sample:
             samples[source.name] = sample
     return replace(facts, samples=samples)
 
@@ -231,10 +235,14 @@ def not_configured(source: Polled[Any]) -> Sample[Any]:
     return Sample(0, _NEVER, Unobserved(NOT_CONFIGURED, message))
 
 
-def began_failing(target: Target, *, but: frozenset[str] = frozenset()) -> dict[str, datetime]:
-    """Since when each other check fails."""
+def began_failing(target: Target) -> dict[str, datetime]:
+    """When what fails was first seen to, by check; less what does no more than relate the others."""
     return {
-        check_id: track.since
-        for check_id, track in target.tracks.items()
-        if check_id not in but and track.since and track.shown and track.shown[0] is Status.FAIL
+        check_id: began
+        for check_id, enabled in target.checks.items()
+        if not enabled.check.relates
+        and (track := target.tracks.get(check_id))
+        and track.shown
+        and track.shown[0] is Status.FAIL
+        and (began := track.began or track.since)
     }

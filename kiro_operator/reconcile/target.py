@@ -37,7 +37,9 @@ class Enabled(msgspec.Struct, frozen=True):
     rule: FlapRule
     interval: timedelta
     polled: tuple[Polled[Any], ...]
-    """Its polled sources, less those that the spec does not name."""
+    """Its polled sources, less those that the spec does not name, and those that it borrows."""
+    borrowed: tuple[Polled[Any], ...] = ()
+    """Its polled sources that are sampled for other checks."""
     chosen: CheckSettings | None = None
     """Its settings as they are written."""
 
@@ -95,6 +97,8 @@ class Target:
         self._notes = Notes()
         self.memory: Memory = {}
         """What the last plan remembered."""
+        self.failing: dict[str, datetime] = {}
+        """What failed, and since when, as the checks that relate to it were last told."""
         self.dirty: set[str] = set()
         """Sources that changed since the last judgement."""
 
@@ -178,9 +182,8 @@ class Target:
         """What is to be sampled in a round, given which checks fail."""
         return {
             source
-            for check_id, enabled in self.checks.items()
-            if enabled.seconds == interval
-            and (not enabled.check.only_while_failing or any(other != check_id for other in failing))
+            for enabled in self.checks.values()
+            if enabled.seconds == interval and (failing or not enabled.check.only_while_failing)
             for source in enabled.polled
         }
 
@@ -192,6 +195,11 @@ class Target:
             and any((source.name, interval) not in self.samples for source in enabled.polled)
             for check_id, enabled in self.checks.items()
         )
+
+    def latest(self, source: Polled[Any]) -> Sample[Any] | None:
+        """The last sample of a source, whatever the interval it is sampled at."""
+        samples = [sample for (name, _), sample in self.samples.items() if name == source.name]
+        return max(samples, key=lambda sample: sample.time, default=None)
 
     def _number(self, pair: tuple[str, float]) -> int:
         sample = self.samples.get(pair)
@@ -209,6 +217,7 @@ class Target:
                 item.reason,
                 item.since,
                 item.message,
+                item.began,
                 polled=bool(registry()[item.id].check.polled),
             )
             for item in status.checks
@@ -255,6 +264,7 @@ class Target:
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
+        self.checks = _borrowing(self.checks)
         for name in list(self.tracks):
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
@@ -295,6 +305,18 @@ def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthChe
             if not source.section or getattr(spec, source.section) is not None
         ),
     )
+
+
+def _borrowing(checks: Mapping[str, Enabled]) -> dict[str, Enabled]:
+    """The same checks, with each taking from others what it may."""
+    lent = {source for item in checks.values() for source in item.polled if source not in item.check.borrows}
+    return {check_id: _borrower(item, lent) for check_id, item in checks.items()}
+
+
+def _borrower(item: Enabled, lent: Collection[Polled[Any]]) -> Enabled:
+    borrowed = tuple(source for source in item.check.borrows if source in lent)
+    own = tuple(source for source in item.polled if source not in borrowed)
+    return msgspec.structs.replace(item, polled=own, borrowed=borrowed)
 
 
 def _or(value: timedelta | None, default: timedelta) -> timedelta:

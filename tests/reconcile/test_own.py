@@ -75,8 +75,8 @@ def test_parameters_that_contradict_each_other_are_told_of() -> None:
     assert "pods-ready" in target.checks, "all others go on"
 
 
-def verdicts(target: Target, *statuses: Status) -> list[bool]:
-    """Have a check say this, a minute apart; returns whether another look follows a second later."""
+def verdicts(target: Target, *statuses: Status) -> list[Status]:
+    """Have a check say this, a minute apart; returns what the one that watches it says each time."""
     said: list[Status] = []
 
     def spoken(_: Snapshot, __: Parameters, ___: datetime) -> Verdict:
@@ -93,23 +93,22 @@ def verdicts(target: Target, *statuses: Status) -> list[bool]:
         check = Check(title=name, section="s", command="c", sources=sources[name], judge=function)
         registered = Registered(name, "responsiveness", ConditionType.RESPONSIVE, check)
         target.checks[name] = Enabled(registered, Parameters(), FlapRule(), MINUTE, ())
-    soon: list[bool] = []
+    watched: list[Status] = []
     for minute, status in enumerate(statuses, 1):
         said.append(status)
         now = NOW + minute * MINUTE
         target.dirty.add(Source.PODS)
         judged = judge(target, facts("kiro-system", own=target.own), now)
-        soon.append(judged.next_check == now + timedelta(seconds=1))
-    return soon
+        watched.append(judged.judged[-1].verdict.status)
+    return watched
 
 
 def test_beginning_to_fail_is_remembered() -> None:
     target = Target(("kiro-system", "platform"))
     fail, well, blind = Status.FAIL, Status.PASS, Status.UNKNOWN
-    soon = verdicts(target, well, fail, fail, blind, fail, well, fail)
+    watched = verdicts(target, well, fail, fail, blind, fail, well, fail)
     assert target.failed == {"spoken": (NOW + 2 * MINUTE, NOW + 7 * MINUTE)}, "an Unknown ends nothing"
-    assert [number for number, again in enumerate(soon) if again] == [1, 6]
-    assert Source.VERDICTS in target.dirty, "and whoever judges that has its turn"
+    assert watched == [well, *[fail] * 6], "whoever judges that is told at once"
 
 
 def test_only_so_many_are_remembered() -> None:

@@ -161,6 +161,9 @@ class CheckStatus(ApiModel):
     reason: Word = Field(description="Why, as one CamelCase word.")
     message: Message = Field(description="Why, for a person, naming the objects.")
     since: datetime = Field(description="When the verdict last changed its status or reason.")
+    began: datetime | None = Field(
+        default=None, description="When the fault was first seen, only while the check fails."
+    )
     observed: Word | None = Field(default=None, description="What was measured.")
     threshold: Word | None = Field(default=None, description="What it was held against.")
     command: Annotated[str, Field(max_length=256)] | None = Field(

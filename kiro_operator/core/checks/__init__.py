@@ -57,8 +57,19 @@ class Check(Struct, frozen=True, kw_only=True):
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
     success_threshold: int = 2
+    relates: bool = False
+    """It holds what it reads against what else fails, and is judged anew whenever that changes. Its own
+    Fail says nothing new of the target, so no other such check is told of it."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
+    borrows: tuple[Polled[Any], ...] = ()
+    """Of its polled sources, those that it takes as others have them sampled, at whatever interval; they are
+    sampled for it only where no other check reads them."""
+
+    @property
+    def about_others(self) -> bool:
+        """Whether it judges what other checks say, and so is judged behind them."""
+        return self.relates or Source.VERDICTS in self.sources
 
     @property
     def polled(self) -> tuple[Polled[Any], ...]:
