@@ -87,7 +87,7 @@ class Fixture(Struct, frozen=True):
             )
         samples = {
             source.name: _sample(source, self.body.get("samples", {}).get(source.name))
-            for source in self.check.check.polled
+            for source in (*self.check.check.polled, *self.check.check.beside)
         }
         facts["samples"] = {name: sample for name, sample in samples.items() if sample is not None}
         facts["policies"] = {

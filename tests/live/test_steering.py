@@ -341,6 +341,33 @@ async def test_files_of_a_pod(site: Site, open_folder: Path) -> None:
     await site.expect("steering-integrity", "NoDocuments")
 
 
+async def test_documents_for_files_in_common(site: Site, open_folder: Path) -> None:
+    def for_files(pattern: str, words: str) -> str:
+        return f'---\ninclusion: fileMatch\nfileMatchPattern: "{pattern}"\n---\n# Style\n\n- {words}\n'
+
+    style = for_files("**/*.ts", "Use spaces for indentation.")
+    files(
+        open_folder,
+        {
+            ".kiro/steering/rules.md": for_files("src/**", "Use tabs for indentation."),
+            ".kiro/steering/style.md": style,
+            "src/run.py": "",
+            "lib/a.ts": "",
+        },
+    )
+    pod(site, open_folder)
+    await site.expect("steering-conflicts", "AsExpected")
+    files(open_folder, {"src/b.ts": ""})
+    await site.expect(
+        "steering-conflicts",
+        "ContradictoryGuidance",
+        "(line 7, column 3)",
+        "both are included for 'src/b.ts'",
+    )
+    files(open_folder, {".kiro/steering/style.md": style.replace("spaces", "tabs")})
+    await site.expect("steering-conflicts", "AsExpected")
+
+
 async def test_modes_of_files(site: Site, open_folder: Path) -> None:
     files(open_folder, {".kiro/steering/product.md": PRODUCT, ".kiro/steering/tech.md": TECH})
     pod(site, open_folder, user=65534)

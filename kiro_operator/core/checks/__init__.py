@@ -47,6 +47,9 @@ class Check(Struct, frozen=True, kw_only=True):
     ``{object}``, as kubectl takes it, and ``{name}``."""
     sources: tuple[Source | Polled[Any], ...]
     """All that it reads."""
+    beside: tuple[Polled[Any], ...] = ()
+    """What it looks at besides, where other checks have it sampled: nothing is sampled for it, and it waits
+    for none of it."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]
     parameters: type[Parameters] = Parameters
     queries: Callable[[Any, str], Sequence[Query]] | None = None
@@ -78,8 +81,9 @@ class Check(Struct, frozen=True, kw_only=True):
 
     @property
     def reads(self) -> frozenset[str]:
-        """Names of its sources."""
-        return frozenset(source.name if isinstance(source, Polled) else source for source in self.sources)
+        """Names of its sources, and of what it looks at besides."""
+        sources = (*self.sources, *self.beside)
+        return frozenset(source.name if isinstance(source, Polled) else source for source in sources)
 
 
 class Registered(Struct, frozen=True):
