@@ -49,6 +49,8 @@ class Check(Struct, frozen=True, kw_only=True):
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
     success_threshold: int = 2
+    weighs: tuple[str, ...] = ()
+    """Ids of checks whose findings it judges: how long they have stood is kept, also in the status."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
 
