@@ -270,10 +270,8 @@ def _idle(cluster: Nodes, means: Mapping[str, float], costs: Prices | None) -> s
     share = {name: 1 - _banded_up(mean) / 100 for name, mean in means.items()}
     cores = share["CPU"] * sum(node.cpu for node in cluster.nodes if node.ready)
     memory = share["memory"] * sum(node.memory for node in cluster.nodes if node.ready)
-    what = f"{_amounts.down(cores):g} cores and {_amounts.size(_amounts.memory_down(memory))} of memory"
-    amount = costs.month(cores=cores, memory=memory) if costs else 0.0
-    worth = f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
-    return f", so that at least {what} lie idle{worth}"
+    worth = _amounts.a_month(costs, cores=cores, memory=memory)
+    return f", so that at least {_amounts.wasted(cores, memory)} lie idle{worth}"
 
 
 def _largest(cluster: Nodes, over: list[str]) -> str:
@@ -323,9 +321,8 @@ def _spared(cores: float, costs: Prices | None) -> str:
     """What following the load would spare on average; of memory the load tells nothing."""
     if cores <= 0:
         return ""
-    amount = costs.month(cores=cores) if costs else 0.0
-    worth = f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
-    return f", and at least {_amounts.down(cores):g} cores of it are idle on average{worth}"
+    worth = _amounts.a_month(costs, cores=cores)
+    return f", and at least {_amounts.wasted(cores, 0.0)} of it are idle on average{worth}"
 
 
 def _by_hour(points: Iterable[tuple[float, float]], days: int) -> list[list[float]] | None:
