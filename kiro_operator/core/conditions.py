@@ -16,14 +16,15 @@ from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
     CheckStatus,
     Decision,
+    FoundObject,
     KiroHealthCheckStatus,
-    ObjectName,
     RemediationSummary,
 )
 from kiro_operator.core.bottleneck import Suspect, bottleneck
 from kiro_operator.core.checks import Registered
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.snapshot import CERTAIN
+from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
 
 OBSERVED_GRACE = timedelta(seconds=60)
@@ -60,6 +61,9 @@ class Judged(Struct, frozen=True):
     def first_seen(self) -> datetime:
         """When it began, as far as is known."""
         return self.began or self.since
+
+    standing: Since = {}
+    """Since when each object is found, where another check weighs it."""
 
 
 class Escalation(Struct, frozen=True, order=True):
@@ -253,7 +257,10 @@ class _Bounds(Struct, frozen=True, kw_only=True):
 def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
     quiet = verdict.status in _QUIET
-    objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
+    # What stands is still told while nothing new is seen: the next process goes on from the status.
+    objects = sorted(
+        {(finding.object.kind, finding.object.name) for finding in verdict.findings} or item.standing
+    )
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,
@@ -266,11 +273,16 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         threshold=_optional(verdict.threshold, bounds.figure),
         command=None if quiet else _command(item, namespace, bounds.command),
         objects=[
-            ObjectName(kind=_cut(kind, WORD), name=_cut(name, NAME))
+            FoundObject(kind=_cut(kind, WORD), name=_cut(name, NAME), since=_second(item, kind, name))
             for kind, name in objects[: bounds.objects]
         ],
         object_count=len(objects),
     )
+
+
+def _second(item: Judged, kind: str, name: str) -> datetime | None:
+    since = item.standing.get((kind, name))
+    return since.replace(microsecond=0) if since else None
 
 
 def _optional(text: str | None, limit: int) -> str | None:

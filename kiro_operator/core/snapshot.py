@@ -161,6 +161,32 @@ class Own(Struct, frozen=True):
     """When each check began to fail, oldest first, as far as this process remembers."""
 
 
+class Ref(Struct, frozen=True, order=True):
+    """An object, exactly."""
+
+    kind: str
+    name: str
+    uid: str = ""
+
+
+class Stands(Struct, frozen=True):
+    """What another check finds of one object, and since when it has found it without a break."""
+
+    object: Ref
+    message: str
+    since: datetime
+
+
+class Weighed(Struct, frozen=True):
+    """What a check has found that another one weighs."""
+
+    known: bool
+    """It passes or fails, by what has been seen since the operator started."""
+    stands: tuple[Stands, ...] = ()
+    hidden: Unobserved | None = None
+    """Why what it found last is out of sight; None where it is in sight, or had found nothing."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """All facts about one KiroHealthCheck's selection at one instant."""
 
@@ -183,6 +209,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Since when each other check fails, by id: what a change is held against."""
     own: Own = Own()
     """The KiroHealthCheck itself."""
+    weighed: Mapping[str, Weighed] = {}
+    """What the checks have found whose findings this one weighs, by id."""
 
     def sample(self, source: Polled[V]) -> Sample[V] | None:
         """The last sample of a source; None before the first."""
@@ -197,14 +225,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         """When the source was sampled last, and never in the future."""
         sample = self.sample(source)
         return now if sample is None else min(sample.time, now)
-
-
-class Ref(Struct, frozen=True, order=True):
-    """An object, exactly."""
-
-    kind: str
-    name: str
-    uid: str = ""
 
 
 def controller_of(pod: Pod, snapshot: Snapshot) -> Ref | None:

@@ -1,6 +1,7 @@
 """Judge: run the checks whose facts have changed, and settle each verdict."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.flap import Settled, Track, settle
 from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.standing import Since, stood, weighed
 from kiro_operator.core.verdict import Status, Verdict, unknown
 from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
@@ -46,30 +48,43 @@ class Judgement(Struct, frozen=True):
 
 def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     """Judge a target; what it remembers of each check moves on."""
+    judged: dict[str, Judged] = {}
     settled: dict[str, Settled] = {}
+    anew: set[str] = set()
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
-    for about_others in (False, True):
-        if about_others:
+    weighed_ids = frozenset(name for item in target.checks.values() for name in item.check.weighs)
+    for check_id, enabled in _in_turn(target.checks):
+        check = enabled.check
+        if check.relates:
             # These come last, and so are told of what this very judgement finds to fail.
             _tell(target)
-        for check_id, enabled in target.checks.items():
-            if enabled.check.about_others is not about_others:
-                continue
-            raw = target.raw.get(check_id)
-            if raw is None or _to_be_judged(raw, enabled, target, blind, now):
-                raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
-            number = _oldest(target, enabled).number if enabled.check.polled else None
-            before = target.tracks.get(check_id)
-            target.tracks[check_id], settled[check_id] = settle(before, raw, enabled.rule, now, number)
-            if settled[check_id].verdict.status is Status.FAIL and not (about_others or _fails(before)):
-                # What judges the verdicts of the others is not counted itself, or it would keep itself up.
-                target.began_to_fail(check_id, now)
+        raw = target.raw.get(check_id)
+        if (
+            raw is None
+            or not anew.isdisjoint(check.weighs)
+            or _to_be_judged(raw, enabled, target, blind, now)
+        ):
+            facts = _with_weighed(snapshot, enabled, judged, now)
+            raw = target.raw[check_id] = _run(check_id, enabled, target, facts, now)
+            anew.add(check_id)
+        before = target.tracks.get(check_id)
+        target.tracks[check_id], now_settled = settle(
+            before, raw, enabled.rule, now, _number(target, enabled)
+        )
+        settled[check_id] = now_settled
+        if now_settled.verdict.status is Status.FAIL and not (check.about_others or _fails(before)):
+            # What judges the verdicts of the others is not counted itself, or it would keep itself up.
+            target.began_to_fail(check_id, now)
+        if check_id in weighed_ids:
+            target.standing[check_id] = stood(target.standing.get(check_id, {}), now_settled.verdict, now)
+        judged[check_id] = _judged(enabled, now_settled, target.standing.get(check_id, {}))
     target.dirty.clear()
     checks = target.checks.items()
     return Judgement(
-        tuple(_judged(enabled, settled[check_id]) for check_id, enabled in checks),
+        # Told in the order of the registry, in whichever they were judged.
+        tuple(judged[check_id] for check_id in target.checks),
         frozenset(
             check_id
             for check_id, enabled in checks
@@ -77,6 +92,11 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
         ),
         earliest(*(item.next_check for item in settled.values())),
     )
+
+
+def _in_turn(checks: Mapping[str, Enabled]) -> list[tuple[str, Enabled]]:
+    """The checks, behind these those that judge what others say, and last those that relate to what fails."""
+    return sorted(checks.items(), key=lambda item: (item[1].check.about_others, item[1].check.relates))
 
 
 def _tell(target: Target) -> None:
@@ -90,14 +110,26 @@ def _tell(target: Target) -> None:
             target.raw.pop(check_id, None)
 
 
-def _judged(enabled: Enabled, settled: Settled) -> Judged:
+def _with_weighed(
+    snapshot: Snapshot, enabled: Enabled, judged: Mapping[str, Judged], now: datetime
+) -> Snapshot:
+    """The facts with what the checks have found that this one weighs; a disabled one has found nothing."""
+    if not enabled.check.weighs:
+        return snapshot
+    others = {name: judged[name] for name in enabled.check.weighs if name in judged}
+    return replace(
+        snapshot, weighed={name: weighed(one.verdict, one.standing, now) for name, one in others.items()}
+    )
+
+
+def _judged(enabled: Enabled, settled: Settled, standing: Since) -> Judged:
     """What is reported, with how much earlier than it was seen a fault may have begun.
 
     That is since the look before. Where only the report is known, it had been seen as often as it takes.
     """
     looks = 1 if settled.began else enabled.rule.failure_threshold
     within = looks * enabled.interval if enabled.check.polled else timedelta(0)
-    return Judged(enabled.registered, settled.verdict, settled.since, settled.began, within)
+    return Judged(enabled.registered, settled.verdict, settled.since, settled.began, within, standing)
 
 
 def _fails(track: Track | None) -> bool:
@@ -144,6 +176,16 @@ def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, 
     if not sample.number or target.confirmed.get(check_id) != sample.number:
         return False
     return abs(now - sample.time) <= FRESH * enabled.interval
+
+
+def _number(target: Target, enabled: Enabled) -> int | None:
+    """Number of the sample on which a check is judged: none yet, before what it weighs has been sampled."""
+    if not enabled.check.polled:
+        return None
+    others = (target.checks[name] for name in enabled.check.weighs if name in target.checks)
+    if any(other.polled and not _oldest(target, other).number for other in others):
+        return 0
+    return _oldest(target, enabled).number
 
 
 def _oldest(target: Target, enabled: Enabled) -> Sample[Any]:

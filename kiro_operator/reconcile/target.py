@@ -21,6 +21,7 @@ from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
 from kiro_operator.core.snapshot import Own, Polled, Sample, Source
+from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import Status, Verdict
 
 Key = tuple[str, str]
@@ -74,6 +75,8 @@ class Target:
         self.selector = Selector()
         self.checks: dict[str, Enabled] = {}
         self.tracks: dict[str, Track] = {}
+        self.standing: dict[str, Since] = {}
+        """Since when what a check finds has stood, of those whose findings another one weighs."""
         self.raw: dict[str, Verdict] = {}
         self.samples: dict[tuple[str, float], Sample[Any]] = {}
         """The last sample by source and interval in seconds."""
@@ -223,6 +226,10 @@ class Target:
             for item in status.checks
             if item.id in registry()
         }
+        self.standing = {
+            item.id: {(found.kind, found.name): found.since for found in item.objects if found.since}
+            for item in status.checks
+        }
 
     def _read_notes(self, annotations: Mapping[str, str]) -> bool:
         """Whether people have noted anything new."""
@@ -270,6 +277,7 @@ class Target:
             if now is None or (then is not None and then.polled != now.polled):
                 del self.tracks[name]
                 self.failed.pop(name, None)
+                self.standing.pop(name, None)
         self.intervals = frozenset(enabled.seconds for enabled in self.checks.values() if enabled.polled)
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:

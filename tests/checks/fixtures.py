@@ -26,7 +26,7 @@ from kiro_operator.core.objects import (
     StatefulSet,
 )
 from kiro_operator.core.records import parse
-from kiro_operator.core.snapshot import Collection, Own, Polled, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Own, Polled, Sample, Snapshot, Source, Unobserved, Weighed
 from kiro_operator.core.verdict import Finding, Verdict
 from kiro_operator.reconcile.observe import not_configured
 from kiro_operator.reconcile.target import Target
@@ -104,6 +104,7 @@ class Fixture(Struct, frozen=True):
         )
         facts["own"] = self._own()
         began = {check: when(time) for check, time in self.body.get("beganFailing", {}).items()}
+        facts["weighed"] = msgspec.convert(self.body.get("weighed", {}), dict[str, Weighed])
         return Snapshot(namespace=NAMESPACE, began_failing=began, **facts)
 
     def _own(self) -> Own:

@@ -153,6 +153,15 @@ class ObjectName(ApiModel):
     name: Name = Field(description="Name of the object.")
 
 
+class FoundObject(ObjectName):
+    """An object that a check has found something of."""
+
+    since: datetime | None = Field(
+        default=None,
+        description="Since when it is found without a break, where missed-opportunities asks for it.",
+    )
+
+
 class CheckStatus(ApiModel):
     """The verdict of one check."""
 
@@ -169,7 +178,7 @@ class CheckStatus(ApiModel):
     command: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="What shows a person the same, where there is something to see."
     )
-    objects: Annotated[list[ObjectName], Field(max_length=10)] = Field(
+    objects: Annotated[list[FoundObject], Field(max_length=10)] = Field(
         default=[],
         description="The first ten objects concerned.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},

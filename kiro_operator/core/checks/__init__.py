@@ -63,6 +63,8 @@ class Check(Struct, frozen=True, kw_only=True):
     relates: bool = False
     """It holds what it reads against what else fails, and is judged anew whenever that changes. Its own
     Fail says nothing new of the target, so no other such check is told of it."""
+    weighs: tuple[str, ...] = ()
+    """Ids of checks whose findings it judges: how long they have stood is kept, also in the status."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
     borrows: tuple[Polled[Any], ...] = ()
@@ -72,7 +74,7 @@ class Check(Struct, frozen=True, kw_only=True):
     @property
     def about_others(self) -> bool:
         """Whether it judges what other checks say, and so is judged behind them."""
-        return self.relates or Source.VERDICTS in self.sources
+        return self.relates or bool(self.weighs) or Source.VERDICTS in self.sources
 
     @property
     def polled(self) -> tuple[Polled[Any], ...]:

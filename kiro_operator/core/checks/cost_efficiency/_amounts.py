@@ -2,6 +2,8 @@
 
 import math
 
+from kiro_operator.core.evidence.prices import Prices
+
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
 _BINARY = (1.0, 1.25, 1.5, 1.75, 2.0)
 _MIB = 2.0**20
@@ -56,6 +58,21 @@ def money(amount: float, currency: str) -> str:
     """An amount of money, rounded down to two digits at most."""
     shown = down(amount)
     return f"{shown:.0f} {currency}" if shown >= 10 else f"{shown:.2g} {currency}"
+
+
+def wasted(cores: float, memory: float) -> str:
+    """Cores and bytes, rounded down; empty where it is next to nothing of both."""
+    parts = [
+        *([f"{down(cores):g} cores"] if down(cores) else []),
+        *([f"{size(memory_down(memory))} of memory"] if memory_down(memory) else []),
+    ]
+    return " and ".join(parts)
+
+
+def a_month(costs: Prices | None, *, cores: float = 0.0, memory: float = 0.0, storage: float = 0.0) -> str:
+    """What cores and bytes cost in a month, as an insertion; empty without prices."""
+    amount = costs.month(cores=cores, memory=memory, storage=storage) if costs else 0.0
+    return f", {money(amount, costs.currency)} a month" if costs and amount else ""
 
 
 def _binary(amount: float, *, rounding_up: bool) -> float:

@@ -198,20 +198,12 @@ def _finding(
         return None
     cores = total["cpu"] if total["cpu"] >= least["cpu"] else 0.0
     memory = total["memory"] if total["memory"] >= least["memory"] else 0.0
-    wasted = [
-        *([f"{_amounts.down(cores):g} cores"] if cores else []),
-        *([f"{_amounts.size(_amounts.memory_down(memory))} of memory"] if memory else []),
-    ]
+    worth = _amounts.a_month(costs, cores=cores, memory=memory)
     text = (
-        f"{ref.kind} {ref.name} wastes at least {' and '.join(wasted)}{_money(costs, cores, memory)}: "
+        f"{ref.kind} {ref.name} wastes at least {_amounts.wasted(cores, memory)}{worth}: "
         f"request {'; '.join(_advice(large))}"
     )
     return Finding(ref, "OverProvisioned", text, since)
-
-
-def _money(costs: Prices | None, cores: float, memory: float) -> str:
-    amount = costs.month(cores=cores, memory=memory) if costs else 0.0
-    return f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
 
 
 def _advice(large: list[Oversize]) -> Iterator[str]:
