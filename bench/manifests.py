@@ -14,9 +14,10 @@ HELD = {"metadata": {"annotations": {FAULT: "held-by-bench"}}}
 """An annotation that keeps kwok from mending a pod whose status the bench writes."""
 
 
-def deployment(name: str, *, replicas: int, node: str) -> Object:
+def deployment(name: str, *, replicas: int, node: str, component: str = "") -> Object:
     """A Deployment whose pods are bound to one node and are about as large as real ones."""
     labels = {"app": name, "app.kubernetes.io/part-of": "bench"}
+    labels |= {"component": component} if component else {}
     container = {
         "name": "main",
         "image": "registry.example/platform/component:1.0.0",

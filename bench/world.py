@@ -2,8 +2,9 @@
 
 import contextlib
 import http.client
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -23,6 +24,7 @@ USER = f"system:serviceaccount:{OWN_NAMESPACE}:{ACCOUNT}"
 KHC = "/apis/kiro.dev/v1alpha1/namespaces/{}/kirohealthchecks"
 KSP = "/apis/kiro.dev/v1alpha1/namespaces/{}/kirosafetypolicies"
 PODS_A_NODE = 250
+EMPTY: Mapping[str, str] = MappingProxyType({})
 Workload = tuple[str, str]
 """Namespace and name of a Deployment."""
 
@@ -36,24 +38,31 @@ class World:
         self._nodes = nodes
         self._placed = 0
 
-    def namespaces(self, names: Sequence[str]) -> None:
-        """Make namespaces in which pods can be created."""
+    def namespaces(self, names: Sequence[str], grants: Sequence[str] = ("observe", "restart")) -> None:
+        """Make namespaces in which pods can be created, with these grants of deploy/namespace."""
         rest = self.plane.rest
 
         def make(name: str) -> None:
             rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
             until(lambda: _found(lambda: rest.get(_account(name))), f"the account of {name}", 60)
-            _onboard(self.plane, name)
+            _onboard(self.plane, name, grants)
 
         on_each(make, names)
 
-    def deploy(self, workloads: Sequence[Workload], *, replicas: int) -> None:
-        """Make Deployments, each on the next node that has room, and wait until all pods are Ready."""
+    def deploy(
+        self, workloads: Sequence[Workload], *, replicas: int, components: Mapping[str, str] = EMPTY
+    ) -> None:
+        """Make Deployments, each on the next node that has room, and wait until all pods are Ready.
+
+        ``components`` gives Deployments of these names the label component.
+        """
 
         def make(pair: tuple[Workload, str]) -> None:
             (namespace, name), node = pair
             path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-            self.plane.rest.post(path, manifests.deployment(name, replicas=replicas, node=node))
+            component = components.get(name, "")
+            body = manifests.deployment(name, replicas=replicas, node=node, component=component)
+            self.plane.rest.post(path, body)
 
         on_each(make, [(each, self._next_node()) for each in workloads])
         for namespace in sorted({namespace for namespace, _ in workloads}):
@@ -147,9 +156,9 @@ def _grant(plane: ControlPlane) -> Path:
     return plane.service_account_dir(OWN_NAMESPACE, ACCOUNT, duration="4h")
 
 
-def _onboard(plane: ControlPlane, namespace: str) -> None:
-    """What an admin applies to a namespace in which the operator may restart."""
-    for grant in ("observe", "restart"):
+def _onboard(plane: ControlPlane, namespace: str, grants: Sequence[str]) -> None:
+    """What an admin applies to a namespace that the operator is to look at."""
+    for grant in grants:
         for each in yaml.safe_load_all((DEPLOY / "namespace" / grant / "rbac.yaml").read_text()):
             path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{each['kind'].lower()}s"
             plane.rest.post(path, each)

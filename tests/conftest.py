@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -24,6 +25,10 @@ from tests.harness.need import give_up
 
 CRDS = Path(__file__).resolve().parent.parent / "crds"
 BOOT_LOCK_SECONDS = 240
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("kiro", deadline=None)
+hypothesis.settings.load_profile("kiro")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,6 +34,7 @@ def table() -> str:
 
 def _evidence(item: Registered) -> str:
     names = [source.name if isinstance(source, Polled) else source.value for source in item.check.sources]
+    names += [f"{source.name} where it is sampled" for source in item.check.beside]
     return ("sampled: " if item.check.polled else "watched: ") + ", ".join(names)
 
 

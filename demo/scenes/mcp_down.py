@@ -10,7 +10,8 @@ def play(stage: Stage) -> None:
     """Have the MCP server answer nothing but errors, see it found, and mend it."""
     stage.with_operator()
     stage.well()
-    stage.expect_check("mcp-tools", "Pass")
+    # It works; but current Kiro wants https, and that is told as well.
+    stage.expect_check("mcp-tools", "Warn", "PlainHttp")
     stage.world.backends.mcp.fault("down")
     stage.say("The MCP server answers 503 to everything; its pods are Ready all the same.")
     verdict = stage.expect_check("mcp-server-health", "Fail", "BadStatus")
@@ -24,7 +25,7 @@ def play(stage: Stage) -> None:
     stage.world.backends.mcp.fault()
     stage.say("It answers again.")
     stage.expect_check("mcp-server-health", "Pass")
-    stage.expect_check("mcp-tools", "Pass")
+    stage.expect_check("mcp-tools", "Warn", "PlainHttp")
     stage.well()
 
 

@@ -13,7 +13,8 @@ from kiro_operator.core.findings import clip
 from kiro_operator.core.verdict import Status, Verdict
 
 TOGETHER = timedelta(minutes=2)
-"""What begins within so long began at once: checks are sampled one minute apart, and counted over several."""
+"""What begins within so long began at once: metrics are scraped, and averaged over minutes. How seldom each
+check looks comes on top of it."""
 MESSAGE = 500
 
 _SERVED = frozenset({"response-time", "throughput", "error-rate"})
@@ -48,11 +49,18 @@ _DEPTH = {check: depth for depth, check in enumerate(EXPLAINS)}
 
 
 class Suspect(Struct, frozen=True):
-    """A check's verdict, and since when it stands."""
+    """A check's verdict, and when its fault was first seen."""
 
     check: str
     verdict: Verdict
-    since: datetime
+    began: datetime
+    within: timedelta = timedelta(0)
+    """How much earlier it may have begun: what is sampled is seen at the next look at it."""
+
+    @property
+    def earliest(self) -> datetime:
+        """Before this it had not begun, nor at once with what had."""
+        return self.began - self.within - TOGETHER
 
 
 class Bottleneck(Struct, frozen=True):
@@ -81,8 +89,8 @@ class Bottleneck(Struct, frozen=True):
 def bottleneck(suspects: Iterable[Suspect]) -> Bottleneck | None:
     """The bottleneck of what fails; None unless a resource explains at least one other failing check.
 
-    Of those that explain others, the one that began first; of those that began at once, the one that
-    explains most, then the one deepest down.
+    Of those that explain others, the one that began first; of those that may have begun first, the one
+    that explains most, then the one deepest down.
     """
     failing = sorted(
         (item for item in suspects if item.verdict.status is Status.FAIL), key=lambda item: item.check
@@ -90,18 +98,18 @@ def bottleneck(suspects: Iterable[Suspect]) -> Bottleneck | None:
     causes = [(item, found) for item in failing if (found := _explained(item, failing))]
     if not causes:
         return None
-    first = min(item.since for item, _ in causes)
+    first = min(item.began for item, _ in causes)
     cause, found = min(
-        ((item, found) for item, found in causes if item.since - first <= TOGETHER),
+        ((item, found) for item, found in causes if item.earliest <= first),
         key=lambda pair: (-len(pair[1]), _DEPTH[pair[0].check]),
     )
     others = tuple(item.check for item in failing if item is not cause and item.check not in found)
-    return Bottleneck(RESOURCES[cause.check], cause.check, cause.since, found, others, cause.verdict.message)
+    return Bottleneck(RESOURCES[cause.check], cause.check, cause.began, found, others, cause.verdict.message)
 
 
 def _explained(cause: Suspect, failing: Sequence[Suspect]) -> tuple[str, ...]:
-    """What fails since then, directly or by way of something else that fails."""
-    later = {item.check for item in failing if item.since >= cause.since - TOGETHER}
+    """What may have begun since then, directly or by way of something else that fails."""
+    later = {item.check for item in failing if item.began >= cause.earliest}
     reached: set[str] = set()
     ahead = [cause.check]
     while ahead:

@@ -16,9 +16,9 @@ from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
     CheckStatus,
     Decision,
+    FoundObject,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
-    ObjectName,
     RemediationSummary,
 )
 from kiro_operator.core.bottleneck import Suspect, bottleneck
@@ -27,6 +27,7 @@ from kiro_operator.core.gravity import gravity
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.showing import command
 from kiro_operator.core.snapshot import CERTAIN
+from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
 
 OBSERVED_GRACE = timedelta(seconds=60)
@@ -53,8 +54,20 @@ class Judged(Struct, frozen=True):
     registered: Registered
     verdict: Verdict
     since: datetime
+    """When it was last reported anew."""
+    began: datetime | None = None
+    """When the fault behind a Fail was first seen; None where that is not known."""
+    within: timedelta = timedelta(0)
+    """How much earlier it may have begun."""
+    standing: Since = {}
+    """Since when each object is found, where another check weighs it."""
     parameters: Parameters | None = None
     """What was set for the check; None for its defaults."""
+
+    @property
+    def first_seen(self) -> datetime:
+        """When it began, as far as is known."""
+        return self.began or self.since
 
 
 class Escalation(Struct, frozen=True, order=True):
@@ -163,7 +176,9 @@ def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:
     """A symptom's condition; where resources hold each other up it begins with the one that is short."""
     status, reason, message = _health(judged)
     if condition == ConditionType.PERFORMANCE_ADEQUATE and status == "False":
-        suspects = [Suspect(item.registered.id, item.verdict, item.since) for item in judged]
+        suspects = [
+            Suspect(item.registered.id, item.verdict, item.first_seen, item.within) for item in judged
+        ]
         if found := bottleneck(suspects):
             message = f"{shorten(found.message, MESSAGE)}; {message}"
     return status, reason, message
@@ -248,23 +263,32 @@ class _Bounds(Struct, frozen=True, kw_only=True):
 def _check(item: Judged, outcome: Outcome, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
     quiet = verdict.status in _QUIET
-    objects = sorted({(finding.object.kind, finding.object.name) for finding in verdict.findings})
+    # What stands is still told while nothing new is seen: the next process goes on from the status.
+    objects = sorted(
+        {(finding.object.kind, finding.object.name) for finding in verdict.findings} or item.standing
+    )
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,
         reason=verdict.reason,
         message=shorten(verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
+        began=item.began and item.began.replace(microsecond=0),
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
         observed=_optional(verdict.observed, bounds.figure),
         threshold=_optional(verdict.threshold, bounds.figure),
         command=None if quiet else _command(item, outcome, bounds.command),
         objects=[
-            ObjectName(kind=_cut(kind, WORD), name=_cut(name, NAME))
+            FoundObject(kind=_cut(kind, WORD), name=_cut(name, NAME), since=_second(item, kind, name))
             for kind, name in objects[: bounds.objects]
         ],
         object_count=len(objects),
     )
+
+
+def _second(item: Judged, kind: str, name: str) -> datetime | None:
+    since = item.standing.get((kind, name))
+    return since.replace(microsecond=0) if since else None
 
 
 def _optional(text: str | None, limit: int) -> str | None:
@@ -300,7 +324,7 @@ def _worst_first(items: Iterable[Judged]) -> list[Judged]:
         key=lambda item: (
             _GRAVITY[item.registered.condition],
             gravity(item.registered.id, item.verdict),
-            item.since,
+            item.first_seen,
             item.registered.id,
         ),
     )

@@ -46,6 +46,9 @@ class Track(Struct, frozen=True, kw_only=True):
     """Status and reason as last reported."""
     since: datetime | None = None
     """When these last changed."""
+    began: datetime | None = None
+    """When the fault was first seen, whatever was reported since; None without one, and where an earlier
+    process did not tell."""
     faulty: bool = False
     """Watched facts have made it fail, and it was not seen well for long enough since."""
     poor: bool = False
@@ -72,6 +75,8 @@ class Settled(Struct, frozen=True):
     actionable: bool
     """Fail, by facts that this very judgement saw for the first time or sees to last."""
     next_check: datetime | None
+    began: datetime | None
+    """When the fault behind a Fail was first seen; None where that is not known."""
 
 
 def seeded(
@@ -79,6 +84,7 @@ def seeded(
     reason: str,
     since: datetime,
     message: str = "",
+    began: datetime | None = None,
     *,
     observed: str | None = None,
     threshold: str | None = None,
@@ -98,6 +104,7 @@ def seeded(
         words=held,
         shown=shown,
         since=since,
+        began=began if failing else None,
         faulty=failing and not polled,
         poor=failing and polled,
     )
@@ -123,6 +130,8 @@ def settle(
     if raw.status is Status.UNKNOWN:
         return _blind(track, raw, rule, now, polled=sample is not None, fresh=fresh)
     fails, polled = raw.status is Status.FAIL, sample is not None
+    if fails and track.began is None and not (track.faulty or track.poor):
+        track = replace(track, began=_first_seen(raw, now, polled=polled))
     # A Fail without findings is a fault of the whole: it belongs to the kind of facts the check has.
     bare = fails and not raw.findings
     watched = [item for item in raw.findings if item.at_once or not polled] if fails else []
@@ -142,6 +151,12 @@ def settle(
             actionable = ripe or (fresh and sampled and track.poor)
             return _report(track, verdict, now, due, raw, actionable=actionable)
     return _not_counting(track, raw, rule, now, due, fails=fails)
+
+
+def _first_seen(raw: Verdict, now: datetime, *, polled: bool) -> datetime:
+    """Since when there is a fault: a watched one is dated, a sampled one is as old as this look at it."""
+    dated = [item.since for item in raw.findings if item.at_once or not polled]
+    return min(dated, default=now)
 
 
 def _ripe(item: Finding, rule: FlapRule, now: datetime) -> bool:
@@ -196,7 +211,7 @@ def _not_counting(
     """What is reported when no fault counts now: none is there, or none yet."""
     failing = track.faulty or track.poor
     if not fails and not failing:
-        return _report(track, raw, now, due, raw, actionable=False)
+        return _report(replace(track, began=None), raw, now, due, raw, actionable=False)
     if track.held is not None and (failing or track.held.status is not Status.FAIL):
         return _report(track, track.held, now, due, raw, actionable=False)
     if track.bad:
@@ -232,6 +247,7 @@ def _report(
     shown = (verdict.status, verdict.reason)
     since = track.since if shown == track.shown and track.since is not None else now
     since = min(since, now)
+    began = None if track.began is None else min(track.began, now)
     blind = (
         verdict if verdict.status is Status.UNKNOWN and verdict.reason not in {AWAITING, SETTLING} else None
     )
@@ -239,5 +255,6 @@ def _report(
     again = earliest(due, raw.next_check)
     if again is not None and again <= now:
         again = now + timedelta(seconds=1)
-    track = replace(track, held=held, words=words, shown=shown, since=since, blind=blind)
-    return track, Settled(verdict, since, actionable and verdict.status is Status.FAIL, again)
+    track = replace(track, held=held, words=words, shown=shown, since=since, began=began, blind=blind)
+    failing = verdict.status is Status.FAIL
+    return track, Settled(verdict, since, actionable and failing, again, began if failing else None)

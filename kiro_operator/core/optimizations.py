@@ -14,6 +14,8 @@ LIMIT = 500
 """Decisions and opportunities that are kept, the newest."""
 NAMED = 20
 """Findings of one verdict."""
+ABSENT = "NoDecisionLog"
+"""Reason of a decision log that is not there; what is logged elsewhere counts all the same."""
 
 _WORD = 100
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -70,18 +72,29 @@ def applied(optimizations: Optimizations, window: timedelta, now: datetime) -> t
 
 
 def too_few(what: str, fewest: int, optimizations: Optimizations) -> Unobserved:
-    """That there is not enough to judge, and what stands in the way of more."""
-    text = f"fewer than {fewest} {what} in the logs of cost optimization"
-    if optimizations.missing:
-        return Unobserved(
-            "TooFewDecisions", f"{text}; not all could be read: {optimizations.missing[0].message}"
-        )
+    """That there is not enough to judge; where something could not be read, that is the reason."""
+    return lacking(
+        "TooFewDecisions", f"fewer than {fewest} {what} in the logs of cost optimization", optimizations
+    )
+
+
+def unread(optimizations: Optimizations) -> Unobserved | None:
+    """Why a log that is there could not be read; one that nobody writes hides nothing."""
+    return next((one for one in optimizations.missing if one.reason != ABSENT), None)
+
+
+def lacking(reason: str, text: str, optimizations: Optimizations) -> Unobserved:
+    """That something is not in the logs, for that reason unless it may stand in what could not be read."""
+    if hidden := unread(optimizations):
+        return Unobserved(hidden.reason, f"{text}; not all could be read: {hidden.message}")
     if optimizations.malformed:
         return Unobserved(
-            "TooFewDecisions",
+            "MalformedRecords",
             f"{text}; some records cannot be read: see the fields in spec.records.decisions",
         )
-    return Unobserved("TooFewDecisions", text)
+    if optimizations.missing:
+        text += f"; {optimizations.missing[0].message}"
+    return Unobserved(reason, text)
 
 
 def named(record: DecisionRecord) -> tuple[Ref, str]:
@@ -91,6 +104,11 @@ def named(record: DecisionRecord) -> tuple[Ref, str]:
         ref = Ref(record.object.kind or "Object", record.object.name)
         return ref, f"{record.action} of {ref.kind} {ref.name} ({which})"
     return Ref(record.kind.value.capitalize(), record.id), f"{record.action} ({which})"
+
+
+def figure(amount: float) -> str:
+    """An amount as a log tells it, in whatever currency that has."""
+    return f"{amount:.8g}"
 
 
 def began(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> datetime:

@@ -1,13 +1,16 @@
 """What was observed, frozen: the only thing a check sees of the world."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from pydantic import BaseModel
 
+from kiro_operator.api.v1alpha1.healthcheck import CheckSettings
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.feedback import Notes
 from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
@@ -39,6 +42,10 @@ class Source(StrEnum):
     AUTOSCALERS = "horizontalpodautoscalers"
     POLICIES = "kirosafetypolicies"
     REMEDIATIONS = "kiroremediations"
+    HEALTH_CHECK = "kirohealthchecks"
+    """The KiroHealthCheck itself: its settings, and what people noted on it."""
+    VERDICTS = "verdicts"
+    """What the other checks of the KiroHealthCheck have said so far."""
 
 
 class Unobserved(Struct, frozen=True):
@@ -56,9 +63,12 @@ CERTAIN = frozenset({"Forbidden", "NotInstalled"})
 """Reasons that another try will not change: they count at once."""
 
 
+AWAITING = Unobserved("AwaitingSamples", "No sample has been taken yet.")
+
+
 def awaiting(source: "Polled[Any]") -> Unobserved:
     """That a source has not been sampled yet."""
-    return Unobserved("AwaitingSamples", f"No sample of {source.name} has been taken yet.")
+    return Unobserved(AWAITING.reason, f"No sample of {source.name} has been taken yet.")
 
 
 class Collection(Generic[T]):
@@ -129,6 +139,59 @@ class Polled(Struct, Generic[V], frozen=True):
         return hash(self.name)
 
 
+class Setting(Protocol):
+    """How one enabled check is set."""
+
+    @property
+    def chosen(self) -> CheckSettings | None:
+        """As it is written; None when nothing is."""
+
+    @property
+    def parameters(self) -> BaseModel:
+        """With the defaults of what is not."""
+
+    @property
+    def interval(self) -> timedelta:
+        """How often it is sampled."""
+
+
+class Own(Struct, frozen=True):
+    """What is known of the KiroHealthCheck that is judged, by itself."""
+
+    name: str = ""
+    settings: Mapping[str, Setting] = {}
+    """Of the enabled checks, by id."""
+    notes: Notes = Notes()
+    failed: Mapping[str, Sequence[datetime]] = {}
+    """When each check began to fail, oldest first, as far as this process remembers."""
+
+
+class Ref(Struct, frozen=True, order=True):
+    """An object, exactly."""
+
+    kind: str
+    name: str
+    uid: str = ""
+
+
+class Stands(Struct, frozen=True):
+    """What another check finds of one object, and since when it has found it without a break."""
+
+    object: Ref
+    message: str
+    since: datetime
+
+
+class Weighed(Struct, frozen=True):
+    """What a check has found that another one weighs."""
+
+    known: bool
+    """It passes or fails, by what has been seen since the operator started."""
+    stands: tuple[Stands, ...] = ()
+    hidden: Unobserved | None = None
+    """Why what it found last is out of sight; None where it is in sight, or had found nothing."""
+
+
 class Snapshot(Struct, frozen=True, kw_only=True):
     """All facts about one KiroHealthCheck's selection at one instant."""
 
@@ -149,6 +212,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """The last sample of each polled source, by the source's name."""
     began_failing: Mapping[str, datetime] = {}
     """Since when each other check fails, by id: what a change is held against."""
+    own: Own = Own()
+    """The KiroHealthCheck itself."""
+    weighed: Mapping[str, Weighed] = {}
+    """What the checks have found whose findings this one weighs, by id."""
 
     def sample(self, source: Polled[V]) -> Sample[V] | None:
         """The last sample of a source; None before the first."""
@@ -163,14 +230,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         """When the source was sampled last, and never in the future."""
         sample = self.sample(source)
         return now if sample is None else min(sample.time, now)
-
-
-class Ref(Struct, frozen=True, order=True):
-    """An object, exactly."""
-
-    kind: str
-    name: str
-    uid: str = ""
 
 
 def controller_of(pod: Pod, snapshot: Snapshot) -> Ref | None:

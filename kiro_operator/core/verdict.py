@@ -10,7 +10,19 @@ from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Unobserved
 
 TOO_FEW_SAMPLES = "TooFewSamples"
 """Reason of an Unknown that only time ends: everything is observed, and it is not enough yet."""
-INSUFFICIENT = frozenset({TOO_FEW_SAMPLES, "NoBaseline", "NoFeedback", "NoProposals"})
+INSUFFICIENT = frozenset(
+    {
+        TOO_FEW_SAMPLES,
+        "NoBaseline",
+        "NoFeedback",
+        "NoOpportunities",
+        "NoOutcomes",
+        "NoProposals",
+        "TooFewDays",
+        "TooFewDecisions",
+        "TooFewPoints",
+    }
+)
 """Such reasons: nothing is out of sight, and nobody has to mend anything."""
 
 

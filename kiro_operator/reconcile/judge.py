@@ -1,7 +1,8 @@
 """Judge: run the checks whose facts have changed, and settle each verdict."""
 
 import logging
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -9,8 +10,9 @@ from msgspec.structs import replace
 
 from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
-from kiro_operator.core.flap import Settled, settle
+from kiro_operator.core.flap import Settled, Track, settle
 from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.standing import Since, stood, weighed
 from kiro_operator.core.verdict import Status, Verdict, unknown
 from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
@@ -46,24 +48,101 @@ class Judgement(Struct, frozen=True):
 
 def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     """Judge a target; what it remembers of each check moves on."""
-    judged: list[Judged] = []
-    actionable: set[str] = set()
-    next_check: datetime | None = None
+    judged: dict[str, Judged] = {}
+    settled: dict[str, Settled] = {}
+    anew: set[str] = set()
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
-    for check_id, enabled in target.checks.items():
+    weighed_ids = frozenset(name for item in target.checks.values() for name in item.check.weighs)
+    for check_id, enabled in _in_turn(target.checks):
+        check = enabled.check
+        if check.relates:
+            # These come last, and so are told of what this very judgement finds to fail.
+            _tell(target)
         raw = target.raw.get(check_id)
-        if raw is None or _to_be_judged(raw, enabled, target, blind, now):
-            raw = target.raw[check_id] = _run(check_id, enabled, target, snapshot, now)
-        number = _oldest(target, enabled).number if enabled.check.polled else None
-        target.tracks[check_id], settled = settle(target.tracks.get(check_id), raw, enabled.rule, now, number)
-        judged.append(Judged(enabled.registered, settled.verdict, settled.since, enabled.parameters))
-        if _may_act(check_id, settled, target, enabled, now):
-            actionable.add(check_id)
-        next_check = earliest(next_check, settled.next_check)
+        if (
+            raw is None
+            or not anew.isdisjoint(check.weighs)
+            or _to_be_judged(raw, enabled, target, blind, now)
+        ):
+            facts = _with_weighed(snapshot, enabled, judged, now)
+            raw = target.raw[check_id] = _run(check_id, enabled, target, facts, now)
+            anew.add(check_id)
+        before = target.tracks.get(check_id)
+        target.tracks[check_id], now_settled = settle(
+            before, raw, enabled.rule, now, _number(target, enabled)
+        )
+        settled[check_id] = now_settled
+        if now_settled.verdict.status is Status.FAIL and not (check.about_others or _fails(before)):
+            # What judges the verdicts of the others is not counted itself, or it would keep itself up.
+            target.began_to_fail(check_id, now)
+        if check_id in weighed_ids:
+            target.standing[check_id] = stood(target.standing.get(check_id, {}), now_settled.verdict, now)
+        judged[check_id] = _judged(enabled, now_settled, target.standing.get(check_id, {}))
     target.dirty.clear()
-    return Judgement(tuple(judged), frozenset(actionable), next_check)
+    checks = target.checks.items()
+    return Judgement(
+        # Told in the order of the registry, in whichever they were judged.
+        tuple(judged[check_id] for check_id in target.checks),
+        frozenset(
+            check_id
+            for check_id, enabled in checks
+            if _may_act(check_id, settled[check_id], target, enabled, now)
+        ),
+        earliest(*(item.next_check for item in settled.values())),
+    )
+
+
+def _in_turn(checks: Mapping[str, Enabled]) -> list[tuple[str, Enabled]]:
+    """The checks, behind these those that judge what others say, and last those that relate to what fails."""
+    return sorted(checks.items(), key=lambda item: (item[1].check.about_others, item[1].check.relates))
+
+
+def _tell(target: Target) -> None:
+    """Have the checks that relate to what fails judged anew, if that has changed."""
+    failing = began_failing(target)
+    if failing == target.failing:
+        return
+    target.failing = failing
+    for check_id, enabled in target.checks.items():
+        if enabled.check.relates:
+            target.raw.pop(check_id, None)
+
+
+def _with_weighed(
+    snapshot: Snapshot, enabled: Enabled, judged: Mapping[str, Judged], now: datetime
+) -> Snapshot:
+    """The facts with what the checks have found that this one weighs; a disabled one has found nothing."""
+    if not enabled.check.weighs:
+        return snapshot
+    others = {name: judged[name] for name in enabled.check.weighs if name in judged}
+    return replace(
+        snapshot, weighed={name: weighed(one.verdict, one.standing, now) for name, one in others.items()}
+    )
+
+
+def _judged(enabled: Enabled, settled: Settled, standing: Since) -> Judged:
+    """What is reported, with how much earlier than it was seen a fault may have begun.
+
+    That is since the look before. Where only the report is known, it had been seen as often as it takes.
+    """
+    looks = 1 if settled.began else enabled.rule.failure_threshold
+    within = looks * enabled.interval if enabled.check.polled else timedelta(0)
+    return Judged(
+        enabled.registered,
+        settled.verdict,
+        settled.since,
+        settled.began,
+        within,
+        standing,
+        enabled.parameters,
+    )
+
+
+def _fails(track: Track | None) -> bool:
+    """Whether a check fails, seen or not: one that cannot be seen in between has not ended."""
+    return track is not None and track.held is not None and track.held.status is Status.FAIL
 
 
 def _to_be_judged(
@@ -76,14 +155,13 @@ def _to_be_judged(
         or raw.status is Status.UNKNOWN
         or not blind.isdisjoint(sources)
         or (raw.next_check is not None and raw.next_check <= now)
-        or enabled.check.only_while_failing
     )
 
 
 def _run(check_id: str, enabled: Enabled, target: Target, snapshot: Snapshot, now: datetime) -> Verdict:
     facts = with_samples(snapshot, target, check_id)
-    if enabled.check.only_while_failing:
-        facts = replace(facts, began_failing=began_failing(target, but=frozenset({check_id})))
+    if enabled.check.about_others:
+        facts = replace(facts, began_failing=target.failing, own=target.own)
     try:
         return enabled.check.judge(facts, enabled.parameters, now)
     except Exception:
@@ -106,6 +184,16 @@ def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, 
     if not sample.number or target.confirmed.get(check_id) != sample.number:
         return False
     return abs(now - sample.time) <= FRESH * enabled.interval
+
+
+def _number(target: Target, enabled: Enabled) -> int | None:
+    """Number of the sample on which a check is judged: none yet, before what it weighs has been sampled."""
+    if not enabled.check.polled:
+        return None
+    others = (target.checks[name] for name in enabled.check.weighs if name in target.checks)
+    if any(other.polled and not _oldest(target, other).number for other in others):
+        return 0
+    return _oldest(target, enabled).number
 
 
 def _oldest(target: Target, enabled: Enabled) -> Sample[Any]:

@@ -19,7 +19,7 @@ from kiro_operator.adapters.places import Places
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
 from kiro_operator.core.showing import places
-from kiro_operator.core.snapshot import NOT_CONFIGURED, Polled, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Own, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
 from kiro_operator.reconcile.target import Key, Target
@@ -63,13 +63,15 @@ class Observation:
 
     def whole(self, target: Target) -> Snapshot:
         """The watched facts of the whole namespace, whatever the target selects."""
-        return self._facts(target.namespace, Selector(), {})
+        return self._facts(target.namespace, Selector(), {}, target.own)
 
     def snapshot(self, target: Target, began_failing: Mapping[str, datetime]) -> Snapshot:
         """The watched facts that the target selects."""
-        return self._facts(target.namespace, target.selector, began_failing)
+        return self._facts(target.namespace, target.selector, began_failing, target.own)
 
-    def _facts(self, namespace: str, selector: Selector, began_failing: Mapping[str, datetime]) -> Snapshot:
+    def _facts(
+        self, namespace: str, selector: Selector, began_failing: Mapping[str, datetime], own: Own
+    ) -> Snapshot:
         kinds, everything = self._watches.kinds, Selector()
 
         def see(source: Source, *, selected: bool = False) -> Any:
@@ -91,6 +93,7 @@ class Observation:
             policies=self._policies(namespace),
             remediations=see(Source.REMEDIATIONS),
             began_failing=began_failing,
+            own=own,
         )
 
     def schedule(self, target: Target) -> None:
@@ -194,7 +197,7 @@ class Observation:
             selector=target.selector,
             spec=target.spec,
             asks=asks,
-            snapshot=self.snapshot(target, began_failing(target, but=frozenset(ask.id for ask in asks))),
+            snapshot=self.snapshot(target, began_failing(target)),
             now=self._clock.now(),
             since=before.time if before else None,
             interval=next(
@@ -215,15 +218,25 @@ class Observation:
 def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
     """The same facts with what was sampled for one check."""
     enabled = target.checks[check_id]
-    if not enabled.check.polled:
+    if not (enabled.check.polled or enabled.check.beside):
         return facts
-    samples: dict[str, Sample[Any]] = {}
+    samples = {source.name: sample for source in enabled.check.beside if (sample := latest(source, target))}
     for source in enabled.check.polled:
-        if source not in enabled.polled:
-            samples[source.name] = not_configured(source)
-        elif sample := target.samples.get((source.name, enabled.seconds)):
+        if source in enabled.borrowed:
+            sample = target.latest(source)
+        elif source in enabled.polled:
+            sample = target.samples.get((source.name, enabled.seconds))
+        else:
+            sample = not_configured(source)
+        if sample:
             samples[source.name] = sample
     return replace(facts, samples=samples)
+
+
+def latest(source: Polled[Any], target: Target) -> Sample[Any] | None:
+    """The newest sample of a source, whichever round took it."""
+    taken = [sample for (name, _), sample in target.samples.items() if name == source.name]
+    return max(taken, key=lambda sample: sample.time, default=None)
 
 
 def not_configured(source: Polled[Any]) -> Sample[Any]:
@@ -232,10 +245,14 @@ def not_configured(source: Polled[Any]) -> Sample[Any]:
     return Sample(0, _NEVER, Unobserved(NOT_CONFIGURED, message))
 
 
-def began_failing(target: Target, *, but: frozenset[str] = frozenset()) -> dict[str, datetime]:
-    """Since when each other check fails."""
+def began_failing(target: Target) -> dict[str, datetime]:
+    """When what fails was first seen to, by check; less what does no more than relate the others."""
     return {
-        check_id: track.since
-        for check_id, track in target.tracks.items()
-        if check_id not in but and track.since and track.shown and track.shown[0] is Status.FAIL
+        check_id: began
+        for check_id, enabled in target.checks.items()
+        if not enabled.check.relates
+        and (track := target.tracks.get(check_id))
+        and track.shown
+        and track.shown[0] is Status.FAIL
+        and (began := track.began or track.since)
     }

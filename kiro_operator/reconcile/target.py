@@ -1,11 +1,13 @@
 """One KiroHealthCheck as the engine holds it: what was asked, and what is remembered of it."""
 
 import difflib
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
@@ -15,15 +17,19 @@ from kiro_operator.api.v1alpha1.healthcheck import (
 )
 from kiro_operator.core.checks import Check, Parameters, Registered, registry
 from kiro_operator.core.conditions import Permission, shorten
+from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
 from kiro_operator.core.showing import places
-from kiro_operator.core.snapshot import Polled, Sample
+from kiro_operator.core.snapshot import Own, Polled, Sample, Source
+from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import Status, Verdict
 
 Key = tuple[str, str]
 """Namespace and name."""
+REMEMBERED = 100
+"""Times of beginning to fail that are remembered of one check."""
 
 
 class Enabled(msgspec.Struct, frozen=True):
@@ -34,7 +40,11 @@ class Enabled(msgspec.Struct, frozen=True):
     rule: FlapRule
     interval: timedelta
     polled: tuple[Polled[Any], ...]
-    """Its polled sources, less those that the spec does not name."""
+    """Its polled sources, less those that the spec does not name, and those that it borrows."""
+    borrowed: tuple[Polled[Any], ...] = ()
+    """Its polled sources that are sampled for other checks."""
+    chosen: CheckSettings | None = None
+    """Its settings as they are written."""
 
     @property
     def seconds(self) -> float:
@@ -67,6 +77,8 @@ class Target:
         self.selector = Selector()
         self.checks: dict[str, Enabled] = {}
         self.tracks: dict[str, Track] = {}
+        self.standing: dict[str, Since] = {}
+        """Since when what a check finds has stood, of those whose findings another one weighs."""
         self.raw: dict[str, Verdict] = {}
         self.samples: dict[tuple[str, float], Sample[Any]] = {}
         """The last sample by source and interval in seconds."""
@@ -84,8 +96,14 @@ class Target:
         """Which permission was found missing for acting; empty when none was, or it is time to try again."""
         self.refused_until = 0.0
         """Monotonic time at which to try again."""
+        self.failed: dict[str, tuple[datetime, ...]] = {}
+        """When each check began to fail, since this process began."""
+        self._annotated: dict[str, str] = {}
+        self._notes = Notes()
         self.memory: Memory = {}
         """What the last plan remembered."""
+        self.failing: dict[str, datetime] = {}
+        """What failed, and since when, as the checks that relate to it were last told."""
         self.dirty: set[str] = set()
         """Sources that changed since the last judgement."""
 
@@ -106,7 +124,8 @@ class Target:
         anew = metadata["uid"] != self.uid
         if not anew and not is_later(version, self.resource_version):
             return False
-        requested = (metadata.get("annotations") or {}).get("kiro.dev/requestedAt", "")
+        annotations = metadata.get("annotations") or {}
+        requested = annotations.get("kiro.dev/requestedAt", "")
         respecified = not anew and int(metadata["generation"]) != self.generation
         changed = anew or respecified or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
@@ -121,10 +140,19 @@ class Target:
         if changed:
             self._read_spec(body.get("spec") or {})
         if respecified:
-            self.tracks = {
-                name: msgspec.structs.replace(track, words=None) for name, track in self.tracks.items()
-            }
-        return changed
+            # What it was told by may have changed as well: its words are to be new.
+            self.tracks = {name: replace(track, words=None) for name, track in self.tracks.items()}
+        return self._read_notes(annotations) or changed
+
+    @property
+    def own(self) -> Own:
+        """What its checks may know of it."""
+        return Own(self.name, self.checks, self._notes, dict(self.failed))
+
+    def began_to_fail(self, check_id: str, now: datetime) -> None:
+        """Remember that a check has begun to fail, for whoever judges how often that happens."""
+        self.failed[check_id] = (*self.failed.get(check_id, ()), now)[-REMEMBERED:]
+        self.dirty.add(Source.VERDICTS)
 
     def let_go(self) -> None:
         """Forget what was sampled, for while nothing is looked at it grows old."""
@@ -163,9 +191,8 @@ class Target:
         """What is to be sampled in a round, given which checks fail."""
         return {
             source
-            for check_id, enabled in self.checks.items()
-            if enabled.seconds == interval
-            and (not enabled.check.only_while_failing or any(other != check_id for other in failing))
+            for enabled in self.checks.values()
+            if enabled.seconds == interval and (failing or not enabled.check.only_while_failing)
             for source in enabled.polled
         }
 
@@ -178,6 +205,11 @@ class Target:
             for check_id, enabled in self.checks.items()
         )
 
+    def latest(self, source: Polled[Any]) -> Sample[Any] | None:
+        """The last sample of a source, whatever the interval it is sampled at."""
+        samples = [sample for (name, _), sample in self.samples.items() if name == source.name]
+        return max(samples, key=lambda sample: sample.time, default=None)
+
     def _number(self, pair: tuple[str, float]) -> int:
         sample = self.samples.get(pair)
         return sample.number if sample else 0
@@ -187,12 +219,14 @@ class Target:
         self.raw.clear()
         self.samples.clear()
         self.confirmed.clear()
+        self.failed.clear()
         self.tracks = {
             item.id: seeded(
                 Status(item.status),
                 item.reason,
                 item.since,
                 item.message,
+                item.began,
                 observed=item.observed,
                 threshold=item.threshold,
                 polled=bool(registry()[item.id].check.polled),
@@ -200,6 +234,19 @@ class Target:
             for item in status.checks
             if item.id in registry()
         }
+        self.standing = {
+            item.id: {(found.kind, found.name): found.since for found in item.objects if found.since}
+            for item in status.checks
+        }
+
+    def _read_notes(self, annotations: Mapping[str, str]) -> bool:
+        """Whether people have noted anything new."""
+        told = annotated(annotations)
+        if told == self._annotated:
+            return False
+        self._annotated, self._notes = told, notes(told, registry())
+        self.dirty.add(Source.HEALTH_CHECK)
+        return True
 
     def _read_spec(self, spec: Mapping[str, Any]) -> None:
         self.problem = None
@@ -223,17 +270,22 @@ class Target:
             if not chosen.enabled:
                 continue
             try:
-                self.checks[check_id] = _enable(registered, chosen, self.spec, self.namespace)
+                enabled = _enable(registered, chosen, self.spec, self.namespace)
+                # Only what is written is kept: defaults of every check would fill the memory.
+                self.checks[check_id] = replace(enabled, chosen=settings.get(check_id))
             except ValidationError as error:
                 self.problem = Permission(
                     allowed=False,
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
+        self.checks = _borrowing(self.checks)
         for name in list(self.tracks):
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
                 del self.tracks[name]
+                self.failed.pop(name, None)
+                self.standing.pop(name, None)
         self.intervals = frozenset(enabled.seconds for enabled in self.checks.values() if enabled.polled)
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:
@@ -266,7 +318,7 @@ def _enable(
             recover_after=_or(settings.recover_after, check.recover_after),
             failure_threshold=settings.failure_threshold or check.failure_threshold,
             success_threshold=settings.success_threshold or check.success_threshold,
-            evidence=", ".join(read),
+            evidence=sys.intern(", ".join(read)),  # most are the same for all KiroHealthChecks
         ),
         settings.interval or max(spec.interval, check.interval),
         tuple(
@@ -275,6 +327,18 @@ def _enable(
             if not source.section or getattr(spec, source.section) is not None
         ),
     )
+
+
+def _borrowing(checks: Mapping[str, Enabled]) -> dict[str, Enabled]:
+    """The same checks, with each taking from others what it may."""
+    lent = {source for item in checks.values() for source in item.polled if source not in item.check.borrows}
+    return {check_id: _borrower(item, lent) for check_id, item in checks.items()}
+
+
+def _borrower(item: Enabled, lent: Collection[Polled[Any]]) -> Enabled:
+    borrowed = tuple(source for source in item.check.borrows if source in lent)
+    own = tuple(source for source in item.polled if source not in borrowed)
+    return msgspec.structs.replace(item, polled=own, borrowed=borrowed)
 
 
 def _or(value: timedelta | None, default: timedelta) -> timedelta:
@@ -313,7 +377,9 @@ def _parameter_error(error: ValidationError, registered: Registered) -> str:
         return f"there is no {where!r}; " + (
             f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
         )
-    return shorten(f"{where}: {first['msg']}", 500)
+    # What is wrong with several together stands at none of them, and names them itself.
+    told = str(first["msg"]).removeprefix("Value error, ")
+    return shorten(f"{where}: {told}" if where else told, 500)
 
 
 def _first_line(error: Exception) -> str:

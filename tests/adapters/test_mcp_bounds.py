@@ -6,10 +6,13 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devcluster.listen import Answer, Request, Server
 from kiro_operator.adapters.http.fetch import Fetcher
@@ -17,7 +20,7 @@ from kiro_operator.adapters.mcp import turns
 from kiro_operator.adapters.mcp.evaluation import BUSY, Evaluator
 from kiro_operator.adapters.mcp.health import McpHealth
 from kiro_operator.adapters.mcp.sessions import McpSessions
-from kiro_operator.adapters.mcp.transport import MESSAGES, Transport
+from kiro_operator.adapters.mcp.transport import MESSAGES, Transport, events
 from kiro_operator.adapters.network.connections import Fixed
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.core.evidence.mcp import McpSession
@@ -119,6 +122,21 @@ async def test_a_charset_hides_no_messages() -> None:
         assert response.text == "data: {}\n\n"
         await response.aclose()
         await fetcher.close()
+
+
+PIECES = st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"data: {}", b"\n\n", b"\r\n\r\n"]), max_size=12)
+
+
+@given(PIECES.map(b"".join), st.lists(st.integers(0, 40), max_size=6))
+def test_no_event_is_missed_however_a_body_is_cut(body: bytes, cuts: list[int]) -> None:
+    places = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
+    chunks = [body[begin:end] for begin, end in pairwise(places)]
+    lasts = [b"", *(chunk[-1:] for chunk in chunks)]
+    counted = sum(events(last, chunk) for last, chunk in zip(lasts, chunks, strict=False))
+    # What reads them dispatches at an empty line, if there was something to dispatch.
+    lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")[:-1]
+    dispatched = sum(not line and bool(before) for before, line in pairwise(lines))
+    assert dispatched <= counted <= body.count(b"\n") + body.count(b"\r")
 
 
 async def test_more_tools_than_are_kept() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import stat
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,6 +135,86 @@ def test_any_bytes(body: bytes, limit: int) -> None:
     read = config_maps.document("a.md", body, "x", limit=limit)
     assert len(read.text.encode()) <= limit
     assert read.cut == (len(body) > limit)
+
+
+WORDS = st.text(max_size=6)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+DATA = st.dictionaries(
+    st.sampled_from(["a.md", "mcp.json", "steering.b.md", "README", "c.yaml"]) | WORDS, WORDS
+)
+FIELDS = st.lists(
+    st.fixed_dictionaries(
+        {"manager": st.sampled_from(["kubectl", config_maps.OWN]) | WORDS},
+        optional={"time": st.datetimes().map(lambda time: f"{time.isoformat()}Z"), "subresource": WORDS},
+    ),
+    max_size=3,
+)
+MODE = {"mode": st.integers(0, 0o777), "defaultMode": st.integers(0, 0o777)}
+SOURCE = st.fixed_dictionaries(
+    {"name": st.sampled_from(["kiro-steering", "other"])},
+    optional=MODE
+    | {"items": st.lists(st.fixed_dictionaries({"key": st.sampled_from(["a.md", "x"])}, optional=MODE))},
+)
+VOLUME = st.fixed_dictionaries(
+    {"name": st.sampled_from(["docs", "not-mounted"])},
+    optional={
+        "configMap": SOURCE,
+        "projected": st.fixed_dictionaries(
+            {},
+            optional=MODE | {"sources": st.lists(st.fixed_dictionaries({}, optional={"configMap": SOURCE}))},
+        ),
+    },
+)
+USER = st.fixed_dictionaries(
+    {},
+    optional={
+        "runAsUser": st.integers(0, 1),
+        "runAsGroup": st.integers(0, 1),
+        "runAsNonRoot": st.booleans(),
+        "fsGroup": st.integers(0, 1),
+    },
+)
+
+
+@given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_what_is_no_config_map_and_no_pod(body: bytes) -> None:
+    for parse in (lambda: config_maps.documents(body, 100), lambda: config_maps.mounts(body, ["a"], "")):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            assert isinstance(parse(), list)
+
+
+@given(DATA, st.dictionaries(WORDS, st.binary(max_size=20)) | st.none(), FIELDS, st.integers(1, 20))
+def test_any_config_map(
+    data: dict[str, str], binary: dict[str, bytes] | None, fields: list[dict[str, str]], limit: int
+) -> None:
+    coded = None if binary is None else {key: b64encode(one).decode() for key, one in binary.items()}
+    body = {"metadata": {"name": "m", "managedFields": fields}, "data": data, "binaryData": coded}
+    contents = {key: one.encode("utf-8", "replace") for key, one in data.items()} | (binary or {})
+    found = config_maps.documents(json.dumps(body).encode(), limit)
+    known = {key: one for key, one in contents.items() if path_of(key)}
+    assert sorted(one.path for one in found) == sorted(str(path_of(key)) for key in known)
+    assert sorted(one.size or 0 for one in found) == sorted(len(one) for one in known.values())
+    assert all(len(one.text.encode()) <= limit for one in found)
+    assert all(one.manager != config_maps.OWN for one in found)
+
+
+@given(st.lists(VOLUME, max_size=3), USER, USER)
+def test_any_pod(volumes: list[dict[str, Any]], pod: dict[str, Any], own: dict[str, Any]) -> None:
+    container = {"name": "main", "volumeMounts": [{"name": "docs"}], "securityContext": own}
+    spec = {"containers": [container], "volumes": volumes, "securityContext": pod}
+    body = json.dumps({"metadata": {"name": "kiro-0"}, "spec": spec}).encode()
+    found = config_maps.mounts(body, ["kiro-steering"], "")
+    mounted = [one for one in volumes if one["name"] == "docs"]
+    assert bool(found) == ("kiro-steering" in json.dumps(mounted))
+    assert len({(one.config_map, one.mode) for one in found}) == len(found)
+    for mount in found:
+        assert (mount.config_map, mount.pod) == ("kiro-steering", "kiro-0")
+        assert mount.readable or not mount.mode & 0o004
+    assert config_maps.mounts(body, ["kiro-steering"], "another") == []
 
 
 def test_bounds() -> None:
@@ -270,6 +352,15 @@ async def test_a_linter_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.
 async def test_a_linter_that_is_broken(tmp_path: Path) -> None:
     assert await Linter(program(tmp_path, "echo nonsense; exit 3")).lint([HOOK]) == ()
     assert await Linter("/nowhere/yamllint").lint([HOOK]) == ()
+
+
+async def test_a_linter_on_the_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an image that has it in a folder of its own."""
+    monkeypatch.setattr("sys.executable", str(tmp_path / "elsewhere" / "python"))
+    monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}:/bin")
+    assert await Linter().lint([HOOK]) == ()
+    program(tmp_path, "echo 'stdin:1:2: [error] bad (rule)'")
+    assert [one.message for one in await Linter().lint([HOOK])] == ["bad (rule)"]
 
 
 async def test_a_linter_is_asked_once_for_one_content(tmp_path: Path) -> None:

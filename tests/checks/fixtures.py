@@ -26,9 +26,10 @@ from kiro_operator.core.objects import (
     StatefulSet,
 )
 from kiro_operator.core.records import parse
-from kiro_operator.core.snapshot import Collection, Polled, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Own, Polled, Sample, Snapshot, Source, Unobserved, Weighed
 from kiro_operator.core.verdict import Finding, Verdict
 from kiro_operator.reconcile.observe import not_configured
+from kiro_operator.reconcile.target import Target
 
 HERE = Path(__file__).parent
 NAMESPACE = "kiro-system"
@@ -86,7 +87,7 @@ class Fixture(Struct, frozen=True):
             )
         samples = {
             source.name: _sample(source, self.body.get("samples", {}).get(source.name))
-            for source in self.check.check.polled
+            for source in (*self.check.check.polled, *self.check.check.beside)
         }
         facts["samples"] = {name: sample for name, sample in samples.items() if sample is not None}
         facts["policies"] = {
@@ -101,8 +102,21 @@ class Fixture(Struct, frozen=True):
                 msgspec.convert(item, Record) for item in self.objects if item["kind"] == "KiroRemediation"
             )
         )
+        facts["own"] = self._own()
         began = {check: when(time) for check, time in self.body.get("beganFailing", {}).items()}
+        facts["weighed"] = msgspec.convert(self.body.get("weighed", {}), dict[str, Weighed])
         return Snapshot(namespace=NAMESPACE, began_failing=began, **facts)
+
+    def _own(self) -> Own:
+        """The KiroHealthCheck among the objects, and when its checks began to fail."""
+        target = Target((NAMESPACE, "platform"))
+        for item in self.objects:
+            if item["kind"] == "KiroHealthCheck":
+                target.take(item)
+        for check, times in self.body.get("failed", {}).items():
+            for time in times:
+                target.began_to_fail(check, when(time))
+        return target.own
 
     def judge(self, objects: list[Mapping[str, Any]] | None = None, now: datetime | None = None) -> Verdict:
         check = self.check.check

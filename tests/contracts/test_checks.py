@@ -19,6 +19,7 @@ from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding
 from tests.checks.fixtures import Fixture, all_fixtures
 from tests.contracts.documented import DOCUMENTED
+from tests.harness.flips import NEVER_FAILS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = ROOT / "kiro_operator" / "core" / "checks"
@@ -28,7 +29,6 @@ CAMEL = re.compile(r"^[A-Z][A-Za-z0-9]{1,63}$")
 LONGEST = 400
 """Lines of a module."""
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NEVER_FAILS = {"recent-configuration-changes"}
 
 each_check = pytest.mark.parametrize("item", registry().values(), ids=registry())
 each_fixture = pytest.mark.parametrize(

@@ -19,11 +19,13 @@ from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.evidence.series import SERIES, Answer, Series
 from kiro_operator.core.evidence.triggers import TRIGGER_METRICS, trigger_queries
 from kiro_operator.core.findings import MESSAGE_LIMIT
+from kiro_operator.core.flap import FlapRule, Track, settle
 from kiro_operator.core.objects import Metadata, Pod
 from kiro_operator.core.records import OperationRecord, RecordObject
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.snapshot import Collection, Sample, Snapshot, Unobserved
-from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.core.verdict import Status, Verdict, passed
+from tests.checks.fixtures import all_fixtures
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NONE = Unobserved("NotSynced", "not part of this test")
@@ -178,3 +180,19 @@ def test_any_rate_is_judged(values: list[float]) -> None:
         assert verdict.status is Status.FAIL
     elif not 0 <= last <= 1.1:
         assert verdict.status is Status.UNKNOWN
+
+
+def test_one_burst_of_failures_is_a_fail_in_the_engine() -> None:
+    """The lines of a burst are in one sample only: the next holds what was written after it."""
+    check = registry()["autonomous-logs"].check
+    rule = FlapRule(failure_threshold=check.failure_threshold, success_threshold=check.success_threshold)
+    wanted = ("autonomous-logs", "fail.access-denied")
+    failing = next(item for item in all_fixtures() if (item.check.id, item.name) == wanted)
+    quiet = passed("nothing repeats")
+    track: Track | None = None
+    shown: list[str] = []
+    for number, raw in enumerate([quiet, failing.judge(), *[quiet] * 5], start=1):
+        now = failing.now + number * timedelta(minutes=1)
+        track, settled = settle(track, raw, rule, now, number)
+        shown.append(settled.verdict.status.value)
+    assert shown == ["Pass", *["Fail"] * 5, "Pass"]

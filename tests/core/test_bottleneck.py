@@ -16,8 +16,9 @@ T = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PERFORMANCE = sorted(item.id for item in registry().values() if item.symptom == "performance")
 
 
-def fails(check: str, minutes: float = 0.0, status: Status = Status.FAIL) -> Suspect:
-    return Suspect(check, Verdict(status, "High", f"Node a: {check} is bad"), T + timedelta(minutes=minutes))
+def fails(check: str, minutes: float = 0.0, status: Status = Status.FAIL, *, within: float = 0.0) -> Suspect:
+    verdict = Verdict(status, "High", f"Node a: {check} is bad")
+    return Suspect(check, verdict, T + timedelta(minutes=minutes), timedelta(minutes=within))
 
 
 def test_what_began_first_and_explains_the_others() -> None:
@@ -49,6 +50,30 @@ def test_what_began_later_is_not_the_cause() -> None:
 
 def test_a_symptom_that_began_before_every_resource_has_no_cause_among_them() -> None:
     assert bottleneck([fails("response-time"), fails("cpu-usage", 60)]) is None
+
+
+def test_what_is_sampled_seldom_may_have_begun_since_the_look_before() -> None:
+    slow, quick = fails("limits-and-quotas", 5, within=5), fails("response-time", 1, within=1)
+    found = bottleneck([slow, quick])
+    assert found is not None
+    assert (found.check, found.explains) == ("limits-and-quotas", ("response-time",))
+    assert bottleneck([fails("limits-and-quotas", 5, within=1), quick]) is None
+    # How seldom the other one is looked at makes it no later.
+    assert bottleneck([fails("limits-and-quotas", 5), fails("response-time", 1, within=9)]) is None
+
+
+def test_of_what_may_have_begun_first_the_one_that_explains_most() -> None:
+    late = fails("limits-and-quotas", 6, within=5)
+    found = bottleneck([fails("network-latency"), late, fails("cpu-usage", 6), fails("response-time", 9)])
+    assert found is not None
+    assert (found.check, found.explains) == (
+        "limits-and-quotas",
+        ("cpu-usage", "network-latency", "response-time"),
+    )
+    certain = fails("limits-and-quotas", 6, within=1)
+    found = bottleneck([fails("network-latency"), certain, fails("cpu-usage", 6), fails("response-time", 9)])
+    assert found is not None
+    assert found.check == "network-latency"
 
 
 def test_of_what_began_at_once_the_deepest_that_explains_most() -> None:
@@ -95,17 +120,21 @@ def test_only_checks_that_there_are() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(PERFORMANCE), st.integers(-500, 500)), unique_by=lambda p: p[0]),
+    st.lists(
+        st.tuples(st.sampled_from(PERFORMANCE), st.integers(-500, 500), st.integers(0, 30)),
+        unique_by=lambda p: p[0],
+    ),
     st.randoms(),
 )
-def test_it_is_never_later_than_what_it_explains(pairs: list[tuple[str, int]], random: object) -> None:
-    suspects = [fails(check, minutes) for check, minutes in pairs]
+def test_it_is_never_later_than_what_it_explains(pairs: list[tuple[str, int, int]], random: object) -> None:
+    suspects = [fails(check, minutes, within=within) for check, minutes, within in pairs]
     found = bottleneck(suspects)
     assert bottleneck(sorted(suspects, key=lambda _: random.random())) == found  # type: ignore[attr-defined]
     if found is None:
         return
-    since = {item.check: item.since for item in suspects}
+    since = {item.check: item.began for item in suspects}
+    [cause] = [item for item in suspects if item.check == found.check]
     assert found.check not in {*found.explains, *found.unexplained}
     assert {found.check, *found.explains, *found.unexplained} == set(since)
-    assert all(since[check] >= found.since - TOGETHER for check in found.explains)
+    assert all(since[check] >= found.since - cause.within - TOGETHER for check in found.explains)
     assert len(found.message) <= MESSAGE

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import Decision, KiroHealthCheckStatus, ObjectName
@@ -182,7 +183,7 @@ def test_every_status_keeps_its_invariants_and_its_bounds(
         Finding(Ref("Pod", f"pod-{text * 200}-{number}"), "Broken", "m", NOW) for number in range(findings)
     )
     items = [
-        judged(status, f"check-{number}", message=text * size, findings=found)
+        replace(judged(status, f"check-{number}", message=text * size, findings=found), began=NOW)
         for number, status in enumerate(statuses)
     ]
     status = summarize(
@@ -268,6 +269,30 @@ def test_performance_begins_with_the_bottleneck() -> None:
     alone = summarize(outcome(items[0]), EMPTY)
     message = next(item.message for item in alone.conditions if item.type == "PerformanceAdequate")
     assert message == "response-time: response-time is bad"
+
+
+def test_the_bottleneck_is_what_was_seen_first_whatever_was_reported_first() -> None:
+    def failing(name: str, began: int, within: int) -> Judged:
+        check = judged(Status.FAIL, name).registered.check
+        return Judged(
+            Registered(name, "performance", ConditionType.PERFORMANCE_ADEQUATE, check),
+            Verdict(Status.FAIL, "Broken", f"{name} is bad"),
+            NOW,
+            NOW - timedelta(minutes=began),
+            timedelta(minutes=within),
+        )
+
+    def told(*items: Judged) -> str:
+        status = summarize(outcome(*items), EMPTY)
+        assert [item.began for item in status.checks] == [item.began for item in items]
+        return next(item.message for item in status.conditions if item.type == "PerformanceAdequate")
+
+    slow = failing("response-time", 45, 1)
+    assert told(slow, failing("storage-usage", 46, 1)).startswith(
+        "bottleneck: storage, since 2026-03-01T11:14:00Z, which explains response-time"
+    )
+    assert told(slow, failing("storage-usage", 41, 5)).startswith("bottleneck: storage")
+    assert told(slow, failing("storage-usage", 41, 1)).startswith("storage-usage: ")
 
 
 def test_names_that_the_api_would_refuse_silence_nothing() -> None:

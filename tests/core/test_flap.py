@@ -177,6 +177,58 @@ class TestBothKindsOfFacts:
         assert said(one) == ["Fail!", "Unknown"]
 
 
+class TestWhenItBegan:
+    def test_it_is_the_first_of_the_samples_that_led_to_fail(self) -> None:
+        bad: list[Step] = [(n, fail(), n) for n in (300, 600, 900)]
+        one = run([(0, WELL, 1), *bad], RULE)
+        assert [item.began for item in one] == [None, None, None, at(300)]
+        assert one[-1].since == at(900)
+
+    def test_a_good_sample_ends_the_run(self) -> None:
+        steps: list[Step] = [(1, fail(), 2), (2, WELL, 3), *[(n, fail(), n) for n in (4, 5, 6)]]
+        assert run([(0, WELL, 1), *steps], RULE)[-1].began == at(4)
+
+    def test_neither_another_reason_nor_a_blind_sample_changes_it(self) -> None:
+        bad: list[Step] = [(n, fail(), n) for n in (1, 2, 3)]
+        other = fail(finding(reason="OOMKilled"))
+        one = run([*bad, (4, other, 4), *[(n, BLIND, n) for n in (5, 6, 7)], (8, other, 8)], RULE)
+        assert said(one)[3:] == ["Fail!", "Fail", "Fail", "Unknown", "Fail!"]
+        assert [item.since for item in one[3:]] == [at(4), at(4), at(4), at(7), at(8)]
+        assert [item.began for item in one[3:]] == [at(1), at(1), at(1), None, at(1)]
+
+    def test_a_blind_sample_in_between_does_not_either(self) -> None:
+        steps: list[Step] = [(1, fail(), 2), (2, BLIND, 3), (3, fail(), 4), (4, fail(), 5)]
+        assert run([(0, WELL, 1), *steps], RULE)[-1].began == at(1)
+
+    def test_while_it_recovers_it_stands_and_afterwards_it_is_over(self) -> None:
+        bad: list[Step] = [(n, fail(), n) for n in (1, 2, 3)]
+        one = run([*bad, (4, WELL, 4), (5, fail(), 5), (6, WELL, 6), (7, WELL, 7)], RULE)
+        assert [item.began for item in one[3:]] == [at(1), at(1), at(1), None]
+        again = run([*bad, (4, WELL, 4), (5, WELL, 5), *[(n, fail(), n) for n in (6, 7, 8)]], RULE)
+        assert again[-1].began == at(6)
+
+    def test_a_watched_fault_is_as_old_as_its_object_says(self) -> None:
+        one = run([(0, WELL, None), (40, fail(finding(since=5)), None)], LASTING)
+        assert (one[-1].began, one[-1].since) == (at(5), at(40))
+        beside = fail(finding("a", since=7, at_once=True), finding("b", since=2))
+        assert run([(0, WELL, 1), (9, beside, 2)], RULE)[-1].began == at(7)
+
+    def test_it_is_never_in_the_future(self) -> None:
+        raw = fail(finding(since=1000))
+        one = run([(0, raw, None), (-50, raw, None)], FlapRule())
+        assert [item.began for item in one] == [at(0), at(-50)]
+
+    def test_an_earlier_process_may_have_told(self) -> None:
+        track = seeded(Status.FAIL, "NotReady", at(-600), "was failing", at(-900), polled=True)
+        assert [item.began for item in run([(0, BLIND, 0), (1, fail(), 1)], RULE, track)] == [at(-900)] * 2
+
+    def test_and_what_it_did_not_tell_is_not_made_up(self) -> None:
+        track = seeded(Status.FAIL, "NotReady", at(-600), "was failing", polled=True)
+        steps: list[Step] = [(1, fail(), 1), (2, WELL, 2), (3, WELL, 3), *[(n, fail(), n) for n in (4, 5, 6)]]
+        one = run(steps, RULE, track)
+        assert [item.began for item in one] == [None, None, None, None, None, at(4)]
+
+
 class TestSeeded:
     def test_fail_goes_on_with_the_first_failing_sample(self) -> None:
         track = seeded(Status.FAIL, "NotReady", at(-600), "was failing", polled=True)
@@ -239,6 +291,8 @@ def test_holds_for_every_history(
         before = track or Track()
         track, one = settle(track, raw, rule, now, sample if polled else None)
         assert one.since <= now
+        assert one.began is None or (one.began <= now and one.verdict.status is Status.FAIL)
+        assert one.verdict.status is not Status.FAIL or one.began is not None
         assert one.next_check is None or one.next_check > now
         if raw.status is not Status.FAIL or one.verdict.status is not Status.FAIL:
             assert not one.actionable

@@ -50,20 +50,19 @@ def test_the_most_within_a_span(times: list[int], seconds: int) -> None:
     st.integers(50, 100),
 )
 def test_clusters_hold_what_overlaps(seen: dict[str, frozenset[int]], percent: int) -> None:
-    found = _clusters({name: frozenset(map(float, times)) for name, times in seen.items()}, percent)
+    def together(one: str, other: str) -> bool:
+        return 100 * len(seen[one] & seen[other]) >= percent * len(seen[one] | seen[other])
+
+    found = _clusters(sorted(seen), together)
     names = [name for cluster in found for name in cluster]
     assert len(names) == len(set(names))
-    together = {name: cluster for cluster in found for name in cluster}
-    for one, times in seen.items():
-        for other, others in seen.items():
-            if one != other and 100 * len(times & others) >= percent * len(times | others):
-                assert together[one] == together[other]
-        if one in together:
-            assert any(
-                100 * len(times & seen[other]) >= percent * len(times | seen[other])
-                for other in together[one]
-                if other != one
-            )
+    clusters = {name: cluster for cluster in found for name in cluster}
+    for one in seen:
+        for other in seen:
+            if one != other and together(one, other):
+                assert clusters[one] == clusters[other]
+        if one in clusters:
+            assert any(together(one, other) for other in clusters[one] if other != one)
 
 
 def record(annotations: dict[str, Any], state: str = "Succeeded", **status: Any) -> Record:

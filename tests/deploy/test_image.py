@@ -89,6 +89,15 @@ def test_what_is_imported_is_locked() -> None:
     assert imported - locked - {"setuptools", "pip", "distutils-precedence"} == set()
 
 
+def test_what_is_under_another_license_is_not_shipped_but_can_be_added() -> None:
+    assert "yamllint" not in (ROOT / "requirements.txt").read_text()
+    [layer] = re.findall(r"```dockerfile\n(.*?)```", (ROOT / "docs" / "install.md").read_text(), re.DOTALL)
+    python = dict(line.split("=") for line in LINES if line.startswith("ARG PYTHON"))["ARG PYTHON"]
+    assert f"FROM python:{python} AS lint" in layer, "its environment uses the Python of the image"
+    assert "--require-hashes" in layer
+    assert "ENV PATH=$PATH:/opt/yamllint/bin" in layer
+
+
 @pytest.mark.parametrize("word", ["curl", "wget", "apt-get", "chmod", "sudo"])
 def test_the_image_needs_no_more_tools(word: str) -> None:
     assert word not in " ".join(rest for _, rest in STEPS)

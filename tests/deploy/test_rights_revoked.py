@@ -41,8 +41,12 @@ LISTED_EVERYWHERE = ("kirohealthchecks", "kirosafetypolicies")
 
 
 def readers(*sources: Polled[Any]) -> frozenset[str]:
-    """The checks that read one of these."""
-    return frozenset(id_ for id_, item in registry().items() if not {*sources}.isdisjoint(item.check.sources))
+    """The checks that cannot do without one of these: what is only borrowed may be missing."""
+    return frozenset(
+        id_
+        for id_, item in registry().items()
+        if not {*sources}.isdisjoint({*item.check.sources} - {*item.check.borrows})
+    )
 
 
 RECENT, UNUSED, LIMITS = "recent-configuration-changes", "unused-resources", "limits-and-quotas"

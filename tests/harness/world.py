@@ -15,6 +15,7 @@ from devcluster.operator import OperatorProcess
 from devcluster.proxy import Fault
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
+from tests.harness import flips
 
 API = "/apis/kiro.dev/v1alpha1"
 Object = dict[str, Any]
@@ -165,7 +166,9 @@ class World:
     def check(self, check_id: str, name: str = "kiro") -> Object:
         """The verdict of one check as it is now; empty when it is not there."""
         status = self.get("kirohealthchecks", name).get("status", {})
-        return next((item for item in status.get("checks", []) if item["id"] == check_id), {})
+        found: Object = next((item for item in status.get("checks", []) if item["id"] == check_id), {})
+        flips.saw(check_id, found.get("status", ""))
+        return found
 
     def wait_check(self, check_id: str, status: str, name: str = "kiro", *, timeout: float = 30.0) -> Object:
         """Wait for a check to have a status."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import registry
+from kiro_operator.core.flap import FlapRule, Settled, Track, settle
 from kiro_operator.core.objects import Pod
 from kiro_operator.core.snapshot import Sample
 from kiro_operator.core.verdict import Verdict
@@ -18,6 +19,9 @@ from tests.adapters.helpers import facts, poll
 
 class Watcher:
     """Samples and judges one check, as the engine does."""
+
+    settled: Settled
+    """What flap control makes of the last verdict."""
 
     def __init__(
         self, check_id: str, namespace: str, observers: Iterable[Observer], **policies: dict[str, Any]
@@ -33,6 +37,7 @@ class Watcher:
         self.patience = 0.0
         """Seconds after which a change must be seen: RBAC is judged from a cache of the API server."""
         self.samples: dict[str, Sample[Any]] = {}
+        self._track: Track | None = None
 
     def poll(self) -> PollRequest:
         specs = {
@@ -55,7 +60,17 @@ class Watcher:
             self.namespace, self.pods(), policies=request.snapshot.policies, samples=self.samples
         )
         parameters = self.item.check.parameters.model_validate(self.parameters)
-        return self.item.check.judge(snapshot, parameters, self.at or datetime.now(UTC))
+        now, check = self.at or datetime.now(UTC), self.item.check
+        verdict = check.judge(snapshot, parameters, now)
+        rule = FlapRule(
+            fail_after=check.fail_after,
+            recover_after=check.recover_after,
+            failure_threshold=check.failure_threshold,
+            success_threshold=check.success_threshold,
+        )
+        newest = min((sample.number for sample in self.samples.values()), default=None)
+        self._track, self.settled = settle(self._track, verdict, rule, now, newest)
+        return verdict
 
     async def expect(self, status: str, reason: str, *fragments: str) -> Verdict:
         """The verdict, which has to be this one; looks again for as long as patience lasts."""

@@ -80,6 +80,23 @@ def place(control_plane: ControlPlane) -> Iterator[str]:
     rest.delete(f"/api/v1/namespaces/{name}")
 
 
+def nodes(place: str) -> Iterator[Samples]:
+    """What a node has used: hardly anything, then all of it by day, then what is right but for the night."""
+    quiet, busy = NOW - 2 * DAY, NOW - DAY
+
+    def cpu(at: datetime) -> float:
+        if at <= quiet:
+            return 0.05
+        by_day, by_night = (0.97, 0.3) if at <= busy else (0.6, 0.05)
+        return by_day if 8 <= at.hour < 18 else by_night
+
+    for metric, use in (
+        ("node_cpu_utilization", cpu),
+        ("kiro_node_memory_utilization", lambda at: 0.05 if at <= quiet else 0.5),
+    ):
+        yield Samples(metric, {"nodename": f"{place}-node"}, course(START, NOW, use, minutes=5))
+
+
 def history(place: str) -> Iterator[Samples]:
     """What three Deployments have used for three days, under a ReplicaSet that is gone."""
 
@@ -110,7 +127,8 @@ def history(place: str) -> Iterator[Samples]:
 
 @pytest.fixture(scope="module")
 def prometheus(place: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with Prometheus(tmp_path_factory.mktemp("prometheus"), history(place)) as server:
+    samples = (*history(place), *nodes(place))
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), samples) as server:
         yield server
 
 
@@ -119,24 +137,30 @@ async def look(control_plane: ControlPlane, place: str, prometheus: Prometheus) 
     """Judges the place by what Prometheus says, and by what other observers say."""
     fetcher = prometheus.fetcher(place)
 
-    async def ask(check_id: str, parameters: Parameters, *others: ports.Observer) -> Verdict:
-        return await judged(
-            control_plane, place, check_id, parameters, Observer(fetcher), PriceList(), *others
-        )
+    async def ask(
+        check_id: str, parameters: Parameters, *others: ports.Observer, at: datetime = NOW
+    ) -> Verdict:
+        observers: tuple[ports.Observer, ...] = (Observer(fetcher), PriceList(), *others)
+        return await judged(control_plane, place, check_id, parameters, *observers, at=at)
 
     yield ask
     await fetcher.close()
 
 
 async def judged(
-    plane: ControlPlane, namespace: str, check_id: str, parameters: Parameters, *observers: ports.Observer
+    plane: ControlPlane,
+    namespace: str,
+    check_id: str,
+    parameters: Parameters,
+    *observers: ports.Observer,
+    at: datetime = NOW,
 ) -> Verdict:
     """The verdict on a namespace as it is now, two days later: what is young now counts then."""
     facts = live(plane, namespace)
-    request = poll(facts, parameters, spec=SPEC, now=NOW)
+    request = poll(facts, parameters, spec=SPEC, now=at)
     samples: dict[str, Sample[Any]] = {SERIES.name: not_configured(SERIES)}
     for each in observers:
-        samples[each.source.name] = Sample(1, NOW, await each.observe(request))
+        samples[each.source.name] = Sample(1, at, await each.observe(request))
     snapshot = msgspec.structs.replace(facts, samples=samples)
     return registry()[check_id].check.judge(snapshot, parameters, datetime.now(UTC) + 2 * DAY)
 
@@ -308,8 +332,8 @@ async def test_over_provisioned(control_plane: ControlPlane, place: str, look: L
     verdict = await look("over-provisioned", parameters)
     assert (verdict.status, verdict.reason) == (Status.FAIL, "OverProvisioned")
     assert verdict.message == (
-        "Deployment modest wastes at least 3 cores and 7Gi of memory, 75 EUR a month: request 200m instead "
-        "of 2 CPU and 256Mi instead of 4Gi memory for container main"
+        "Deployment modest wastes about 3.6 cores and about 7.5Gi of memory, about 82 EUR a month: request "
+        "about 190m instead of 2 CPU and about 230Mi instead of 4Gi memory for container main"
     )
 
     deploy(control_plane, place, "modest", small)
@@ -461,6 +485,13 @@ async def test_utilization_patterns(control_plane: ControlPlane, place: str, loo
         verdict = await look("utilization-patterns", parameters, observer)
         assert (verdict.status, verdict.reason) == (Status.FAIL, "DailyShapeUnused"), verdict.message
         autoscale(control_plane, place, "rhythm", 1, 3)
+        assert (await look("utilization-patterns", parameters, observer)).status is Status.PASS
+
+        # By Prometheus it is the whole day that counts, whatever the metrics API says right now.
+        for days, told in ((2, "NodesUnderused"), (1, "NodeOverused"), (0, "AsExpected")):
+            verdict = await look("utilization-patterns", parameters, observer, at=NOW - days * DAY)
+            assert verdict.reason == told, verdict.message
+        use(0.02)
         assert (await look("utilization-patterns", parameters, observer)).status is Status.PASS
         gone(control_plane, path)
         assert (await look("utilization-patterns", parameters, observer)).reason == "DailyShapeUnused"

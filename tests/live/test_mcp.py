@@ -25,6 +25,7 @@ from kiro_operator.adapters.prometheus.series import Prometheus as Series
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.core.checks import registry
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
+from kiro_operator.core.evidence.steering import MCP_SETTINGS, STEERING, Document, Steering
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Verdict
@@ -101,6 +102,8 @@ class Round:
             "mcp-sessions": McpSessions(self._fetcher),
         }
         self.spec = self.of(server())
+        self.settings = kiro_uses(shop="https://shop.example.com/mcp")
+        """Kiro's own list of servers."""
 
     @staticmethod
     def of(*servers: dict[str, Any]) -> KiroHealthCheckSpec:
@@ -124,6 +127,7 @@ class Round:
             else not_configured(source)
             for source in check.polled
         }
+        samples[STEERING.name] = Sample(1, now, Steering((Document(MCP_SETTINGS, self.settings),)))
         snapshot = facts(NAMESPACE, samples=samples)
         return check.judge(snapshot, check.parameters.model_validate(parameters), now)
 
@@ -143,6 +147,11 @@ def server(name: str = "shop", **changes: Any) -> dict[str, Any]:
         "expectedTools": ["get_price", "get_status"],
         "goldenQueries": [PRICE],
     } | changes
+
+
+def kiro_uses(**urls: str) -> str:
+    """The MCP settings in which Kiro's servers have these URLs."""
+    return json.dumps({"mcpServers": {name: {"url": url} for name, url in urls.items()}})
 
 
 @pytest_asyncio.fixture
@@ -463,7 +472,23 @@ async def test_what_the_operator_may_not_reach(round_: Round) -> None:
         assert await round_.told(check_id) == ("Unknown", "HostNotAllowed")
 
 
-async def test_plain_http_to_another_host(round_: Round) -> None:
-    round_.spec = round_.of(server(service=None, host="shop.example.com:8080"))
+@pytest.mark.parametrize("where", [{}, {"service": None, "host": "shop.example.com:8080"}])
+async def test_plain_http(round_: Round, where: dict[str, Any]) -> None:
+    round_.spec = round_.of(server(**where))
+    round_.settings = kiro_uses()
     assert await round_.told("mcp-tools") == ("Warn", "PlainHttp")
     assert await round_.told("mcp-server-health") == PASS
+    round_.settings = kiro_uses(shop="http://shop:8080/mcp")
+    assert await round_.told("mcp-tools") == ("Warn", "PlainHttp")
+
+
+async def test_a_server_that_kiro_uses_and_nobody_asks(round_: Round) -> None:
+    assert await round_.told("mcp-tools") == PASS
+    round_.settings = kiro_uses(
+        shop="https://shop.example.com/mcp", elsewhere="https://elsewhere.example.com/"
+    )
+    verdict = await round_.judge("mcp-tools")
+    assert (verdict.status.value, verdict.reason) == ("Warn", "ServerNotListed")
+    assert [finding.object.name for finding in verdict.findings] == ["elsewhere"]
+    round_.spec = round_.of(server(), server("elsewhere", service=None, host="elsewhere.example.com:443"))
+    assert await round_.told("mcp-tools") == ("Warn", "HostNotAllowed")

@@ -33,7 +33,7 @@ from kiro_operator.core.optimizations import LIMIT, merged
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
 from kiro_operator.core.records.values import NAME_LIMIT
-from kiro_operator.core.snapshot import Sample, Unobserved
+from kiro_operator.core.snapshot import Ref, Sample, Stands, Unobserved, Weighed
 from kiro_operator.core.verdict import Status, Verdict
 from tests.adapters.helpers import facts, live_pods, poll, service_account
 from tests.devcluster.helpers import make_pod, ready, wait_pod
@@ -48,6 +48,7 @@ class Optimizer:
     def __init__(self, plane: ControlPlane, namespace: str, client: Client, file: Path) -> None:
         self._plane, self._namespace, self._client = plane, namespace, client
         self.file = file
+        self.weighed: dict[str, Weighed] = {}
         self.log = faults.logs(plane, namespace, "web", ["optimizer 2.1 ready"])
 
     def logs(self, *records: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ class Optimizer:
     async def verdict(self, check: Check, client: Client | None = None, **parameters: Any) -> Verdict:
         value = await self.sample(client)
         samples = {OPTIMIZATIONS.name: Sample(1, datetime.now(UTC), value)}
-        snapshot = facts(self._namespace, samples=samples)
+        snapshot = facts(self._namespace, samples=samples, weighed=self.weighed)
         return check.judge(snapshot, check.parameters.model_validate(parameters), datetime.now(UTC))
 
 
@@ -170,6 +171,15 @@ async def test_opportunities_that_nobody_takes(optimizer: Optimizer) -> None:
     assert [finding.object.name for finding in verdict.findings] == ["web-2"]
     optimizer.writes(record("decision", 2, 0, applied=False))
     assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
+    # What another check has found for nine days.
+    waste = Stands(Ref("Deployment", "web-3"), "Deployment web-3 wastes 3 cores", NOW - timedelta(days=9))
+    optimizer.weighed = {"over-provisioned": Weighed(known=True, stands=(waste,))}
+    assert told(await optimizer.verdict(check)) == (Status.FAIL, "WasteLeftAlone")
+    elsewhere = record("decision", 3, 0, applied=False)
+    optimizer.writes(elsewhere)
+    assert told(await optimizer.verdict(check)) == (Status.FAIL, "WasteLeftAlone")
+    optimizer.writes({**elsewhere, "id": "opt-4", "object": "Deployment/web-3"})
+    assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
 
 
 async def test_only_lines_on_optimization_of_the_decision_log_count(optimizer: Optimizer) -> None:
@@ -203,7 +213,8 @@ async def test_without_the_permission_to_exec(
         assert len(sample.records) == 3
         assert [one.reason for one in sample.missing] == ["Forbidden"]
         verdict = await optimizer.verdict(optimization_decisions.CHECK, client)
-        assert told(verdict) == (Status.UNKNOWN, "TooFewDecisions")
+        assert told(verdict) == (Status.UNKNOWN, "Forbidden")
+        assert "fewer than 10 decisions" in verdict.message
         assert "pods/exec" in verdict.message
     async with client_with(control_plane, namespace, ()) as client:
         verdict = await optimizer.verdict(optimization_decisions.CHECK, client)

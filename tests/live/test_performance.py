@@ -20,13 +20,18 @@ from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.credentials import Credentials
 from kiro_operator.adapters.kubernetes.inventory import Inventories
 from kiro_operator.adapters.prometheus import series as adapter
+from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
 from kiro_operator.core.checks import registry
+from kiro_operator.core.conditions import Outcome, Permission, summarize
 from kiro_operator.core.evidence.inventory import INVENTORY, Inventory
 from kiro_operator.core.evidence.series import SERIES
 from kiro_operator.core.objects import Deployment, HorizontalPodAutoscaler, Pod, ReplicaSet
 from kiro_operator.core.snapshot import Collection, Sample, Snapshot
 from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.ports import Ask
+from kiro_operator.reconcile.judge import judge
 from kiro_operator.reconcile.observe import not_configured
+from kiro_operator.reconcile.target import Target
 from tests.adapters.helpers import facts, poll, service_account
 from tests.harness.prometheus import Prometheus, Samples, course
 from tests.harness.world import World
@@ -112,6 +117,7 @@ def history() -> Iterator[Samples]:
     changes = HERE | {"horizontalpodautoscaler": "kiro"}
     name = "kube_horizontalpodautoscaler_status_desired_replicas"
     yield Samples(name, changes, course(recent, NOW, restless))
+    yield from shortages()
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +197,7 @@ async def test_a_volume_that_fills_up(look: Look) -> None:
     growing = NOW - 2.5 * HOUR
     assert (await look("capacity-forecast", BEFORE, given)).status is Status.PASS
     verdict = await look("capacity-forecast", growing, given)
-    assert (verdict.status, verdict.reason, verdict.observed) == (Status.FAIL, "FullSoon", "1 day")
+    assert (verdict.status, verdict.reason, verdict.observed) == (Status.FAIL, "FullSoon", "roughly 1.0 days")
     assert "PersistentVolumeClaim data" in verdict.message
     assert (await look("capacity-forecast", AFTER, given)).status is Status.PASS
     # The default, over a day, knows too little of this one.
@@ -231,6 +237,108 @@ async def test_an_autoscaler_that_never_rests(look: Look) -> None:
     ]
 
 
+# --- what came first ----------------------------------------------------------------------------------
+
+SHORT = NOW - 6 * HOUR
+MINUTE = timedelta(minutes=1)
+SHORTAGES: dict[str, tuple[int | None, int | None, int | None]] = {
+    # namespace: from which minute on the volume is full, the CPU is throttled and answers are slow
+    "storage-first": (0, None, 9),
+    "throttled-first": (None, 0, 1),
+    "slow-first": (8, 15, 0),
+}
+COURSES: dict[str, tuple[dict[str, str], float, float]] = {
+    # metric: its labels, all well, and short
+    "kiro_volume_utilization": ({"persistentvolumeclaim": "data"}, 0.5, 0.95),
+    "kiro_cpu_throttling_ratio": ({"pod": "kiro-1", "container": "kiro"}, 0.01, 0.6),
+    "kiro_response_seconds": ({"service": "kiro"}, 0.2, 3.0),
+}
+COMPARED: dict[str, dict[str, Any]] = {
+    "storage-usage": {"query": 'kiro_volume_utilization{namespace="$namespace"}', "degradationPercent": 0},
+    "limits-and-quotas": {},
+    "response-time": {"degradationPercent": 0},
+}
+
+
+def shortages() -> Iterator[Samples]:
+    for namespace, begins in SHORTAGES.items():
+        for (name, (labels, well, short)), begin in zip(COURSES.items(), begins, strict=True):
+            points = course(SHORT - HOUR, SHORT + HOUR, turning(well, short, begin))
+            yield Samples(name, {"namespace": namespace, **labels}, points)
+
+
+def turning(well: float, short: float, begin: int | None) -> Callable[[datetime], float]:
+    since = NOW if begin is None else SHORT + begin * MINUTE
+    return lambda at: short if at >= since else well
+
+
+async def performance(prometheus: Prometheus, namespace: str, lasting: timedelta) -> str:
+    """What the condition says after a time in which each check was sampled at its own interval."""
+    target = Target((namespace, "kiro"))
+    checks = [{"id": name, "parameters": given} for name, given in COMPARED.items()]
+    off = [{"id": name, "enabled": False} for name in registry() if name not in COMPARED]
+    spec = prometheus.spec.model_dump(mode="json", by_alias=True, include={"prometheus"})
+    metadata = {"uid": "u", "resourceVersion": "1", "generation": 1, "creationTimestamp": str(START)}
+    target.take({"metadata": metadata, "spec": spec | {"interval": "1m", "checks": [*off, *checks]}})
+    nothing: Collection[Deployment] = Collection.of([])
+    snapshot = msgspec.structs.replace(facts(namespace), deployments=nothing)
+    fetcher = prometheus.fetcher(namespace)
+    observer = adapter.Prometheus(fetcher)
+    # So that a check of every five minutes looks four minutes after what begins with the hour.
+    begin = SHORT - HOUR + 4 * MINUTE
+    for minute in range(int((SHORT + lasting - begin) / MINUTE)):
+        at = begin + minute * MINUTE
+        for seconds in target.intervals:
+            if minute * 60 % seconds:
+                continue
+            asks = tuple(
+                Ask(name, item.check, item.parameters)
+                for name, item in target.checks.items()
+                if item.seconds == seconds
+            )
+            request = msgspec.structs.replace(
+                poll(snapshot, spec=prometheus.spec, now=at, interval=timedelta(seconds=seconds)), asks=asks
+            )
+            values = {SERIES: await observer.observe(request), INVENTORY: Inventory()}
+            for source in target.sources(seconds, ()):
+                target.samples[source.name, seconds] = Sample(minute + 1, at, values[source])
+                target.dirty.add(source.name)
+        judgement = judge(target, snapshot, at)
+    await fetcher.close()
+    outcome = Outcome(
+        generation=1,
+        namespace=namespace,
+        now=at,
+        judged=judgement.judged,
+        permission=Permission(allowed=True, reason="None", message="none"),
+    )
+    status = summarize(outcome, KiroHealthCheckStatus())
+    return next(item.message for item in status.conditions if item.type == "PerformanceAdequate")
+
+
+async def test_the_bottleneck_is_what_was_short_first(prometheus: Prometheus) -> None:
+    told = await performance(prometheus, "storage-first", 30 * MINUTE)
+    assert told.startswith(
+        f"bottleneck: storage, since {SHORT:%Y-%m-%dT%H:%M:%SZ}, which explains response-time: "
+        "PersistentVolumeClaim data: its storage use is above 85%"
+    )
+
+
+async def test_what_is_looked_at_seldom_is_not_held_to_have_come_late(prometheus: Prometheus) -> None:
+    told = await performance(prometheus, "throttled-first", 30 * MINUTE)
+    seen = SHORT + 4 * MINUTE
+    assert told.startswith(
+        f"bottleneck: limits and quotas, since {seen:%Y-%m-%dT%H:%M:%SZ}, which explains response-time: "
+        "Container kiro: it is throttled"
+    )
+
+
+async def test_what_is_short_later_is_not_the_bottleneck(prometheus: Prometheus) -> None:
+    told = await performance(prometheus, "slow-first", 40 * MINUTE)
+    assert "bottleneck" not in told
+    assert all(name in told for name in COMPARED)
+
+
 # --- a whole operator ---------------------------------------------------------------------------------
 
 
@@ -268,6 +376,12 @@ def test_an_operator_asks_and_tells(
         assert "Node node-b: its CPU use is above 85%" in told["message"]
         assert world.check("cpu-usage")["objects"] == [{"kind": "Node", "name": "node-b"}]
         assert world.check("error-rate")["status"] == "Pass"
+        prometheus.exporter.set("kiro_error_ratio", 0.5, **error)
+        world.wait_check("error-rate", "Fail")
+        told = world.condition("PerformanceAdequate")
+        began = world.check("cpu-usage")["began"]
+        assert told["message"].startswith(f"bottleneck: CPU, since {began}, which explains error-rate: ")
+        prometheus.exporter.set("kiro_error_ratio", 0.01, **error)
         prometheus.exporter.set("node_cpu_utilization", 0.3, **busy)
         world.wait_condition("PerformanceAdequate", "True")
     finally:

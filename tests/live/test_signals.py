@@ -30,6 +30,7 @@ from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
 from kiro_operator.ports import Observer
 from kiro_operator.reconcile.observe import not_configured
+from kiro_operator.reconcile.target import Target
 from tests.adapters.conftest import ClientWith, client_with  # noqa: F401 - a fixture
 from tests.adapters.helpers import eventually, facts, live_pods, poll
 from tests.api.documents import POLICY, REMEDIATION, loaded
@@ -152,7 +153,9 @@ def told(verdict: Verdict) -> Outcome:
         ),
     ],
 )
-@pytest.mark.flips("alert-frequency", "metric-collection", "metric-completeness", "threshold-fit")
+@pytest.mark.flips(
+    "alert-frequency", "alert-grouping", "metric-collection", "metric-completeness", "threshold-fit"
+)
 async def test_by_prometheus(
     prometheus: Prometheus, check_id: str, parameters: dict[str, Any], reason: str
 ) -> None:
@@ -243,9 +246,11 @@ async def now_by(alertmanager: Alertmanager, check_id: str, **parameters: Any) -
 @pytest.mark.flips("alert-grouping")
 async def test_causes_and_what_follows(alertmanager: Alertmanager) -> None:
     alertmanager.fire("KubeNodeNotReady", minutes=10, node="node-1")
-    alertmanager.fire("PodDown", minutes=9, node="node-1", pod="kiro-0", namespace=NAMESPACE)
-    assert await now_by(alertmanager, "alert-grouping") == PASS
-    alertmanager.fire("PodSlow", minutes=8, node="node-1", pod="kiro-1", namespace=NAMESPACE)
+    for number in range(3):
+        assert await now_by(alertmanager, "alert-grouping") == PASS, "a few that follow prove nothing"
+        pod = {"pod": f"kiro-{number}", "namespace": NAMESPACE}
+        alertmanager.fire("PodDown", minutes=9, node="node-1", **pod)
+    alertmanager.fire("PodSlow", minutes=8, node="node-1", pod="kiro-3", namespace=NAMESPACE)
     assert await now_by(alertmanager, "alert-grouping") == (FAIL, "ChildrenNotInhibited")
     # A cause with this label inhibits by the configuration of this Alertmanager.
     alertmanager.resolve("KubeNodeNotReady", node="node-1")
@@ -254,9 +259,11 @@ async def test_causes_and_what_follows(alertmanager: Alertmanager) -> None:
 
 
 async def test_alerts_that_nobody_attends_to(alertmanager: Alertmanager) -> None:
-    pods = [f"left-{number}" for number in range(8)]
-    for pod in pods:
-        alertmanager.fire("LeftAlone", minutes=30, pod=pod)
+    for number in range(12):
+        alertmanager.fire("LeftAlone", minutes=30, pod=f"left-{number}")
+        if number == 2:
+            few = await now_by(alertmanager, "alert-frequency", unattendedAfter="20m")
+            assert few == ("Unknown", "TooFewSamples")
     assert await now_by(alertmanager, "alert-frequency", unattendedAfter="1h") == PASS
     assert await now_by(alertmanager, "alert-frequency", unattendedAfter="20m") == (FAIL, "AlertsUnattended")
     alertmanager.silence(alertname="LeftAlone")
@@ -354,6 +361,87 @@ async def test_feedback(records: Records) -> None:
     assert await records.judged("decision-accuracy") == (FAIL, "SensitivityLow")
 
 
+class Notes:
+    """A KiroHealthCheck that no operator works on, and what people note on it with kubectl."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self._plane, self._namespace = plane, namespace
+        self._path = f"{API}/{namespace}/kirohealthchecks"
+        body = {
+            "apiVersion": "kiro.dev/v1alpha1",
+            "kind": "KiroHealthCheck",
+            "metadata": {"name": "platform"},
+        }
+        self._target = Target((namespace, "platform"))
+        self._target.take(plane.rest.post(self._path, body))
+
+    def annotate(self, *told: str) -> None:
+        """What a person types."""
+        self._plane.kubectl("annotate", "khc", "platform", "-n", self._namespace, "--overwrite", *told)
+
+    def settings(self, *checks: Mapping[str, Any]) -> None:
+        """Set checks."""
+        self._plane.rest.patch(f"{self._path}/platform", {"spec": {"checks": list(checks)}})
+
+    async def judged(self, check_id: str) -> Outcome:
+        """What a check says of it as it is."""
+        self._target.take(self._plane.rest.get(f"{self._path}/platform"))
+        assert self._target.problem is None, self._target.problem
+        policies = {"cautious": KiroSafetyPolicySpec.model_validate(loaded(POLICY)["spec"])}
+        snapshot = facts(self._namespace, own=self._target.own, policies=policies)
+        return told(await judged(check_id, snapshot))
+
+
+def verdicts(count: int, word: str, *, hour: int = 0) -> list[str]:
+    """Ratings of so many verdicts of one check, an hour apart until a while ago."""
+    begin = datetime.now(UTC) - timedelta(days=3, hours=hour)
+    times = [(begin + number * HOUR).strftime("%Y%m%dT%H%M%SZ") for number in range(count)]
+    return [f"feedback.kiro.dev/pods-ready.{time}={word}" for time in times]
+
+
+@pytest.mark.flips("decision-accuracy")
+async def test_verdicts_are_rated_on_the_health_check(control_plane: ControlPlane, namespace: str) -> None:
+    notes = Notes(control_plane, namespace)
+    assert await notes.judged("decision-accuracy") == ("Unknown", "NoFeedback")
+    alarms = verdicts(12, "true-positive")
+    notes.annotate(*alarms, *verdicts(12, "true-negative", hour=30))
+    assert await notes.judged("decision-accuracy") == PASS
+    false = [told_.replace("true", "false") for told_ in alarms]
+    notes.annotate(*false)
+    assert await notes.judged("decision-accuracy") == (FAIL, "SpecificityLow")
+    notes.annotate(*alarms)
+    notes.annotate("feedback.kiro.dev/pods-redy.20260302T110000Z=false-positive")
+    assert await notes.judged("decision-accuracy") == ("Warn", "RatingsMisread")
+    notes.annotate("feedback.kiro.dev/pods-redy.20260302T110000Z-")
+    assert await notes.judged("decision-accuracy") == PASS
+
+
+@pytest.mark.flips("escalation-thresholds")
+async def test_escalations_are_rated_on_the_health_check(control_plane: ControlPlane, namespace: str) -> None:
+    notes = Notes(control_plane, namespace)
+    times = [told_.split(".")[-1].partition("=")[0] for told_ in verdicts(12, "")]
+
+    async def all_were(word: str) -> Outcome:
+        notes.annotate(*(f"outcome.kiro.dev/Escalated.{time}={word}" for time in times))
+        return await notes.judged("escalation-thresholds")
+
+    assert await all_were("necessary") == PASS
+    assert await all_were("unnecessary") == (FAIL, "EscalationsUnnecessary")
+    assert await all_were("helpful") == PASS
+
+
+@pytest.mark.flips("decision-criteria")
+async def test_settings(control_plane: ControlPlane, namespace: str) -> None:
+    notes = Notes(control_plane, namespace)
+    assert await notes.judged("decision-criteria") == PASS
+    notes.settings({"id": "cpu-usage", "parameters": {"threshold": 50, "floor": 60}})
+    assert await notes.judged("decision-criteria") == (FAIL, "SettingShadowed")
+    notes.settings({"id": "cpu-usage", "failAfter": "1m"})
+    assert await notes.judged("decision-criteria") == ("Warn", "SettingWithoutEffect")
+    notes.settings({"id": "cpu-usage", "parameters": {"threshold": 60, "floor": 50}})
+    assert await notes.judged("decision-criteria") == PASS
+
+
 @pytest.mark.flips("learning-effectiveness")
 async def test_proposals(records: Records) -> None:
     records.add(6, "Succeeded")
@@ -429,7 +517,7 @@ def test_an_operator_tells_of_them(
         world.plane.rest.patch(world.path("kirosafetypolicies", "cautious"), {"spec": {"maxUnhealthy": "0%"}})
         world.wait_check("decision-criteria", "Fail")
         alertmanager.fire("NodeDown", minutes=5, **cause)
-        for pod in ("kiro-7", "kiro-8"):
+        for pod in ("kiro-6", "kiro-7", "kiro-8", "kiro-9"):
             alertmanager.fire("PodDown", minutes=4, pod=pod, **cause)
         failing = world.wait_check("alert-grouping", "Fail")
         assert "NodeDown" in failing["message"]
@@ -443,5 +531,42 @@ def test_an_operator_tells_of_them(
         )
         world.wait_check("decision-criteria", "Pass")
         world.wait_condition("SignalsTrustworthy", "True")
+        _ratings(world)
+        _flapping(world, settings)
     finally:
         world.close()
+
+
+def _ratings(world: World) -> None:
+    """What a person notes with kubectl is judged at once."""
+
+    def annotate(*words: str) -> None:
+        world.plane.kubectl("annotate", "khc", "kiro", "-n", world.namespace, "--overwrite", *words)
+
+    wrong = [*verdicts(12, "false-negative"), *verdicts(12, "false-positive", hour=30)]
+    annotate(*wrong)
+    world.wait_check("decision-accuracy", "Fail")
+    annotate(*(told_.replace("=false", "=true") for told_ in wrong))
+    world.wait_check("decision-accuracy", "Pass")
+
+
+def _flapping(world: World, settings: list[dict[str, Any]]) -> None:
+    """A check that fails again and again is told of, until that is allowed."""
+
+    def allow(times: int) -> None:
+        at_most = {"parameters": {"maxEpisodes": times}}
+        checks = [item | (at_most if item["id"] == "alert-frequency" else {}) for item in settings]
+        world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), {"spec": {"checks": checks}})
+
+    allow(4)
+    for _ in range(4):  # and once before
+        for most, status in (("0%", "Fail"), ("40%", "Pass")):
+            world.plane.rest.patch(
+                world.path("kirosafetypolicies", "cautious"), {"spec": {"maxUnhealthy": most}}
+            )
+            world.wait_check("decision-criteria", status)
+    failing = world.wait_check("alert-frequency", "Fail")
+    assert failing["reason"] == "VerdictFlapping"
+    assert "decision-criteria" in failing["message"]
+    allow(6)
+    world.wait_check("alert-frequency", "Pass")

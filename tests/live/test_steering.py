@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from devcluster import ControlPlane
+from devcluster import ControlPlane, faults
 from devcluster.errors import ApiError
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes import exec as remote
@@ -341,6 +341,33 @@ async def test_files_of_a_pod(site: Site, open_folder: Path) -> None:
     await site.expect("steering-integrity", "NoDocuments")
 
 
+async def test_documents_for_files_in_common(site: Site, open_folder: Path) -> None:
+    def for_files(pattern: str, words: str) -> str:
+        return f'---\ninclusion: fileMatch\nfileMatchPattern: "{pattern}"\n---\n# Style\n\n- {words}\n'
+
+    style = for_files("**/*.ts", "Use spaces for indentation.")
+    files(
+        open_folder,
+        {
+            ".kiro/steering/rules.md": for_files("src/**", "Use tabs for indentation."),
+            ".kiro/steering/style.md": style,
+            "src/run.py": "",
+            "lib/a.ts": "",
+        },
+    )
+    pod(site, open_folder)
+    await site.expect("steering-conflicts", "AsExpected")
+    files(open_folder, {"src/b.ts": ""})
+    await site.expect(
+        "steering-conflicts",
+        "ContradictoryGuidance",
+        "(line 7, column 3)",
+        "both are included for 'src/b.ts'",
+    )
+    files(open_folder, {".kiro/steering/style.md": style.replace("spaces", "tabs")})
+    await site.expect("steering-conflicts", "AsExpected")
+
+
 async def test_modes_of_files(site: Site, open_folder: Path) -> None:
     files(open_folder, {".kiro/steering/product.md": PRODUCT, ".kiro/steering/tech.md": TECH})
     pod(site, open_folder, user=65534)
@@ -413,7 +440,6 @@ async def test_without_permissions(make: Make, open_folder: Path) -> None:
 # --- the history --------------------------------------------------------------------------------------
 
 
-@pytest.mark.flips("steering-changes")
 async def test_a_change_before_answers_got_worse(site: Site) -> None:
     write = site.documents()
     write({"product.md": PRODUCT, "tech.md": TECH})
@@ -510,6 +536,92 @@ def test_an_operator_tells_it_in_the_status(
         assert json.loads(history["data"]["history.json"])["paths"].keys() == {".kiro/steering/a.md"}
     finally:
         world.close()
+
+
+class Rated:
+    """An operator that looks at steering documents and at the log of a pod that answers queries."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._queries = 0
+        self._documents = world.path("configmaps", api="/api/v1")
+        world.plane.rest.post(
+            self._documents, {"metadata": {"name": "kiro-steering"}, "data": {"tech.md": TECH}}
+        )
+        make_pod(world.plane, world.namespace, "web")
+        wait_pod(world.plane, world.namespace, ready, "a running pod", name="web")
+        self._log = faults.logs(world.plane, world.namespace, "web", ["kiro 1.8.2 ready"])
+        quick = {"interval": "5s", "failureThreshold": 1, "successThreshold": 1}
+        wanted: list[dict[str, Any]] = [
+            {"id": "steering-changes", "interval": "5s"},
+            {"id": "query-context", "parameters": {"minQueries": 5}, **quick},
+        ]
+        names = {item["id"] for item in wanted}
+        off = [{"id": name, "enabled": False} for name in registry() if name not in names]
+        world.health_check(steering={"configMaps": ["kiro-steering"]}, checks=[*off, *wanted])
+        world.operator(*STEADY)
+
+    def steer(self, text: str) -> None:
+        """Write the document anew."""
+        self.world.plane.rest.patch(f"{self._documents}/kiro-steering", {"data": {"tech.md": text}})
+
+    def answer(
+        self, count: int, feedback: str = "good", *, ago: timedelta = timedelta(0), vague: bool = False
+    ) -> None:
+        """Log queries, as Kiro does."""
+        said = {"record": "query", "time": (datetime.now(UTC) - ago).isoformat(), "feedback": feedback}
+        said |= {} if vague else {"environment": "production", "scope": "namespace shop", "context": "a.txt"}
+        numbers = range(self._queries, self._queries + count)
+        faults.append_log(self._log, [json.dumps(said | {"id": f"q-{number}"}) for number in numbers])
+        self._queries += count
+
+
+@pytest.fixture
+def rated(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Rated]:
+    world = World(control_plane, namespace, tmp_path)
+    try:
+        yield Rated(world)
+    finally:
+        world.close()
+
+
+@pytest.mark.flips("steering-changes")
+def test_an_operator_holds_a_change_against_the_check_that_fails_after_it(rated: Rated) -> None:
+    world = rated.world
+    rated.answer(6)
+    world.wait_check("query-context", "Pass")
+    world.wait_check("steering-changes", "Pass")
+    rated.steer(TECH.replace("Never", "Always"))
+    rated.answer(20, vague=True)
+    told = world.wait_check("steering-changes", "Fail")
+    assert told["reason"] == "ChangedBeforeFailure"
+    assert "Steering document .kiro/steering/tech.md was changed by " in told["message"]
+    assert "before query-context began to fail" in told["message"]
+    assert "-- Never restart pods automatically. | +- Always restart pods automatically." in told["message"]
+    assert world.check("query-context")["status"] == "Fail"
+    rated.steer(TECH)
+    rated.answer(80)
+    world.wait_check("steering-changes", "Pass")
+    assert world.check("query-context")["status"] == "Pass"
+
+
+@pytest.mark.flips("steering-changes")
+def test_an_operator_holds_a_change_against_the_ratings_after_it(rated: Rated) -> None:
+    world = rated.world
+    rated.answer(20, ago=timedelta(minutes=2))
+    world.wait_check("query-context", "Pass")
+    world.wait_check("steering-changes", "Pass")
+    rated.steer(TECH.replace("Never", "Always"))
+    rated.answer(20, "bad")
+    told = world.wait_check("steering-changes", "Fail")
+    assert told["reason"] == "ChangedBeforeBadFeedback"
+    assert "more answers were rated bad from then on" in told["message"]
+    assert "+- Always restart pods automatically." in told["message"]
+    assert (told["observed"], told["threshold"]) == ("100% rated bad", "0% before the change")
+    assert world.check("query-context")["status"] == "Pass"
+    rated.steer(TECH)
+    rated.answer(20)
+    world.wait_check("steering-changes", "Pass")
 
 
 # --- the spec -----------------------------------------------------------------------------------------

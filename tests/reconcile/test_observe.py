@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kiro_operator import ports
 from kiro_operator.adapters import places
@@ -54,7 +55,12 @@ class Source:
         return await answer if asyncio.iscoroutine(answer) else answer
 
 
-def enabled(name: str, *sources: Polled[int], interval: timedelta = MINUTE) -> Enabled:
+def enabled(
+    name: str,
+    *sources: Polled[int],
+    interval: timedelta = MINUTE,
+    beside: tuple[Polled[int], ...] = (),
+) -> Enabled:
     def verdict(snapshot: Snapshot, _: Parameters, __: datetime) -> Verdict:
         for source in sources:
             value = snapshot.value(source)
@@ -62,7 +68,7 @@ def enabled(name: str, *sources: Polled[int], interval: timedelta = MINUTE) -> E
                 return unknown(value)
         return passed("all is well")
 
-    check = Check(title=name, section="s", command="c", sources=sources, judge=verdict)
+    check = Check(title=name, section="s", command="c", sources=sources, beside=beside, judge=verdict)
     registered = Registered(name, "responsiveness", ConditionType.RESPONSIVE, check)
     configured = tuple(source for source in sources if not source.section)
     return Enabled(registered, Parameters(), FlapRule(success_threshold=1), interval, configured)
@@ -217,6 +223,49 @@ async def test_a_check_of_two_sources_counts_a_round_once_both_have_answered() -
     [item] = run.judge(made).judged
     assert (item.verdict.status, made.tracks["a"].sample) == (Status.PASS, 1)
     await run.observation.stop()
+
+
+async def test_what_another_check_has_sampled_is_looked_at_and_never_waited_for() -> None:
+    slow = Source(SECOND, never)
+    run = Run([Source(FIRST, lambda: 1), slow])
+    made = target(enabled("a", FIRST, beside=(SECOND,)))
+    run.observation.schedule(made)
+    await run.until(lambda: bool(made.samples))
+    assert slow.requests == [], "nothing is sampled for it"
+    [item] = run.judge(made).judged
+    assert (item.verdict.status, made.tracks["a"].sample) == (Status.PASS, 1)
+    facts = run.observation.snapshot(made, {})
+    before = with_samples(facts, made, "a").value(SECOND)
+    assert isinstance(before, Unobserved)
+
+    now = datetime.now(UTC)
+    made.samples["second", 300.0] = Sample(4, now, 7)
+    made.samples["second", 3600.0] = Sample(9, now - MINUTE, 8)
+    made.dirty.add("second")
+    run.judge(made)
+    newest = with_samples(facts, made, "a").value(SECOND)
+    assert newest == 7, "whichever round took it"
+    assert made.tracks["a"].sample == 1, "it counts for no round"
+    await run.observation.stop()
+
+
+def test_what_is_looked_at_besides_has_a_check_judged_anew() -> None:
+    seen: list[Any] = []
+
+    def verdict(snapshot: Snapshot, _: Parameters, __: datetime) -> Verdict:
+        seen.append(snapshot.value(SECOND))
+        return passed("all is well")
+
+    run, item = Run([]), enabled("a", ABSENT, beside=(SECOND,))
+    check = replace(item.check, judge=verdict)
+    made = target(replace(item, registered=Registered("a", "s", ConditionType.RESPONSIVE, check)))
+    run.judge(made)
+    made.samples["second", 300.0] = Sample(1, datetime.now(UTC), 7)
+    run.judge(made)
+    made.dirty.add("second")
+    run.judge(made)
+    assert len(seen) == 2
+    assert seen[1] == 7
 
 
 async def test_a_check_that_is_gone_ends_its_round(monkeypatch: pytest.MonkeyPatch) -> None:

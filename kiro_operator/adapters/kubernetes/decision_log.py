@@ -15,7 +15,7 @@ from kiro_operator.adapters.kubernetes.unobserved import unobserved
 from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
 from kiro_operator.core.objects import Pod
-from kiro_operator.core.optimizations import merged
+from kiro_operator.core.optimizations import ABSENT, merged
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
@@ -146,7 +146,7 @@ class DecisionLog:
 
     def _unreadable(self, pod: str, errors: bytes) -> Unobserved:
         if _NO_FILE in errors.decode("utf-8", "replace").lower():
-            return Unobserved("NoDecisionLog", f"pod {pod} has no {self._file}: mount it into the pod")
+            return Unobserved(ABSENT, f"pod {pod} has no {self._file}: mount it into the pod")
         return Unobserved("Refused", f"pod {pod} does not let {self._file} be read: check its mode")
 
 

@@ -90,7 +90,7 @@ class McpSessions:
             expected,
             await self._judged(server, said, end),
             expiry(access[0]),
-            server.scheme == "http" and server.service is None,
+            server.scheme == "http",
         )
 
     async def _judged(self, server: McpServer, said: "Talk", end: float) -> tuple[Call, ...]:
@@ -217,4 +217,6 @@ def _without(server: McpServer, url: str, problem: Unobserved) -> McpSession:
         )
         for query in server.golden_queries
     )
-    return McpSession(server.name, url, problem, expected=_expected(server), calls=calls)
+    return McpSession(
+        server.name, url, problem, expected=_expected(server), calls=calls, plain=server.scheme == "http"
+    )

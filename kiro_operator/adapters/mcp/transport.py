@@ -152,17 +152,23 @@ class _Body(httpx2.AsyncByteStream):
                 raise transport.cut(unreachable(transport.url, error)) from error
             if not chunk:
                 return
-            # An event ends with an empty line. This may count one too often, and never too seldom.
-            ends = (last + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            counted = events(last, chunk) if self._answer.content_type == _EVENTS else 0
             last = chunk[-1:]
-            events = ends.count(b"\n\n") if self._answer.content_type == _EVENTS else 0
-            if over := transport.spend(events, chunk):
+            if over := transport.spend(counted, chunk):
                 raise transport.cut(over)
             yield chunk
 
     async def aclose(self) -> None:
         """Hang up, unless the answer was read to its end."""
         self._answer.close()
+
+
+def events(last: bytes, chunk: bytes) -> int:
+    """How many events end in a chunk, each with an empty line; ``last`` is the byte before it.
+
+    It may count one too often, and never too seldom.
+    """
+    return (last + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").count(b"\n\n")
 
 
 def _headers(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:

@@ -153,6 +153,15 @@ class ObjectName(ApiModel):
     name: Name = Field(description="Name of the object.")
 
 
+class FoundObject(ObjectName):
+    """An object that a check has found something of."""
+
+    since: datetime | None = Field(
+        default=None,
+        description="Since when it is found without a break, where missed-opportunities asks for it.",
+    )
+
+
 class CheckStatus(ApiModel):
     """The verdict of one check."""
 
@@ -161,12 +170,15 @@ class CheckStatus(ApiModel):
     reason: Word = Field(description="Why, as one CamelCase word.")
     message: Message = Field(description="Why, for a person, naming the objects.")
     since: datetime = Field(description="When the verdict last changed its status or reason.")
+    began: datetime | None = Field(
+        default=None, description="When the fault was first seen, only while the check fails."
+    )
     observed: Word | None = Field(default=None, description="What was measured.")
     threshold: Word | None = Field(default=None, description="What it was held against.")
     command: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="What shows a person the same, where there is something to see."
     )
-    objects: Annotated[list[ObjectName], Field(max_length=10)] = Field(
+    objects: Annotated[list[FoundObject], Field(max_length=10)] = Field(
         default=[],
         description="The first ten objects concerned.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},

@@ -26,6 +26,14 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
+    def shadowed(self) -> str:
+        """Which of them can never decide anything beside the others; empty when each can.
+
+        What contradicts itself is refused by a validator. This is for what is valid and does not do what
+        whoever wrote it expects.
+        """
+        return ""
+
 
 class Check(Struct, frozen=True, kw_only=True):
     """A check: what it reads and how it judges."""
@@ -40,6 +48,9 @@ class Check(Struct, frozen=True, kw_only=True):
     asked, such as ``{prometheus}`` and ``{query}``, and the check's parameters."""
     sources: tuple[Source | Polled[Any], ...]
     """All that it reads."""
+    beside: tuple[Polled[Any], ...] = ()
+    """What it looks at besides, where other checks have it sampled: nothing is sampled for it, and it waits
+    for none of it."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]
     parameters: type[Parameters] = Parameters
     queries: Callable[[Any, str], Sequence[Query]] | None = None
@@ -52,8 +63,21 @@ class Check(Struct, frozen=True, kw_only=True):
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
     success_threshold: int = 2
+    relates: bool = False
+    """It holds what it reads against what else fails, and is judged anew whenever that changes. Its own
+    Fail says nothing new of the target, so no other such check is told of it."""
+    weighs: tuple[str, ...] = ()
+    """Ids of checks whose findings it judges: how long they have stood is kept, also in the status."""
     only_while_failing: bool = False
     """Sampled only while another check fails, and never more often than its interval."""
+    borrows: tuple[Polled[Any], ...] = ()
+    """Of its polled sources, those that it takes as others have them sampled, at whatever interval; they are
+    sampled for it only where no other check reads them."""
+
+    @property
+    def about_others(self) -> bool:
+        """Whether it judges what other checks say, and so is judged behind them."""
+        return self.relates or bool(self.weighs) or Source.VERDICTS in self.sources
 
     @property
     def polled(self) -> tuple[Polled[Any], ...]:
@@ -62,8 +86,9 @@ class Check(Struct, frozen=True, kw_only=True):
 
     @property
     def reads(self) -> frozenset[str]:
-        """Names of its sources."""
-        return frozenset(source.name if isinstance(source, Polled) else source for source in self.sources)
+        """Names of its sources, and of what it looks at besides."""
+        sources = (*self.sources, *self.beside)
+        return frozenset(source.name if isinstance(source, Polled) else source for source in sources)
 
 
 class Registered(Struct, frozen=True):

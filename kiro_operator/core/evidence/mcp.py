@@ -55,7 +55,7 @@ class McpSession(Struct, frozen=True):
     token_expires: datetime | None = None
     """When the bearer token runs out, as far as it tells."""
     plain: bool = False
-    """Plain http to a host outside of the namespace."""
+    """It is asked over plain http."""
 
 
 class ClientTest(Struct, frozen=True):

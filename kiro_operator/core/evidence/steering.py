@@ -12,6 +12,16 @@ HOOKS_FOLDER = ".kiro/hooks/"
 MCP_SETTINGS = ".kiro/settings/mcp.json"
 
 
+def is_steering(path: str) -> bool:
+    """Whether it is the path of a steering document."""
+    return path.startswith(STEERING_FOLDER) and path.endswith(".md")
+
+
+def is_hook(path: str) -> bool:
+    """Whether it is the path of a hook."""
+    return path.startswith(HOOKS_FOLDER)
+
+
 class Document(Struct, frozen=True):
     """One file below ``.kiro``, from a ConfigMap's key or a pod's file system."""
 
@@ -42,12 +52,12 @@ class Document(Struct, frozen=True):
     @property
     def is_steering(self) -> bool:
         """A steering document."""
-        return self.path.startswith(STEERING_FOLDER) and self.path.endswith(".md")
+        return is_steering(self.path)
 
     @property
     def is_hook(self) -> bool:
         """A file in the folder of hooks."""
-        return self.path.startswith(HOOKS_FOLDER)
+        return is_hook(self.path)
 
     @property
     def whole(self) -> bool:
@@ -83,7 +93,7 @@ class Lint(Struct, frozen=True):
     message: str
 
 
-class Revision(Struct, frozen=True):
+class Revision(Struct, frozen=True, omit_defaults=True):
     """One version of a document, and how it differs from what stood there before."""
 
     path: str
@@ -92,9 +102,13 @@ class Revision(Struct, frozen=True):
     time: datetime
     manager: str = ""
     diff: str = ""
-    """The lines that differ, redacted and bounded; empty where the former text is not known."""
+    """The lines that differ, redacted and bounded."""
+    unshown: str = ""
+    """Why there is no diff, as one CamelCase word."""
     first: bool = False
     """Found when the history began: nobody has seen it change."""
+    added: bool = False
+    """Nothing stood there before."""
 
 
 class History(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The sentences of a Markdown text, with what they stand under: headings, and the items they belong to."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -24,7 +25,8 @@ class Sentence(Struct, frozen=True):
 
     text: str
     line: int
-    """Where its paragraph or item begins."""
+    column: int
+    """Where it begins."""
     headings: tuple[str, ...] = ()
     """The headings it stands under, plain."""
     parents: tuple[str, ...] = ()
@@ -32,11 +34,33 @@ class Sentence(Struct, frozen=True):
 
 
 class _Block(Struct):
-    line: int
     indent: int
     """-1: a paragraph."""
-    text: str
     headings: tuple[str, ...]
+    lines: list[str] = []
+    offsets: list[int] = []
+    """Where each of its lines begins in the text."""
+    places: list[tuple[int, int]] = []
+    """Line and column of these."""
+
+    @property
+    def text(self) -> str:
+        """Its lines as one."""
+        return " ".join(self.lines)
+
+    def add(self, line: str, number: int, begin: int) -> None:
+        """Go on with what stands in a line from some offset."""
+        words = line[begin:].strip()
+        if words:
+            self.offsets.append(self.offsets[-1] + len(self.lines[-1]) + 1 if self.lines else 0)
+            self.places.append((number, len(line) - len(line[begin:].lstrip()) + 1))
+            self.lines.append(words)
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset in the text."""
+        number = bisect_right(self.offsets, offset) - 1
+        line, column = self.places[number]
+        return line, column + offset - self.offsets[number]
 
 
 def plain(text: str) -> str:
@@ -48,19 +72,29 @@ def plain(text: str) -> str:
 
 def sentences(text: str) -> Iterator[Sentence]:
     """The sentences of paragraphs and lists; code, quotes and tables are left out."""
-    parents: list[_Block] = []
+    parents: list[tuple[int, str]] = []
     headings: tuple[str, ...] = ()
     for block in _blocks(text):
         if block.headings != headings or block.indent < 0:
             parents = []
         headings = block.headings
-        parents = [one for one in parents if one.indent < block.indent]
-        above = tuple(plain(one.text) for one in parents)
-        for sentence in _END.split(block.text.strip()):
-            if sentence:
-                yield Sentence(sentence, block.line, headings, above)
-        if block.indent >= 0 or block.text.rstrip(" *_").endswith(":"):
-            parents.append(block)
+        parents = [one for one in parents if one[0] < block.indent]
+        above = tuple(words for _, words in parents)
+        text = block.text
+        for begin, sentence in _split(text):
+            yield Sentence(sentence, *block.place(begin), headings, above)
+        if block.indent >= 0 or text.rstrip(" *_").endswith(":"):
+            parents.append((block.indent, plain(text)))
+
+
+def _split(text: str) -> Iterator[tuple[int, str]]:
+    """The sentences of a block, each with its offset."""
+    begin = 0
+    for end in _END.finditer(text):
+        yield begin, text[begin : end.start()]
+        begin = end.end()
+    if begin < len(text):
+        yield begin, text[begin:]
 
 
 def _blocks(text: str) -> Iterator[_Block]:
@@ -78,11 +112,9 @@ def _blocks(text: str) -> Iterator[_Block]:
             headings = [one for one in headings if one[0] < level]
             headings.append((level, plain(heading["title"])))
         elif line.strip() and not skipped:
-            if block is not None:
-                block.text += f" {line.strip()}"
-                continue
-            titles = tuple(title for _, title in headings)
-            indent = len(item["indent"].expandtabs(4)) if item else -1
-            block = _Block(number, indent, line[item.end() if item else 0 :].strip(), titles)
+            if block is None:
+                indent = len(item["indent"].expandtabs(4)) if item else -1
+                block = _Block(indent, tuple(title for _, title in headings))
+            block.add(line, number, item.end() if item else 0)
     if block is not None:
         yield block

@@ -118,6 +118,7 @@ class Claim(Struct, frozen=True):
     words: frozenset[str]
     """Its words, unified."""
     line: int
+    column: int
     headings: tuple[str, ...]
     text: str
     force: str
@@ -278,6 +279,7 @@ def _claim(
         tuple(dict.fromkeys(keys)),
         words,
         sentence.line,
+        sentence.column,
         sentence.headings,
         sentence.text,
         force,

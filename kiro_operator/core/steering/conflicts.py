@@ -1,22 +1,25 @@
 """Contradictions between steering documents.
 
 Careful on purpose: a conflict that is none costs trust, so only what contradicts itself word for word
-counts. Documents that Kiro never includes together cannot conflict.
+counts. Documents that Kiro never includes together cannot conflict, and one that is for some of the
+other's files only may well be an exception to it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import combinations, product
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.core.steering import claims, directives, front_matter
 from kiro_operator.core.steering.claims import Claim
 from kiro_operator.core.steering.directives import Directive, Setting
 from kiro_operator.core.steering.front_matter import FrontMatter
-from kiro_operator.core.steering.problems import quoted
+from kiro_operator.core.steering.problems import place, quoted
+from kiro_operator.core.steering.scopes import Meeting, Met, Scopes
 from kiro_operator.core.steering.words import ACTIVITIES, ALTERNATIVES, GENERAL, NUMERALS, SCOPES, TOPICS
 
 DOCUMENTS = 64
@@ -25,6 +28,8 @@ ALTOGETHER = 131_072
 """Characters of a document; longer ones are not looked through."""
 MOST = 128
 """Conflicts that are told."""
+_HELD = 4 * MOST
+"""What may be conflicts, before the files are looked at for which documents are included."""
 REMEMBERED = 256
 """Sets of documents whose conflicts are remembered."""
 _ALIKE = 8
@@ -59,6 +64,16 @@ class Conflict(Struct, frozen=True):
     message: str
 
 
+class _Candidate(Struct, frozen=True):
+    """What is a conflict if both documents are included together."""
+
+    conflict: Conflict
+    patterns: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Of both documents, where each is for some files only."""
+    excepted: bool = False
+    """It is none where one of them is an exception to the other."""
+
+
 class _Read(Struct, frozen=True):
     path: str
     front: FrontMatter
@@ -69,17 +84,37 @@ class _Read(Struct, frozen=True):
     """The claims by what they are about."""
 
 
-def conflicts(documents: Mapping[str, str]) -> list[Conflict]:
+def conflicts(documents: Mapping[str, str], workspace: Collection[str] | None = None) -> list[Conflict]:
     """The conflicts among documents by path, one for each pair and reason, and no more than ``MOST``.
 
-    What was found is remembered for the digest of the documents, since the same ones are judged again at
-    each sample; their texts are not kept.
+    ``workspace`` are the files that patterns are held against; None: nobody knows them. What was found is
+    remembered for the digest of the documents, since the same ones are judged again at each sample; their
+    texts are not kept.
     """
     key = _Documents(documents)
     try:
-        return list(_judged(key))
+        candidates = _judged(key)
     finally:
         key.texts = {}
+    scopes = Scopes(workspace)
+    found: dict[tuple[str, str, str], Conflict] = {}
+    for candidate in candidates:
+        one = candidate.conflict
+        name = (one.first, one.second, one.reason)
+        if name not in found and (told := _told(candidate, scopes)):
+            found[name] = told
+    return list(found.values())[:MOST]
+
+
+def _told(candidate: _Candidate, scopes: Scopes) -> Conflict | None:
+    """The conflict, if the documents are included together."""
+    met = Met(Meeting.CROSSING) if candidate.patterns is None else scopes.meet(*candidate.patterns)
+    if met.meeting is Meeting.NONE or (candidate.excepted and met.meeting is Meeting.NARROWER):
+        return None
+    if not met.path:
+        return candidate.conflict
+    words = f"{candidate.conflict.message}; both are included for {quoted(met.path)}"
+    return replace(candidate.conflict, message=words)
 
 
 class _Documents:
@@ -125,15 +160,15 @@ def compared(documents: Mapping[str, str]) -> list[str]:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _judged(key: _Documents) -> tuple[Conflict, ...]:
+def _judged(key: _Documents) -> tuple[_Candidate, ...]:
     documents = key.texts
     read = [_read(path, documents[path]) for path in compared(documents)]
-    found: dict[tuple[str, str, str], Conflict] = {}
+    found: dict[tuple[int, str, str, bool], _Candidate] = {}
     for one, other in combinations(read, 2):
-        for conflict in _between(one, other):
-            found.setdefault((conflict.first, conflict.second, conflict.reason), conflict)
-    order = sorted(found.values(), key=lambda item: (_ORDER.index(item.reason), item.first, item.second))
-    return tuple(order[:MOST])
+        for candidate in _between(one, other):
+            reason = _ORDER.index(candidate.conflict.reason)
+            found.setdefault((reason, one.path, other.path, candidate.excepted), candidate)
+    return tuple(found[name] for name in sorted(found)[:_HELD])
 
 
 _ORDER = ("NameDefinedTwice", "ContradictoryGuidance", "DuplicatedScope")
@@ -153,64 +188,78 @@ def _read(path: str, text: str) -> _Read:
     return _Read(path, front, keys, directives.settings(said), claimed)
 
 
-def _between(one: _Read, other: _Read) -> Iterator[Conflict]:
+def _between(one: _Read, other: _Read) -> Iterator[_Candidate]:
     first, second = one.front, other.front
     if first.name and first.name.casefold() == second.name.casefold():
         words = (
-            f"the name {quoted(first.name)} is defined by both, so it is left to chance which one it means"
+            f"the name {quoted(first.name)} is defined by both ({_named(first)}, and {_named(second)}), so "
+            "it is left to chance which one it means"
         )
-        yield Conflict(one.path, other.path, "NameDefinedTwice", words)
-    if not _together(first, second):
+        yield _Candidate(Conflict(one.path, other.path, "NameDefinedTwice", words))
+    if "manual" in {first.inclusion, second.inclusion}:
         return
+    limited = [front.inclusion == "fileMatch" for front in (first, second)]
+    patterns = (first.patterns, second.patterns) if all(limited) else None
     body = " ".join(first.body.split())
     if len(body) >= _SAME and body == " ".join(second.body.split()):
-        words = "both have the same text for the same scope, so that a change of one leaves the other behind"
-        yield Conflict(one.path, other.path, "DuplicatedScope", words)
-        return
-    for mine, its in _pairs(one, other):
         words = (
-            f"{quoted(mine.text)} (line {one.front.body_line + mine.line - 1}) contradicts "
-            f"{quoted(its.text)} (line {other.front.body_line + its.line - 1})"
+            f"both have the same text ({_begin(first)}, and {_begin(second)}) and are included together, so "
+            "that a change of one leaves the other behind"
         )
-        yield Conflict(one.path, other.path, "ContradictoryGuidance", words)
+        yield _Candidate(Conflict(one.path, other.path, "DuplicatedScope", words), patterns)
+        return
+    # What holds for some files only may differ from what holds for all: that is what it is for.
+    for mine, its, opposite in _pairs(one, other, special=any(limited) and not all(limited)):
+        words = f"{_said(first, mine)} contradicts {_said(second, its)}"
+        conflict = Conflict(one.path, other.path, "ContradictoryGuidance", words)
+        yield _Candidate(conflict, patterns, excepted=not opposite)
 
 
-def _together(one: FrontMatter, other: FrontMatter) -> bool:
-    """Whether Kiro includes both at once by itself."""
-    if "manual" in {one.inclusion, other.inclusion}:
-        return False
-    if one.inclusion == other.inclusion == "fileMatch":
-        return bool(set(one.patterns) & set(other.patterns))
-    return True
+def _place(line: int, column: int) -> str:
+    return f"line {line}, column {column}"
+
+
+def _named(front: FrontMatter) -> str:
+    """Where the name of a document stands."""
+    return _place(*front.places.get("name", (2, 1)))
+
+
+def _begin(front: FrontMatter) -> str:
+    """Where the text of a document begins."""
+    line, column = place(front.body, len(front.body) - len(front.body.lstrip()))
+    return _place(front.body_line + line - 1, column)
+
+
+def _said(front: FrontMatter, what: Directive | Setting | Claim) -> str:
+    return f"{quoted(what.text)} ({_place(front.body_line + what.line - 1, what.column)})"
 
 
 def _pairs(
-    one: _Read, other: _Read
-) -> Iterator[tuple[Directive | Setting | Claim, Directive | Setting | Claim]]:
-    # What holds for some files only may differ from what holds for all: that is what it is for.
-    special = (one.front.inclusion == "fileMatch") != (other.front.inclusion == "fileMatch")
+    one: _Read, other: _Read, *, special: bool
+) -> Iterator[tuple[Directive | Setting | Claim, Directive | Setting | Claim, bool]]:
+    """What contradicts each other, and whether it is the very same that one wants and the other forbids."""
     for key in sorted(one.keys.keys() & other.keys.keys()):
         for mine, its in product(one.keys[key][:_ALIKE], other.keys[key][:_ALIKE]):
             if _contradict(mine, its, special=special) and _same_scope(one, mine, other, its):
-                yield mine, its
+                yield mine, its, mine.core == its.core
     if special:
         return
     by_subject = {its.subject: its for its in other.settings}
     for setting in one.settings:
         match = by_subject.get(setting.subject)
         if match and _differ(setting.value, match.value) and _same_scope(one, setting, other, match):
-            yield setting, match
+            yield setting, match, False
     yield from _claimed(one, other)
 
 
-def _claimed(one: _Read, other: _Read) -> Iterator[tuple[Claim, Claim]]:
+def _claimed(one: _Read, other: _Read) -> Iterator[tuple[Claim, Claim, bool]]:
     for key in sorted(one.claims.keys() & other.claims.keys()):
         ours, theirs = one.claims[key][:_ALIKE], other.claims[key][:_ALIKE]
         if not (claims.agreed(ours) and claims.agreed(theirs)):
             continue
         for mine, its in product(ours, theirs):
             if claims.contradict(mine, its) and _same_subject(one, mine, other, its):
-                yield mine, its
+                yield mine, its, False
 
 
 def _keys(core: str) -> list[str]:

@@ -55,6 +55,7 @@ class Directive(Struct, frozen=True):
     core: str
     """What to do or not to do, in lower case, without the words that say how strictly."""
     line: int
+    column: int
     """Within the text given."""
     headings: tuple[str, ...]
     """The headings it stands under, in lower case."""
@@ -68,6 +69,7 @@ class Setting(Struct, frozen=True):
     subject: str
     value: str
     line: int
+    column: int
     headings: tuple[str, ...]
     text: str
 
@@ -79,7 +81,8 @@ def directives(said: Iterable[Sentence]) -> list[Directive]:
         read = _directive(plain(sentence.text))
         if read is not None and len(found) < MOST:
             core, forbids = read
-            found.append(Directive(core, sentence.line, sentence.headings, sentence.text, forbids))
+            where = (sentence.line, sentence.column)
+            found.append(Directive(core, *where, sentence.headings, sentence.text, forbids))
     return found
 
 
@@ -94,7 +97,8 @@ def settings(said: Iterable[Sentence]) -> list[Setting]:
         if not colon and (stated := _VALUE.match(words)):
             subject, value = stated["subject"], stated["value"]
         if subject in SUBJECTS and 0 < len(value) <= 40 and not re.search(r"[(,:]| for | in | or ", value):
-            found.append(Setting(subject, value.strip(" ."), sentence.line, sentence.headings, sentence.text))
+            where = (sentence.line, sentence.column)
+            found.append(Setting(subject, value.strip(" ."), *where, sentence.headings, sentence.text))
     return found[:MOST]
 
 

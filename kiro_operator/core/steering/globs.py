@@ -61,7 +61,7 @@ def dead(patterns: Iterable[str], workspace: Iterable[str], steps: int = STEPS) 
                 left -= len(path) * len(tokens)
                 if left < 0:
                     return found
-                if _matches(tokens, path):
+                if fits(tokens, path):
                     break
             else:
                 continue
@@ -76,8 +76,12 @@ def matches(pattern: str, path: str) -> bool:
 
     A pattern without a slash is for names in any folder.
     """
-    alternatives = expand(pattern)
-    return any(_matches(_tokens(_anywhere(one)), path) for one in alternatives or ())
+    return any(fits(tokens, path) for tokens in alternatives(pattern))
+
+
+def alternatives(pattern: str) -> list[list[Token]]:
+    """The tokens of each pattern that the braces stand for; none when they are too many."""
+    return [_tokens(_anywhere(one)) for one in expand(pattern) or ()]
 
 
 def expand(pattern: str) -> list[str] | None:
@@ -129,8 +133,11 @@ def _tokens(pattern: str) -> list[Token]:
     return tokens
 
 
-def _matches(tokens: list[Token], path: str) -> bool:
-    """All places in the tokens that can be reached are followed at once, a character at a time."""
+def fits(tokens: list[Token], path: str) -> bool:
+    """Whether a path is matched.
+
+    All places in the tokens that can be reached are followed at once, a character at a time.
+    """
     reached = _skipping(tokens, {0})
     for character in path:
         following = {
@@ -140,6 +147,35 @@ def _matches(tokens: list[Token], path: str) -> bool:
         if not reached:
             return False
     return len(tokens) in reached
+
+
+def covers(wide: list[Token], narrow: list[Token]) -> bool:
+    """Whether all that the narrow pattern matches is surely matched by the wide one as well.
+
+    The wide one reads the tokens of the narrow one as it would read characters, and only where that is
+    right whatever they stand for. So it may miss that one covers the other, and never errs otherwise.
+    """
+    inside = False
+    reached = _skipping(wide, {0})
+    for token in narrow:
+        following = {after for at in reached if at < len(wide) for after in _behind(wide[at], at, token)}
+        # **/ may stand for nothing, and then nothing has changed.
+        inside = inside if token[0] == "**/" else token != ("=", "/")
+        reached = _skipping(wide, following, inside=inside)
+    return len(wide) in reached
+
+
+def _behind(token: Token, at: int, read: Token) -> tuple[int, ...]:
+    """The places in the tokens behind all that one token of another pattern may stand for."""
+    kind = token[0]
+    if read[0] == "=":
+        return _after(token, at, read[1])
+    if kind in {"**", "**/"}:
+        return (at,)
+    if kind == "*":
+        return (at,) if read[0] in {"*", "?", "["} else ()
+    single = read[0] in {"?", "["}
+    return (at + 1,) if single and (kind == "?" or token == read) else ()
 
 
 def _after(token: Token, at: int, character: str) -> tuple[int, ...]:

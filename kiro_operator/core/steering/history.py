@@ -1,11 +1,14 @@
-"""How documents changed: the last versions by digest, and the text of the last one that passed.
+"""How documents changed: the last versions by digest, and two texts of each document.
 
-Kept so small that it fits a ConfigMap. A text in which a secret is found is not kept.
+These are that of the last version that passed, which can be put back, and that of the version which
+stands there now, which the next change is held against. Mostly they are one. All is kept so small that it
+fits a ConfigMap. A text in which a secret is found is not kept.
 """
 
 import difflib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +40,8 @@ class Past(Struct, frozen=True, omit_defaults=True):
     """Digest of the last version that passed steering-syntax and whose text is kept."""
     refused: str = ""
     """Why the text of the last version that passed is not kept: Secret or TooLarge."""
+    unkept: str = ""
+    """Why the text of the last version is not kept: Secret, TooLarge or NotWhole."""
 
 
 class Book(Struct, frozen=True):
@@ -44,7 +49,7 @@ class Book(Struct, frozen=True):
 
     paths: Mapping[str, Past] = {}
     texts: Mapping[str, str] = {}
-    """Texts of good versions, by digest."""
+    """Texts of good and of last versions, by digest."""
 
     def revisions(self) -> tuple[Revision, ...]:
         """All versions, by path and time."""
@@ -87,55 +92,90 @@ def advance(book: Book, documents: Iterable[Document], now: datetime, *, complet
         past = paths.get(document.path, Past())
         if current(book, document.path) != document.digest:
             past = _with(past, _revision(document, past, texts, now, first=not book.paths))
+        past = _last(past, document, texts)
         paths[document.path] = _good(past, document, texts)
     if complete:
         for path in sorted(paths.keys() - held):
             if current(book, path):
-                paths[path] = _with(paths[path], Revision(path, "", now))
+                diff, unshown = _shown(paths[path], texts, "")
+                paths[path] = _with(paths[path], Revision(path, "", now, "", diff, unshown))
     paths = dict(sorted(paths.items()))
     return Book(paths, _bounded(paths, texts))
 
 
 def _with(past: Past, revision: Revision) -> Past:
-    return msgspec.structs.replace(past, revisions=(*past.revisions, revision)[-KEPT:])
+    return msgspec.structs.replace(past, revisions=(*past.revisions, revision)[-KEPT:], unkept="")
 
 
 def _revision(
     document: Document, past: Past, texts: Mapping[str, str], now: datetime, *, first: bool
 ) -> Revision:
-    before = past.revisions[-1].time if past.revisions else None
+    before = past.revisions[-1] if past.revisions else None
     time = document.changed or now
-    if time > now or (before is not None and time < before):
+    if time > now or (before is not None and time < before.time):
         time = now
-    diff = ""
-    if not first and document.whole and past.good in texts:
-        diff = difference(texts[past.good], document.text)
-    return Revision(document.path, document.digest, time, document.manager, diff, first)
+    revision = Revision(document.path, document.digest, time, document.manager)
+    if first:
+        return msgspec.structs.replace(revision, first=True)
+    if not document.whole:
+        return msgspec.structs.replace(revision, unshown="NotWhole")
+    if before is None or not before.digest:
+        return msgspec.structs.replace(revision, added=True, diff=difference("", document.text))
+    diff, unshown = _shown(past, texts, document.text)
+    return msgspec.structs.replace(revision, diff=diff, unshown=unshown)
 
 
-def _good(past: Past, document: Document, texts: dict[str, str]) -> Past:
+def _shown(past: Past, texts: Mapping[str, str], text: str) -> tuple[str, str]:
+    """How a text differs from the one that stood there before, or why that cannot be shown."""
+    former = past.revisions[-1].digest
+    if former not in texts:
+        return "", past.unkept or "NotKept"
+    diff = difference(texts[former], text)
+    return diff, "" if diff else "NothingVisible"
+
+
+def _last(past: Past, document: Document, texts: dict[str, str]) -> Past:
+    """Keep the text that stands there now, unless there is a reason not to."""
+    if document.digest in texts:
+        return past
+    if not document.whole:
+        return msgspec.structs.replace(past, unkept="NotWhole")
+    if redact(document.text) != document.text:
+        return msgspec.structs.replace(past, unkept="Secret")
+    texts[document.digest] = document.text
+    return msgspec.structs.replace(past, unkept="")
+
+
+def _good(past: Past, document: Document, texts: Mapping[str, str]) -> Past:
     if not (document.is_steering and document.whole) or past.good == document.digest:
         return past
     if not passes(document.text):
         return past
-    if redact(document.text) != document.text:
-        return msgspec.structs.replace(past, refused="Secret")
-    texts[document.digest] = document.text
+    if document.digest not in texts:
+        return msgspec.structs.replace(past, refused=past.unkept)
     return msgspec.structs.replace(past, good=document.digest, refused="")
 
 
 def _bounded(paths: dict[str, Past], texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts that are still good for something, as many as there is room for."""
+    """The texts that are still good for something, as many as there is room for: what passed goes first."""
+    wanted = [
+        (path, past.good, {"good": "", "refused": "TooLarge"}) for path, past in paths.items() if past.good
+    ]
+    wanted += [
+        (path, past.revisions[-1].digest, {"unkept": "TooLarge"})
+        for path, past in paths.items()
+        if past.revisions and past.revisions[-1].digest in texts
+    ]
     kept: dict[str, str] = {}
     room = TEXTS
-    for path, past in paths.items():
-        if not past.good or past.good in kept:
+    for path, digest, otherwise in wanted:
+        if digest in kept:
             continue
-        size = len(texts.get(past.good, "").encode())
-        if past.good not in texts or size > room:
-            paths[path] = msgspec.structs.replace(past, good="", refused="TooLarge")
+        size = len(texts.get(digest, "").encode())
+        if digest not in texts or size > room:
+            paths[path] = msgspec.structs.replace(paths[path], **otherwise)
             continue
-        kept[past.good] = texts[past.good]
+        kept[digest] = texts[digest]
         room -= size
     return kept
 
@@ -146,10 +186,11 @@ def difference(before: str, after: str) -> str:
     if max(len(before), len(after)) > _COMPARABLE or max(len(old), len(new)) > _COMPARABLE_LINES:
         return f"{len(old)} lines became {len(new)}"
     old, new = redact(before).splitlines(), redact(after).splitlines()
+    headers = 2
     lines = [
         clip(" ".join(line.split()), DIFF_WIDTH)
-        for line in difflib.unified_diff(old, new, n=0, lineterm="")
-        if line[:1] in {"+", "-"} and not line.startswith(("+++", "---"))
+        for line in islice(difflib.unified_diff(old, new, n=0, lineterm=""), headers, None)
+        if line[:1] in {"+", "-"}
     ]
     more = f" | and {len(lines) - DIFF_LINES} more lines" if len(lines) > DIFF_LINES else ""
     return " | ".join(lines[:DIFF_LINES]) + more
@@ -172,7 +213,9 @@ def dump(book: Book) -> dict[str, str]:
 def _shortened(past: Past, keep: int) -> Past:
     revisions = past.revisions[-keep:]
     if keep < KEPT:
-        revisions = tuple(msgspec.structs.replace(one, diff="") for one in revisions)
+        revisions = tuple(
+            msgspec.structs.replace(one, diff="", unshown="NoRoom") if one.diff else one for one in revisions
+        )
     return msgspec.structs.replace(past, revisions=revisions)
 
 

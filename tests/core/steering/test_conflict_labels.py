@@ -5,16 +5,22 @@ Each file in ``conflicts/`` holds ``documents`` by path and the pairs of them th
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
 import yaml
 from msgspec import Struct, convert
 
 from kiro_operator.core.steering.conflicts import conflicts
 
 PRECISION = 0.95
-RECALL = 0.25
-"""What is found must not get less; most contradictions are paraphrases, which are not looked for."""
+RECALL = {"odd": 0.34, "even": 0.11}
+"""What is found must not get less; most contradictions are paraphrases, which are not looked for.
+
+The rules were widened with the odd numbers in sight and never with the even ones, which tell what to expect
+of documents that nobody tuned for. So each half answers for itself.
+"""
 
 
 class Labelled(Struct, frozen=True):
@@ -31,6 +37,12 @@ def load() -> dict[str, Labelled]:
     }
 
 
+def half_of(name: str) -> str:
+    """Which half a file belongs to; empty for those that the rules' own author wrote."""
+    number = re.match(r"labelled-(\d+)-", name)
+    return "" if number is None else "odd" if int(number[1]) % 2 else "even"
+
+
 def pairs(labelled: Labelled) -> tuple[set[frozenset[str]], set[frozenset[str]]]:
     """What is reported, and what should be."""
     found = {frozenset((one.first, one.second)) for one in conflicts(labelled.documents)}
@@ -42,10 +54,13 @@ def test_the_labels_name_documents_of_their_file() -> None:
         assert {path for pair in labelled.conflicts for path in pair} <= set(labelled.documents), name
 
 
-def test_what_is_reported_is_a_conflict() -> None:
+@pytest.mark.parametrize(("half", "recall"), RECALL.items())
+def test_what_is_reported_is_a_conflict(half: str, recall: float) -> None:
     right = wrong = missed = 0
     report: list[str] = []
     for name, labelled in load().items():
+        if half_of(name) != half:
+            continue
         found, expected = pairs(labelled)
         right += len(found & expected)
         wrong += len(found - expected)
@@ -53,8 +68,14 @@ def test_what_is_reported_is_a_conflict() -> None:
         report += [f"{name}: wrongly {sorted(pair)}" for pair in found - expected]
         report += [f"{name}: missed {sorted(pair)}" for pair in expected - found]
     assert right, "no file holds a conflict that is found"
-    precision, recall = right / (right + wrong), right / (right + missed)
-    print(f"\nprecision {precision:.3f}, recall {recall:.3f}")  # noqa: T201 - the figure to be watched
+    precision = right / (right + wrong)
+    print(f"\n{half}: precision {precision:.3f}, recall {right / (right + missed):.3f}")  # noqa: T201
     print("\n".join(report))  # noqa: T201
     assert precision >= PRECISION, report
-    assert recall >= RECALL, report
+    assert right / (right + missed) >= recall, report
+
+
+def test_no_false_positive_among_our_own() -> None:
+    for name, labelled in load().items():
+        if not half_of(name):
+            assert pairs(labelled)[0] == pairs(labelled)[1], name

@@ -98,15 +98,111 @@ def test_patterns_in_common() -> None:
         ".kiro/steering/b.md": head.format("*.b") + "- Use spaces for indentation.",
     }
     [conflict] = conflicts(documents)
-    assert "(line 5)" in conflict.message
+    assert conflict.message.count("(line 5, column 3)") == 2
+
+
+WORKSPACE = ("README.md", "docs/a.ts", "lib/b.ts", "src/c.ts", "src/d.py", "src/old/e.ts")
+
+
+def for_files(patterns: str, text: str) -> str:
+    return f"---\ninclusion: fileMatch\nfileMatchPattern: {patterns}\n---\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "workspace", "path"),
+    [
+        ("src/**", "'**/*.ts'", WORKSPACE, "src/c.ts"),
+        ("['docs/*', 'src/*']", "'**/*.{ts,tsx}'", WORKSPACE, "docs/a.ts"),
+        # The same files, whatever the patterns.
+        ("src/*.py", "'**/*.py'", WORKSPACE, "src/d.py"),
+        ("'**/*.go'", "'**/*.go'", None, ""),
+    ],
+)
+def test_files_in_common(mine: str, its: str, workspace: tuple[str, ...] | None, path: str) -> None:
+    documents = {
+        ".kiro/steering/a.md": for_files(mine, "- Use tabs for indentation."),
+        ".kiro/steering/b.md": for_files(its, "- Use spaces for indentation."),
+    }
+    [conflict] = conflicts(documents, workspace)
+    assert conflict.reason == "ContradictoryGuidance"
+    assert ("both are included for" in conflict.message) == bool(path)
+    assert path in conflict.message
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "workspace"),
+    [
+        # No file is known that both are for.
+        ("src/**", "'**/*.ts'", None),
+        ("src/**", "'**/*.ts'", ()),
+        ("src/**", "'**/*.go'", WORKSPACE),
+        ("src/*.ts", "src/*.py", WORKSPACE),
+        # An exception: the general rule is for other files besides.
+        ("src/old/**", "'**/*.ts'", WORKSPACE),
+        ("src/old/**", "'src/**'", None),
+    ],
+)
+def test_no_files_in_common_or_an_exception(mine: str, its: str, workspace: tuple[str, ...] | None) -> None:
+    documents = {
+        ".kiro/steering/a.md": for_files(mine, "- Use tabs for indentation."),
+        ".kiro/steering/b.md": for_files(its, "- Use spaces for indentation."),
+    }
+    assert conflicts(documents, workspace) == []
+
+
+@pytest.mark.parametrize("workspace", [None, WORKSPACE])
+def test_no_exception_allows_what_is_forbidden(workspace: tuple[str, ...] | None) -> None:
+    documents = {
+        ".kiro/steering/a.md": for_files("src/**", "- Never use global state."),
+        ".kiro/steering/b.md": for_files("src/old/*.ts", "- Use global state."),
+    }
+    assert [one.reason for one in conflicts(documents, workspace)] == ["ContradictoryGuidance"]
+
+
+def test_copies_for_files_in_common() -> None:
+    text = "# Style\n\n" + "Name every exported function by what it returns. " * 3
+    documents = {
+        ".kiro/steering/a.md": for_files("src/**", text),
+        ".kiro/steering/b.md": for_files("'**/*.ts'", f"\n{text}"),
+    }
+    assert conflicts(documents) == []
+    [conflict] = conflicts(documents, WORKSPACE)
+    assert conflict.reason == "DuplicatedScope"
+    assert "(line 5, column 1, and line 6, column 1)" in conflict.message
+    assert "src/c.ts" in conflict.message
+
+
+def test_the_same_documents_meet_where_the_files_have_changed() -> None:
+    documents = {
+        ".kiro/steering/a.md": for_files("src/**", "- Use tabs for indentation."),
+        ".kiro/steering/b.md": for_files("'**/*.ts'", "- Use spaces for indentation."),
+    }
+    assert [len(conflicts(documents, files)) for files in (WORKSPACE, ("src/a.py",), WORKSPACE)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("- Never drain nodes.", "(line 1, column 3)"),
+        ("# T\n\n  1. Never drain nodes.", "(line 3, column 6)"),
+        ("Be careful. Never drain nodes.", "(line 1, column 13)"),
+        ("Be careful.\n  Never drain\n  nodes.", "(line 2, column 3)"),
+        ("-\n- \n  Never drain nodes.", "(line 3, column 3)"),
+        ("- [ ] Be careful;\n      never drain nodes.", "(line 2, column 7)"),
+        ("---\ninclusion: always\n---\nNever drain nodes.", "(line 4, column 1)"),
+    ],
+)
+def test_the_place_of_a_sentence(text: str, place: str) -> None:
+    [conflict] = conflicts({"a.md": text, "b.md": "# T\nDrain nodes."})
+    assert f"{place} contradicts 'Drain nodes.' (line 2, column 1)" in conflict.message
 
 
 def test_names_that_meet() -> None:
     head = "---\ninclusion: manual\nname: {}\n---\n# T\n"
     documents = {"a.md": head.format("api"), "b.md": head.format("API"), "c.md": head.format("events")}
-    assert [(one.first, one.second, one.reason) for one in conflicts(documents)] == [
-        ("a.md", "b.md", "NameDefinedTwice")
-    ]
+    [conflict] = conflicts(documents)
+    assert (conflict.first, conflict.second, conflict.reason) == ("a.md", "b.md", "NameDefinedTwice")
+    assert conflict.message.count("line 3, column 7") == 2
 
 
 def test_the_same_documents_are_judged_once_and_not_kept() -> None:

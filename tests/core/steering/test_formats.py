@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -60,8 +61,81 @@ def test_a_secret_is_not_kept() -> None:
 
 def test_the_last_version_that_passed_is_kept() -> None:
     book = kept("# A\n", "---\ninclusion: Never\n---\n# B\n", "")
-    assert book.texts == {"0": "# A\n"}
+    assert book.texts == {"0": "# A\n", "2": ""}, "and the one that stands there now"
+    assert book.paths[".kiro/steering/a.md"].good == "0"
     assert [one.digest for one in book.revisions()] == ["0", "1", "2"]
+
+
+def changes(*texts: str | Document | None, path: str = ".kiro/steering/a.md") -> list[tuple[str, str]]:
+    """The diff, or why there is none, of each version after the first; None stands for its removal."""
+    book = history.Book()
+    for turn, text in enumerate(texts):
+        document = text if isinstance(text, Document) else Document(path, text or "", digest=str(turn))
+        others = [Document(".kiro/steering/other.md", "# Other\n", digest="o")]
+        documents = others if text is None else [document, *others]
+        book = history.load(history.dump(book))
+        book = history.advance(book, documents, NOW + timedelta(minutes=turn), complete=True)
+    return [(one.diff, one.unshown) for one in book.revisions() if one.path == path and not one.first]
+
+
+def test_a_change_is_told_against_what_stood_there_before() -> None:
+    broken = "---\ninclusion: Never\n---\n# A\n"
+    assert changes("# A\n", broken, broken + "More.\n", "# A\n") == [
+        ("+--- | +inclusion: Never | +---", ""),
+        ("+More.", ""),
+        ("---- | -inclusion: Never | ---- | -More.", ""),
+    ]
+
+
+def test_hooks_and_mcp_settings_are_told_likewise() -> None:
+    for path in (".kiro/hooks/a.json", ".kiro/settings/mcp.json"):
+        assert changes('{"a": 1}', '{"a": 2}', path=path) == [('-{"a": 1} | +{"a": 2}', "")]
+
+
+def test_what_is_added_and_removed_is_told() -> None:
+    assert changes("# A\n", None, "# B\n") == [("-# A", ""), ("+# B", "")]
+    book = history.Book()
+    for turn, names in enumerate(["a", "ab", "b", "ab"]):
+        documents = [Document(f".kiro/steering/{name}.md", "# T\n", digest="t") for name in names]
+        book = history.advance(book, documents, NOW + timedelta(minutes=turn), complete=True)
+    assert [(one.path[-4], one.first, one.added, bool(one.digest)) for one in book.revisions()] == [
+        ("a", True, False, True),
+        ("a", False, False, False),
+        ("a", False, True, True),
+        ("b", False, True, True),
+    ]
+
+
+def test_why_a_change_cannot_be_shown() -> None:
+    private = "# A\n\npassword: hunter2hunter2\n"
+    assert changes(private, "# A\n") == [("", "Secret")]
+    assert changes("# A\n", private) == [("+ | +password: [redacted]", "")]
+    cut = Document(".kiro/steering/a.md", "# A", digest="cut", cut=True)
+    assert changes("# A\n", cut, "# B\n") == [("", "NotWhole"), ("", "NotWhole")]
+    assert changes("# A\n", "# A") == [("", "NothingVisible")]
+    gone = history.advance(kept(private), [], NOW + timedelta(hours=1), complete=True)
+    assert gone.paths[".kiro/steering/a.md"].unkept == "", "nothing stands there that could be kept"
+    large = "word " * 160_000
+    assert changes(f"# A\n{large}", "# A\n") == [("", "TooLarge")]
+
+
+def test_a_history_of_before_knows_no_text_to_hold_a_change_against() -> None:
+    path = ".kiro/steering/a.md"
+    revision = {"path": path, "digest": "0", "time": "2026-03-01T00:00:00Z", "manager": "", "diff": ""}
+    known = {"version": 1, "paths": {path: {"revisions": [revision | {"first": True}]}}}
+    former = history.load({"history.json": json.dumps(known)})
+    book = history.advance(former, [Document(path, "# A\n", digest="1")], NOW, complete=True)
+    assert [one.unshown for one in book.revisions()] == ["", "NotKept"]
+
+
+def test_what_passed_has_the_room_before_what_merely_stands_there() -> None:
+    text = "word " * 100_000
+    book = history.Book()
+    for turn, start in enumerate(["# A\n", "---\n[\n---\n"]):
+        document = Document(".kiro/steering/a.md", start + text, digest=str(turn))
+        book = history.advance(book, [document], NOW + timedelta(minutes=turn), complete=True)
+    past = book.paths[".kiro/steering/a.md"]
+    assert (list(book.texts), past.good, past.refused, past.unkept) == (["0"], "0", "", "TooLarge")
 
 
 def test_only_the_last_versions_are_kept() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -187,6 +188,43 @@ def test_what_a_pod_prints(output: bytes, errors: bytes) -> None:
     found = files.parse(output, errors, root=".", word="w", origin="Pod a", limit=64)
     assert all(document.path.startswith(".kiro/") for document in found.documents)
     assert files.paths(output, ".", 1000) is not None
+
+
+PRINTED = st.dictionaries(
+    st.sampled_from(
+        [".kiro/steering/a.md", ".kiro/steering/b.md", ".kiro/hooks/c.json", ".kiro/settings/mcp.json"]
+    ),
+    st.tuples(
+        st.lists(
+            st.sampled_from(
+                [b" 644 0 0 3 ./.kiro/steering/x.md\n", b"text", b"\n", b"\xff", b" read\n", b"\0"]
+            ),
+            max_size=5,
+        ).map(b"".join),
+        st.booleans(),
+        st.integers(0, 0o7777),
+        st.integers(0, 70_000),
+    ),
+)
+
+
+@given(PRINTED, st.sampled_from([".", "/", "/workspace"]))
+def test_what_a_pod_holds_is_what_is_read(held: dict[str, tuple[bytes, bool, int, int]], root: str) -> None:
+    """Whatever stands in a file, nothing of it is taken for another file."""
+    output = b""
+    for path, (content, readable, mode, uid) in held.items():
+        file = f"{'' if root == '/' else root}/{path}"
+        output += f"word {mode:o} {uid} 7 {len(content)} {file}\n".encode()
+        output += content + b"word read\n" if readable else b""
+    found = files.parse(output, b"", root=root, word="word", origin="Pod a", limit=64)
+    assert found.failure == ""
+    assert {one.path for one in found.documents} == set(held)
+    for one in found.documents:
+        content, readable, mode, uid = held[one.path]
+        assert (one.readable, one.mode, one.uid, one.gid) == (readable, mode, uid, 7)
+        if readable:
+            assert one.digest == sha256(content).hexdigest()
+            assert (one.size, one.cut) == (len(content), len(content) > 64)
 
 
 @given(st.text(max_size=200))

@@ -86,15 +86,22 @@ def judge(snapshot: Snapshot, parameters: AutonomousLogsParameters, now: datetim
         by_pod.setdefault(tail.pod, []).append(tail)
     since = snapshot.sampled_at(POD_LOGS, now)
     findings: list[Finding] = []
+    counted: dict[tuple[str, str], int] = {}
     for pod, group in sorted(by_pod.items()):
         counts = Counter(kind for tail in group for kind in _failures(tail))
-        findings += (
-            _finding(snapshot, pod, kind, list(_words(kind, count, group)), since)
-            for kind, count in counts.items()
-            if count >= parameters.failures
-        )
+        for kind, count in counts.items():
+            if count >= parameters.failures:
+                counted[pod, kind] = count
+                words = list(_words(kind, count, group))
+                findings.append(_finding(snapshot, pod, kind, words, since))
     if findings:
-        return found(sorted(findings, key=lambda item: (_ORDER[item.reason], item.object)))
+        findings.sort(key=lambda item: (_ORDER[item.reason], item.object))
+        first = findings[0]
+        return found(
+            findings,
+            observed=f"{first.reason} {tally(counted[first.object.name, first.reason])}",
+            threshold=f"fewer than {parameters.failures} of one kind in a sample",
+        )
     return passed("Autonomous operations log no failure that repeats.")
 
 
@@ -168,4 +175,8 @@ CHECK = Check(
     sources=(POD_LOGS,),
     judge=judge,
     parameters=AutonomousLogsParameters,
+    # A sample holds what was logged since the last one: a burst is in one of them only. What has failed is
+    # told for a while, so that it is not gone before anybody has looked.
+    failure_threshold=1,
+    success_threshold=5,
 )

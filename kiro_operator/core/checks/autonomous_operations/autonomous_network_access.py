@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.reachability import ENDPOINTS, Reached
 from kiro_operator.core.findings import found
@@ -13,7 +13,10 @@ from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
 _FAULTS = {
-    "Timeout": ("EndpointTimeout", "does not answer in time: see whether it runs and what lies between"),
+    "Timeout": (
+        "EndpointTimeout",
+        "does not answer within {allowed}: see whether it runs and what lies between",
+    ),
     "CertificateInvalid": (
         "EndpointCertificate",
         "shows a certificate that does not verify: renew it, or give a credential with its ca.crt",
@@ -38,22 +41,23 @@ class AutonomousNetworkAccessParameters(Parameters):
     )
 
 
-def judge(snapshot: Snapshot, _parameters: AutonomousNetworkAccessParameters, now: datetime) -> Verdict:
+def judge(snapshot: Snapshot, parameters: AutonomousNetworkAccessParameters, now: datetime) -> Verdict:
     """Judge each endpoint: any status is an answer."""
     sample = snapshot.value(ENDPOINTS)
     if isinstance(sample, Unobserved):
         return unknown(sample)
     since = snapshot.sampled_at(ENDPOINTS, now)
-    findings = [finding for reached in sample if (finding := _finding(reached, since)) is not None]
+    allowed = format_duration(parameters.timeout)
+    findings = [finding for reached in sample if (finding := _finding(reached, allowed, since)) is not None]
     if findings:
-        return found(findings)
+        return found(findings, threshold=f"an answer within {allowed}")
     refused = next((reached.missing for reached in sample if reached.missing is not None), None)
     if refused is not None:
         return unknown(refused)
     return passed("Everything that autonomous operations depend on answers.")
 
 
-def _finding(reached: Reached, since: datetime) -> Finding | None:
+def _finding(reached: Reached, allowed: str, since: datetime) -> Finding | None:
     """The fault of an endpoint; None when it answers, or when the operator itself must not ask it."""
     if reached.missing is None:
         return None
@@ -61,7 +65,7 @@ def _finding(reached: Reached, since: datetime) -> Finding | None:
     if cause not in _FAULTS:
         return None
     reason, text = _FAULTS[cause]
-    message = f"Endpoint {reached.name} ({reached.address}) {text}"
+    message = f"Endpoint {reached.name} ({reached.address}) {text.format(allowed=allowed)}"
     return Finding(Ref("Endpoint", reached.name), reason, message, since)
 
 

@@ -1,6 +1,6 @@
 """Autonomous operations against the policy's boundaries, by the records they leave in the logs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.statistics import banded
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _SHOWN = 4
@@ -60,7 +61,14 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
                 faults.setdefault((policy, reason), set()).add(text)
     if faults:
         ordered = sorted(faults.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
-        return found([_finding(policy, reason, texts, since) for (policy, reason), texts in ordered])
+        (policy, reason), _ = ordered[0]
+        return found(
+            [
+                _finding(name, why, texts, _allowed(boundaries[name], why), since)
+                for (name, why), texts in ordered
+            ],
+            threshold=clip(_allowed(boundaries[policy], reason), 120),
+        )
     refused = len(operations) - len(done)
     if len(operations) >= parameters.min_operations and 100 * refused > parameters.refused_percent * len(
         operations
@@ -71,6 +79,8 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
             "TooRestrictive",
             f"Most autonomous operations are refused: hold the boundaries of KiroSafetyPolicy {names}, and "
             "what enforces them, against what the operations are for.",
+            observed=f"refused: {banded(refused / len(operations))}",
+            threshold=f"{parameters.refused_percent}%, of at least {parameters.min_operations} operations",
         )
     return passed("Autonomous operations stay within their boundaries.")
 
@@ -114,12 +124,31 @@ _WORDS = {
 }
 
 
-def _finding(policy: str, reason: str, texts: set[str], since: datetime) -> Finding:
+def _allowed(bounds: Boundaries, reason: str) -> str:
+    """What a boundary lets through."""
+    match reason:
+        case "ActionOutside":
+            return _listed(bounds.actions)
+        case "KindOutside":
+            return _listed(bounds.kinds)
+        case "NamespaceOutside":
+            return _listed(bounds.namespaces)
+        case _:
+            return f"at most {bounds.maximum_change}%"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown or "none"
+
+
+def _finding(policy: str, reason: str, texts: set[str], allowed: str, since: datetime) -> Finding:
     shown = sorted(texts)[:_SHOWN]
     rest = len(texts) - len(shown)
+    more = f" and {rest} more" if rest else ""
     text = (
         f"KiroSafetyPolicy {policy} {_WORDS[reason]} operations that were carried out: {'; '.join(shown)}"
-        f"{f' and {rest} more' if rest else ''}; see what let them through, or widen the boundary"
+        f"{more}; allowed: {clip(allowed, 2 * _NAME)}; see what let them through, or widen the boundary"
     )
     return Finding(Ref("KiroSafetyPolicy", policy), reason, clip(text, 960), since)
 

@@ -63,6 +63,9 @@ def judge(snapshot: Snapshot, parameters: NodeCapacityParameters, now: datetime)
         return found(findings, observed=observed, threshold=threshold)
     if cluster.metrics is not None:
         return unknown(cluster.metrics)
+    if isinstance(snapshot.pods, Unobserved):
+        # Whether each has found a node is not known.
+        return unknown(snapshot.pods)
     if not rooms:
         return unknown(Unobserved("NoMetrics", "No node that takes pods has figures: check metrics-server."))
     if unmeasured := [node.name for node in _open(cluster.nodes) if node.used_cpu is None]:

@@ -1,20 +1,11 @@
-"""Amounts as messages have them: on a coarse scale, so that the words change only when the amount does."""
+"""Amounts as messages have them: measurements as figures, what objects ask for as Kubernetes writes it."""
 
-import math
+from kiro_operator.core.evidence.prices import Prices
+from kiro_operator.core.quiet import figure
 
-_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
-_BINARY = (1.0, 1.25, 1.5, 1.75, 2.0)
-_MIB = 2.0**20
-_SLACK = 1e-9
-_NOTHING = 1e-9
-
-
-def down(amount: float) -> float:
-    """The next lower step of a decimal scale; 0 for next to nothing."""
-    if amount <= _NOTHING:
-        return 0.0
-    scale = 10.0 ** math.floor(math.log10(amount))
-    return scale * max(step for step in _STEPS if step <= amount / scale + _SLACK or step == 1.0)
+_MIB, _GIB = 2.0**20, 2.0**30
+_NOTHING = 0.05
+"""Cores, GiB and units of a currency below which there is nothing to tell."""
 
 
 def cores(amount: float) -> str:
@@ -23,21 +14,22 @@ def cores(amount: float) -> str:
     return f"{thousandths}m" if thousandths % 1000 else str(thousandths // 1000)
 
 
-def memory_down(amount: float) -> float:
-    """Bytes wasted at least, in whole MiB."""
-    if amount < _MIB:
-        return 0.0
-    scale = 2.0 ** math.floor(math.log2(amount))
-    return scale * max(step for step in _BINARY if step <= amount / scale + _SLACK)
-
-
 def size(amount: float) -> str:
     """Bytes as Kubernetes writes them: 512Mi, 1280Mi, 3Gi."""
     mebibytes = round(amount / _MIB)
     return f"{mebibytes // 1024}Gi" if mebibytes >= 1024 and mebibytes % 1024 == 0 else f"{mebibytes}Mi"
 
 
-def money(amount: float, currency: str) -> str:
-    """An amount of money, rounded down to two digits at most."""
-    shown = down(amount)
-    return f"{shown:.0f} {currency}" if shown >= 10 else f"{shown:.2g} {currency}"
+def wasted(cores: float, memory: float) -> str:
+    """Cores and bytes; empty where it is next to nothing of both."""
+    parts = [
+        *([figure(cores, " cores")] if cores >= _NOTHING else []),
+        *([f"{figure(memory / _GIB, 'Gi')} of memory"] if memory >= _NOTHING * _GIB else []),
+    ]
+    return " and ".join(parts)
+
+
+def a_month(costs: Prices | None, *, cores: float = 0.0, memory: float = 0.0, storage: float = 0.0) -> str:
+    """What cores and bytes cost in a month, as an insertion; empty without prices."""
+    amount = costs.month(cores=cores, memory=memory, storage=storage) if costs else 0.0
+    return f", {figure(amount, f' {costs.currency}')} a month" if costs and amount >= _NOTHING else ""

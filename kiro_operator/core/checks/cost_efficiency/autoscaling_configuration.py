@@ -1,14 +1,17 @@
 """Whether autoscalers can do their work, and whether a load that varies has one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from msgspec import Struct
+from pydantic import Field, model_validator
 
-from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks.cost_efficiency import _history
+from kiro_operator.core.checks.cost_efficiency import _amounts, _history
+from kiro_operator.core.checks.cost_efficiency._requests import requested
+from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import (
@@ -18,6 +21,7 @@ from kiro_operator.core.objects import (
     Truth,
     Workload,
 )
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
@@ -46,12 +50,27 @@ class AutoscalingConfigurationParameters(Parameters):
         default=_history.POINTS, description="Points of history without which load is not judged."
     )
 
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.min_points * _history.STEP > self.window:
+            raise ValueError("minPoints must fit into window, which has one in ten minutes")
+        return self
+
 
 def queries(parameters: AutoscalingConfigurationParameters, namespace: str) -> Sequence[Query]:
-    """High and low of each workload's CPU load, and the number of points."""
+    """High, low and mean of each workload's CPU load, and the number of points."""
     load = _history.by_owner("sum", _history.cpu(namespace))
     high, low = ("high", "quantile_over_time(0.95, "), ("low", "quantile_over_time(0.1, ")
-    return (_history.stats(load, parameters.window, high, low, ("points", "count_over_time(")),)
+    mean, count = ("mean", "avg_over_time("), ("points", "count_over_time(")
+    return (_history.stats(load, parameters.window, high, low, mean, count),)
+
+
+class _Fault(Struct, frozen=True):
+    """A finding with what was measured and what it was held against."""
+
+    finding: Finding
+    observed: str | None = None
+    threshold: str | None = None
 
 
 def judge(snapshot: Snapshot, parameters: AutoscalingConfigurationParameters, now: datetime) -> Verdict:
@@ -65,51 +84,110 @@ def judge(snapshot: Snapshot, parameters: AutoscalingConfigurationParameters, no
     ours = [item for item in scalers if _concerns(item, workloads, snapshot)]
     if not workloads and not ours:
         return skipped("NoWorkloads", "No Deployment or StatefulSet is selected.")
-    findings = [finding for item in sorted(ours, key=_name) if (finding := _fault(item, parameters, now))]
+    faults = [fault for item in sorted(ours, key=_name) if (fault := _fault(item, parameters, now))]
     scaled = {(item.spec.scale_target_ref.kind, item.spec.scale_target_ref.name) for item in scalers}
-    alone = {key: item for key, item in workloads.items() if key not in scaled}
+    alone = {key: item for key, item in workloads.items() if key not in scaled and item.desired}
     [query] = queries(parameters, snapshot.namespace)
     load = _history.read(snapshot, query)
     if isinstance(load, Unobserved):
-        if findings:
-            return found(findings)
+        if faults:
+            return _told(faults)
         if alone and load.reason != NOT_CONFIGURED:
             return unknown(load)
         return passed("The autoscalers can do their work; load was not looked at.")
-    findings += _unscaled(alone, workloads, load, parameters, snapshot.sampled_at(SERIES, now))
-    if findings:
-        certain = not load.warnings or any(item.reason != "NoAutoscaler" for item in findings)
-        return found(findings, status=Status.FAIL if certain else Status.WARN)
+    loads = _loads(alone, workloads, load, parameters)
+    since = snapshot.sampled_at(SERIES, now)
+    faults += [
+        _unscaled(ref, seen, parameters, snapshot, since)
+        for ref, seen in loads.items()
+        if seen is not None and _varies(seen, parameters)
+    ]
+    if faults:
+        certain = not load.warnings or any(item.finding.reason != "NoAutoscaler" for item in faults)
+        return _told(faults, Status.FAIL if certain else Status.WARN)
     if load.warnings:
         return Verdict(
             Status.WARN, "PartialAnswer", "Prometheus answered only in part; no fault is seen in it."
         )
-    return passed("The autoscalers can do their work, and no varying load is without one.")
+    young = [ref.name for ref, seen in loads.items() if seen is None]
+    if young and len(young) == len(loads) and not ours:
+        text = f"There are less than {parameters.min_points} points of history for any workload."
+        return unknown(Unobserved("TooFewPoints", text))
+    text = "The autoscalers can do their work, and no varying load is without one."
+    return passed(text + (f" Too young to be judged: {_some(young)}." if young else ""))
 
 
-def _unscaled(
+def _told(faults: Sequence[_Fault], status: Status = Status.FAIL) -> Verdict:
+    first = faults[0]
+    return found(
+        [item.finding for item in faults],
+        status=status,
+        observed=first.observed,
+        threshold=first.threshold,
+    )
+
+
+class _Load(Struct, frozen=True):
+    """Cores that a workload uses."""
+
+    high: float
+    low: float
+    mean: float
+
+
+def _loads(
     alone: Mapping[_Key, Workload],
     workloads: Mapping[_Key, Workload],
     load: Answer,
     parameters: AutoscalingConfigurationParameters,
-    since: datetime,
-) -> Iterator[Finding]:
-    """Workloads without an autoscaler whose load is worth one."""
+) -> dict[Ref, _Load | None]:
+    """The load of each workload without an autoscaler; None where there is too little history."""
     exact = frozenset(name for kind, name in workloads if kind != "Deployment")
-    high, low, points = (_history.stat(load, name) for name in ("high", "low", "points"))
+    high, low, mean, points = (_history.stat(load, name) for name in ("high", "low", "mean", "points"))
     known = sorted({owner for owner, _ in high})
+    loads: dict[Ref, _Load | None] = {}
     for (kind, name), item in sorted(alone.items()):
         keys = [(owner, "") for owner in _history.owners(Ref(kind, name), known, exact)]
         # A rollout splits the history; the longest part speaks for it.
         key = max(keys, key=lambda key: (points.get(key, 0.0), key), default=None)
-        if key is None or points.get(key, 0.0) < parameters.min_points:
-            continue
-        if high[key] >= max(parameters.min_millicores / 1000, parameters.variable_ratio * low.get(key, 0.0)):
-            text = (
-                f"{kind} {name} has no autoscaler, and its load varies much: add a HorizontalPodAutoscaler, "
-                "so that it does not run at full size while there is little to do"
-            )
-            yield Finding(Ref(kind, name, item.metadata.uid), "NoAutoscaler", text, since)
+        enough = key is not None and points.get(key, 0.0) >= parameters.min_points
+        loads[Ref(kind, name, item.metadata.uid)] = (
+            _Load(high[key], low.get(key, 0.0), mean.get(key, high[key])) if key and enough else None
+        )
+    return loads
+
+
+def _varies(load: _Load, parameters: AutoscalingConfigurationParameters) -> bool:
+    return load.high >= max(parameters.min_millicores / 1000, parameters.variable_ratio * load.low)
+
+
+def _unscaled(
+    ref: Ref,
+    load: _Load,
+    parameters: AutoscalingConfigurationParameters,
+    snapshot: Snapshot,
+    since: datetime,
+) -> _Fault:
+    """A workload without an autoscaler whose load is worth one."""
+    _, memory = requested(snapshot, ref)
+    spare = max(0.0, load.high - load.mean)
+    idle = _idle(spare, memory * spare / load.high, prices(snapshot))
+    high, low = figure(load.high, " cores"), figure(load.low)
+    text = (
+        f"{ref.kind} {ref.name} has no autoscaler, and its load varies much, from {low} to {high}{idle}: add "
+        "a HorizontalPodAutoscaler, so that it does not run at full size while there is little to do"
+    )
+    threshold = f"{parameters.variable_ratio:g} times the low, from {parameters.min_millicores}m on"
+    observed = f"low {low}, high {high}"
+    return _Fault(Finding(ref, "NoAutoscaler", text, since), observed, threshold)
+
+
+def _idle(cores: float, memory: float, costs: Prices | None) -> str:
+    """What following the load would spare on average."""
+    what = _amounts.wasted(cores, memory)
+    return (
+        f"; {what} are idle on average{_amounts.a_month(costs, cores=cores, memory=memory)}" if what else ""
+    )
 
 
 def _name(item: HorizontalPodAutoscaler) -> str:
@@ -144,7 +222,7 @@ def _concerns(item: HorizontalPodAutoscaler, workloads: Mapping[_Key, Workload],
 
 def _fault(
     item: HorizontalPodAutoscaler, parameters: AutoscalingConfigurationParameters, now: datetime
-) -> Finding | None:
+) -> _Fault | None:
     """The gravest fault of an autoscaler."""
     name, ref = item.metadata.name, Ref("HorizontalPodAutoscaler", item.metadata.name, item.metadata.uid)
     since = min(item.metadata.creation_timestamp or now, now)
@@ -152,12 +230,20 @@ def _fault(
     fault = _condition_fault(item, conditions, parameters, now)
     if fault is not None:
         reason, text, began = fault
-        return Finding(ref, reason, f"HorizontalPodAutoscaler {name} {text}", min(began or now, now))
+        message = f"HorizontalPodAutoscaler {name} {text}"
+        finding = Finding(ref, reason, message, min(began or now, now))
+        if reason != "PinnedAtMax":
+            return _Fault(finding)
+        most = f"{item.spec.max_replicas} replicas"
+        return _Fault(
+            finding, f"more than {most} wanted", f"{most} for {format_duration(parameters.pinned_for)}"
+        )
     if item.spec.min_replicas >= item.spec.max_replicas > 0:
         text = (
-            f"HorizontalPodAutoscaler {name} has a minimum that is its maximum, so it never scales: widen it"
+            f"HorizontalPodAutoscaler {name} has a minimum of {item.spec.min_replicas} that is its maximum, "
+            "so it never scales: widen it"
         )
-        return Finding(ref, "MinEqualsMax", text, since)
+        return _Fault(Finding(ref, "MinEqualsMax", text, since))
     return None
 
 
@@ -188,10 +274,14 @@ def _condition_fault(
     if item.status.current_replicas < item.spec.max_replicas or now - began < parameters.pinned_for:
         return None
     text = (
-        f"has wanted more than its maximum of {item.spec.max_replicas} replicas for long: raise maxReplicas, "
-        "or what each pod can carry"
+        f"has wanted more than its maximum of {item.spec.max_replicas} replicas for more than "
+        f"{format_duration(parameters.pinned_for)}: raise maxReplicas, or what each pod can carry"
     )
     return "PinnedAtMax", text, began
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 CHECK = Check(
@@ -202,7 +292,7 @@ CHECK = Check(
         "NoAutoscaler": "kubectl get hpa -n {namespace}; promtool query instant {prometheus} 'sum by (pod) "
         '(rate(container_cpu_usage_seconds_total{{namespace="{namespace}"}}[10m]))\''
     },
-    sources=(Source.AUTOSCALERS, SERIES),
+    sources=(Source.AUTOSCALERS, SERIES, PRICES),
     judge=judge,
     parameters=AutoscalingConfigurationParameters,
     queries=queries,

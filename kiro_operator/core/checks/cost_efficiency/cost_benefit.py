@@ -1,9 +1,9 @@
 """What optimization decisions were predicted to save against what they saved."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
@@ -34,6 +34,12 @@ class CostBenefitParameters(Parameters):
     window: Annotated[timedelta, Between("1h", "2160h")] = Field(
         default=timedelta(days=30), description="How far back decisions count."
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_percent == self.max_percent:
+            raise ValueError("minPercent must be below maxPercent: no saving is predicted to the cent")
+        return self
 
 
 def judge(snapshot: Snapshot, parameters: CostBenefitParameters, now: datetime) -> Verdict:

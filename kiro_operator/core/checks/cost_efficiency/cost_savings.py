@@ -41,6 +41,13 @@ class CostSavingsParameters(Parameters):
         default=2, description="Youngest days that are left out, because their costs still come in."
     )
 
+    def shadowed(self) -> str:
+        """A budget above what the savings target leaves is never reached first."""
+        target = self.monthly_baseline * (1 - self.savings_percent / 100)
+        if not self.monthly_budget or not self.monthly_baseline or self.monthly_budget < target:
+            return ""
+        return "monthlyBudget never decides: savingsPercent of monthlyBaseline leaves less to spend"
+
 
 def judge(snapshot: Snapshot, parameters: CostSavingsParameters, now: datetime) -> Verdict:
     """Judge the settled days, against each measure that there is."""

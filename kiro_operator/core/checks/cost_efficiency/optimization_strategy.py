@@ -40,6 +40,12 @@ class OptimizationStrategyParameters(Parameters):
         default=timedelta(days=45), description="How far back decisions count."
     )
 
+    def shadowed(self) -> str:
+        """Spend is only known of decisions that are older than the days after them."""
+        if self.window > timedelta(days=self.days):
+            return ""
+        return f"spend never tells: {self.days} days after a decision it is out of window"
+
 
 def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: datetime) -> Verdict:
     """Judge the share of decisions without effect, by what their number can prove."""

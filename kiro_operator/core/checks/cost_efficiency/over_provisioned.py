@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Struct
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
@@ -46,6 +46,12 @@ class OverProvisionedParameters(Parameters):
     min_points: Annotated[int, Field(ge=10, le=10_000)] = Field(
         default=_history.POINTS, description="Points of history without which nothing is said."
     )
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.min_points * _history.STEP > self.window:
+            raise ValueError("minPoints must fit into window, which has one in ten minutes")
+        return self
 
 
 class Oversize(Struct, frozen=True):
@@ -195,20 +201,12 @@ def _finding(
         return None
     cores = total["cpu"] if total["cpu"] >= least["cpu"] else 0.0
     memory = total["memory"] if total["memory"] >= least["memory"] else 0.0
-    wasted = [
-        *([figure(cores, " cores")] if cores else []),
-        *([f"{figure(memory / _GIB, 'Gi')} of memory"] if memory else []),
-    ]
+    worth = _amounts.a_month(costs, cores=cores, memory=memory)
     text = (
-        f"{ref.kind} {ref.name} wastes {' and '.join(wasted)}{_money(costs, cores, memory)}: "
+        f"{ref.kind} {ref.name} wastes {_amounts.wasted(cores, memory)}{worth}: "
         f"request {'; '.join(_advice(large))}"
     )
     return Finding(ref, "OverProvisioned", text, since)
-
-
-def _money(costs: Prices | None, cores: float, memory: float) -> str:
-    amount = costs.month(cores=cores, memory=memory) if costs else 0.0
-    return f", {figure(amount, f' {costs.currency}')} a month" if costs and amount else ""
 
 
 def _advice(large: list[Oversize]) -> Iterator[str]:

@@ -7,15 +7,15 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
+from kiro_operator.core.checks.cost_efficiency._requests import requested
 from kiro_operator.core.evidence.inventory import INVENTORY, Claim, Uses
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query
 from kiro_operator.core.findings import found
-from kiro_operator.core.objects import Deployment, EndpointSlice, Phase, Service
-from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.objects import Deployment, EndpointSlice, Service
 from kiro_operator.core.snapshot import (
     NOT_CONFIGURED,
     Collection,
@@ -23,7 +23,6 @@ from kiro_operator.core.snapshot import (
     Snapshot,
     Unobserved,
     awaiting,
-    controller_of,
 )
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
@@ -97,8 +96,12 @@ def judge(snapshot: Snapshot, parameters: UnusedResourcesParameters, now: dateti
     costs = prices(snapshot)
     since = snapshot.sampled_at(INVENTORY, now)
     history = _peaks(snapshot, parameters)
+    young: list[str] = []
+    idle: list[Finding] = []
+    if not isinstance(history, Unobserved):
+        idle, young = _idle(snapshot, facts, history, judged, now)
     findings = [
-        *([] if isinstance(history, Unobserved) else _idle(snapshot, facts, history, judged, now)),
+        *idle,
         *_claims(facts, judged, costs, since),
         *_services(facts, judged, since),
         *_config_maps(facts, judged, since),
@@ -107,8 +110,13 @@ def judge(snapshot: Snapshot, parameters: UnusedResourcesParameters, now: dateti
         return found(findings)
     if isinstance(history, Unobserved) and history.reason != NOT_CONFIGURED:
         return unknown(history)
-    looked = "" if not isinstance(history, Unobserved) else " Idle Deployments were not looked for."
+    looked = " Idle Deployments were not looked for." if isinstance(history, Unobserved) else ""
+    looked += f" Not known for long enough to be idle: {_some(young)}." if young else ""
     return passed(f"Nothing in the namespace is unused.{looked}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _facts(snapshot: Snapshot) -> _Facts | Unobserved:
@@ -149,54 +157,47 @@ def _idle(
     history: tuple[Answer, Answer],
     judged: _Judge,
     now: datetime,
-) -> Iterator[Finding]:
+) -> tuple[list[Finding], list[str]]:
+    """Deployments that do nothing, and names of those of which too little is known."""
     parameters = judged.parameters
     used = [_history.stat(item, "used") for item in history]
     points = [_history.stat(item, "points") for item in history]
     bounds = (parameters.idle_millicores / 1000, float(parameters.idle_bytes))
     known = sorted({owner for owner, _ in used[0]})
     wanted = _COVERED * parameters.window / _history.STEP
-    costs = prices(snapshot)
+    findings: list[Finding] = []
+    young: list[str] = []
     for item in sorted(facts.deployments, key=lambda item: item.metadata.name):
         metadata = item.metadata
         if item.desired == 0 or not judged(metadata.name, metadata.creation_timestamp):
             continue
         ref = Ref("Deployment", metadata.name, metadata.uid)
         keys = [(owner, "") for owner in _history.owners(ref, known, frozenset())]
-        covered = all(sum(known_.get(key, 0.0) for key in keys) >= wanted for known_ in points)
-        if not covered or any(
+        busy = any(
             figures.get(key, 0.0) > bound for figures, bound in zip(used, bounds, strict=True) for key in keys
-        ):
-            continue
-        cpu, memory = _requests(snapshot, ref)
-        asks = [
-            *([f"{cpu:g} cores"] if cpu else []),
-            *([f"{_amounts.size(memory)} of memory"] if memory else []),
-        ]
-        waste = f" and keeps {' and '.join(asks)} from others" if asks else ""
-        text = (
-            f"Deployment {ref.name} has done next to nothing over the whole window{waste}"
-            f"{_money(costs, cores=cpu, memory=memory)}: scale it to zero, or remove it"
         )
-        yield Finding(ref, "IdleDeployment", text, snapshot.sampled_at(SERIES, now))
+        if busy:
+            continue
+        if all(sum(known_.get(key, 0.0) for key in keys) >= wanted for known_ in points):
+            text = _left_idle(snapshot, ref, parameters)
+            findings.append(Finding(ref, "IdleDeployment", text, snapshot.sampled_at(SERIES, now)))
+        else:
+            young.append(ref.name)
+    return findings, young
 
 
-def _requests(snapshot: Snapshot, ref: Ref) -> tuple[float, float]:
-    """Cores and bytes that the running pods of a workload ask for."""
-    cpu = memory = 0.0
-    for pod in () if isinstance(snapshot.pods, Unobserved) else snapshot.pods:
-        if controller_of(pod, snapshot) == ref and pod.status.phase is Phase.RUNNING:
-            for container in pod.spec.containers:
-                cpu += _quantity(container.resources.requests.get("cpu"))
-                memory += _quantity(container.resources.requests.get("memory"))
-    return cpu, memory
-
-
-def _quantity(text: str | None) -> float:
-    try:
-        return parse_quantity(text or "0")
-    except ValueError:
-        return 0.0  # the API server validates quantities
+def _left_idle(snapshot: Snapshot, ref: Ref, parameters: UnusedResourcesParameters) -> str:
+    cpu, memory = requested(snapshot, ref)
+    asks = [
+        *([f"{cpu:g} cores"] if cpu else []),
+        *([f"{_amounts.size(memory)} of memory"] if memory else []),
+    ]
+    waste = f" and keeps {' and '.join(asks)} from others" if asks else ""
+    return (
+        f"Deployment {ref.name} has done next to nothing over {format_duration(parameters.window)}, at most "
+        f"{parameters.idle_millicores}m of CPU and {parameters.idle_bytes} B/s of traffic a pod{waste}"
+        f"{_amounts.a_month(prices(snapshot), cores=cpu, memory=memory)}: scale it to zero, or remove it"
+    )
 
 
 def _claims(facts: _Facts, judged: _Judge, costs: Prices | None, since: datetime) -> Iterator[Finding]:
@@ -215,7 +216,7 @@ def _claims(facts: _Facts, judged: _Judge, costs: Prices | None, since: datetime
         if judged(claim.name, claim.created):
             text = (
                 f"PersistentVolumeClaim {claim.name} is mounted by nothing and holds "
-                f"{_amounts.size(claim.bytes)} of storage{_money(costs, storage=claim.bytes)}: "
+                f"{_amounts.size(claim.bytes)} of storage{_amounts.a_month(costs, storage=claim.bytes)}: "
                 "back it up if need be, and delete it"
             )
             yield Finding(Ref("PersistentVolumeClaim", claim.name), "UnmountedClaim", text, since)
@@ -248,11 +249,6 @@ def _config_maps(facts: _Facts, judged: _Judge, since: datetime) -> Iterator[Fin
                 f"with kiro.dev/keep=true if it is read over the API"
             )
             yield Finding(Ref("ConfigMap", item.name), "UnusedConfigMap", text, since)
-
-
-def _money(costs: Prices | None, *, cores: float = 0.0, memory: float = 0.0, storage: float = 0.0) -> str:
-    amount = costs.month(cores=cores, memory=memory, storage=storage) if costs else 0.0
-    return f", {_amounts.money(amount, costs.currency)} a month" if costs and amount else ""
 
 
 CHECK = Check(

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial as bound
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
 from msgspec import Struct
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.core.baseline import Baseline, baseline, degraded, present_and_past
 from kiro_operator.core.checks import Check, Parameters
@@ -45,6 +45,8 @@ _NAME = 200
 class SeriesParameters(Parameters):
     """What every check of one metric lets be set; ``query``, ``threshold`` and ``floor`` are its own."""
 
+    falls: ClassVar[bool] = False
+    """Whether less of it is worse, so that ``floor`` is about what is usual and not about the present."""
     query: Expression
     threshold: Annotated[int, Field(ge=0, le=1_000_000_000)]
     degradation_percent: Annotated[int, Field(ge=0, le=10_000)] = Field(
@@ -58,6 +60,20 @@ class SeriesParameters(Parameters):
     min_baseline_days: Annotated[int, Field(ge=1, le=30)] = Field(
         default=3, description="Days that have to have a value before anything counts as usual."
     )
+
+    @model_validator(mode="after")
+    def _enough_days(self) -> Self:
+        if self.min_baseline_days > self.baseline_days:
+            raise ValueError("minBaselineDays must not be above baselineDays: no more days are looked at")
+        return self
+
+    def shadowed(self) -> str:
+        """A floor above the threshold leaves degradation nothing to find."""
+        if self.falls or not self.degradation_percent or self.floor < self.threshold:
+            return ""
+        return (
+            f"degradationPercent never decides: from floor {self.floor} on, threshold {self.threshold} does"
+        )
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -139,7 +155,8 @@ def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, no
             Unobserved(
                 "NoBaseline",
                 f"The {measure.noun} is within its threshold, but it has no values at this time of day on "
-                f"{_least(parameters)} of the last {parameters.baseline_days} days to be held against.",
+                f"{parameters.min_baseline_days} of the last {parameters.baseline_days} days to be held "
+                "against.",
             )
         )
     return passed(f"The {measure.noun} is within its threshold and as usual.")
@@ -180,7 +197,7 @@ def _readings(
         if present is None or not math.isfinite(present * measure.scale):
             continue
         ref, detail = about(series.labels, snapshot.namespace)
-        usual = baseline((value * measure.scale for value in past), _least(parameters))
+        usual = baseline((value * measure.scale for value in past), parameters.min_baseline_days)
         reading = Reading(ref, detail, present * measure.scale, usual)
         other = readings.get((ref, detail))
         if other is None or (reading.value < other.value) == measure.lower_is_worse:
@@ -190,10 +207,6 @@ def _readings(
     if ended:
         return Unobserved("NoData", f"{told.query.expr} has no present value, only old ones: {RECORDED}")
     return Unobserved("NotANumber", f"the present value is no number, of: {told.query.expr}")
-
-
-def _least(parameters: SeriesParameters) -> int:
-    return min(parameters.min_baseline_days, parameters.baseline_days)
 
 
 def _over(

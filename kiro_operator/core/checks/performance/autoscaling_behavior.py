@@ -1,13 +1,13 @@
 """Autoscalers: what they want against what there is, and whether they come to rest."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.types import Between
+from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import INTERVAL, Expression, filled, incomplete
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
@@ -25,8 +25,7 @@ from kiro_operator.core.snapshot import (
 )
 from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
 
-_RESTLESS = frozenset({NOT_CONFIGURED, "NoData"})
-"""Reasons for which it stays open whether autoscalers come to rest; what they do is watched all the same."""
+_EXPORTER = "have Prometheus scrape kube-state-metrics, or set the parameter query"
 
 
 class AutoscalingBehaviorParameters(Parameters):
@@ -62,7 +61,7 @@ def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: da
     findings: list[Finding] = []
     due: datetime | None = None
     for scaler in scalers:
-        fault = _inactive(scaler, now) or _short(scaler, snapshot, now)
+        fault = _inactive(scaler, now) or _short(scaler, snapshot, parameters.grace, now)
         if fault is None:
             continue
         if now - fault.since >= parameters.grace:
@@ -74,13 +73,38 @@ def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: da
         findings += _thrashing(told, scalers, parameters, snapshot.sampled_at(SERIES, now))
     if findings:
         return found(findings, next_check=due)
-    if isinstance(told, Unobserved) and told.reason not in _RESTLESS:
-        return unknown(told)
-    if not isinstance(told, Unobserved) and partial(told):
-        return incomplete(partial(told))
+    return _at_rest(told, scalers, due)
+
+
+def _at_rest(
+    told: Answer | Unobserved, scalers: Sequence[HorizontalPodAutoscaler], due: datetime | None
+) -> Verdict:
+    """What is said where no fault is found: as much as was seen."""
     text = "Every autoscaler has the replicas that it wants"
-    quiet = " and comes to rest." if not isinstance(told, Unobserved) else "; their changes are not counted."
-    return Verdict(Status.PASS, "AsExpected", text + quiet, next_check=due)
+    if isinstance(told, Unobserved):
+        if told.reason != NOT_CONFIGURED:
+            return unknown(_advised(told))
+        return Verdict(Status.PASS, "AsExpected", f"{text}; their changes are not counted.", next_check=due)
+    if partial(told):
+        return incomplete(partial(told))
+    changes = _changes(told)
+    uncounted = [scaler.metadata.name for scaler in scalers if scaler.metadata.name not in changes]
+    if len(uncounted) == len(scalers):
+        words = f"Prometheus counts changes of other autoscalers, and not of {_some(uncounted)}: {_EXPORTER}"
+        return unknown(Unobserved("NoData", words))
+    rest = (
+        f"comes to rest, but changes of {_some(uncounted)} are not counted" if uncounted else "comes to rest"
+    )
+    return Verdict(Status.PASS, "AsExpected", f"{text} and {rest}.", next_check=due)
+
+
+def _advised(cause: Unobserved) -> Unobserved:
+    """The same, with what to do about changes that nothing counts."""
+    return Unobserved(cause.reason, f"{cause.message}: {_EXPORTER}") if cause.reason == "NoData" else cause
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _selected(
@@ -121,7 +145,9 @@ def _inactive(scaler: HorizontalPodAutoscaler, now: datetime) -> Finding | None:
     return None
 
 
-def _short(scaler: HorizontalPodAutoscaler, snapshot: Snapshot, now: datetime) -> Finding | None:
+def _short(
+    scaler: HorizontalPodAutoscaler, snapshot: Snapshot, grace: timedelta, now: datetime
+) -> Finding | None:
     """It wants more replicas than are available."""
     status, target = scaler.status, scaler.spec.scale_target_ref
     known = _workload(snapshot, target.kind, target.name)
@@ -134,8 +160,9 @@ def _short(scaler: HorizontalPodAutoscaler, snapshot: Snapshot, now: datetime) -
     return _finding(
         scaler,
         "BelowDesired",
-        f"{target.kind} {target.name} has fewer replicas available than it wants: see why pods are not "
-        "created or not ready (quota, full nodes, crashes)",
+        f"{target.kind} {target.name} has {available} of the {status.desired_replicas} replicas available "
+        f"that it wants, for more than {format_duration(grace)}: see why pods are not created or not ready "
+        "(quota, full nodes, crashes)",
         since,
     )
 
@@ -166,17 +193,22 @@ def _not_ready_since(snapshot: Snapshot, owner: Ref) -> datetime | None:
     return earliest(*times)
 
 
+def _changes(told: Answer) -> dict[str, float]:
+    """How often each autoscaler changed its mind, by name."""
+    return {
+        series.labels.get("horizontalpodautoscaler", ""): series.last
+        for series in told.series
+        if math.isfinite(series.last)
+    }
+
+
 def _thrashing(
     told: Answer,
     scalers: Iterable[HorizontalPodAutoscaler],
     parameters: AutoscalingBehaviorParameters,
     since: datetime,
 ) -> list[Finding]:
-    changes = {
-        series.labels.get("horizontalpodautoscaler", ""): series.last
-        for series in told.series
-        if math.isfinite(series.last)
-    }
+    changes = _changes(told)
     return [
         _finding(
             scaler,

@@ -1,6 +1,6 @@
 """How often caches have what is asked of them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from kiro_operator.core.checks.performance._series import Expression, Measure, S
 class CacheEffectivenessParameters(SeriesParameters):
     """Thresholds of cache-effectiveness."""
 
+    falls: ClassVar[bool] = True
     query: Expression = Field(
         default='kiro_cache_hit_ratio{namespace="$namespace"}',
         description=(

@@ -1,7 +1,7 @@
 """Days until volumes and file systems are full, if they go on as they do."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated
@@ -85,7 +85,14 @@ def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datet
         )
     if missing:
         return incomplete(missing)
-    return passed(f"Nothing will be full within {parameters.days} days.")
+    text = f"Nothing will be full within {parameters.days} days."
+    unknown_ = sorted({about(series.labels, snapshot.namespace) for series in present.series} - set(days))
+    return passed(text + (f" Not foretold, for want of history: {_some(unknown_)}." if unknown_ else ""))
+
+
+def _some(things: Sequence[tuple[Ref, str]]) -> str:
+    names = [f"{ref.kind} {ref.name}{detail}" for ref, detail in things[:2]]
+    return ", ".join(names) + (" and others" if len(things) > len(names) else "")
 
 
 def _days_left(present: Answer, ahead: Answer, namespace: str, days: int) -> dict[tuple[Ref, str], float]:

@@ -74,17 +74,23 @@ def judge(snapshot: Snapshot, parameters: LimitsAndQuotasParameters, now: dateti
         throttled = _throttled(throttling, snapshot.namespace, parameters.throttling_percent, since)
     if findings or throttled:
         return found(findings + throttled, status=Status.FAIL if findings or not missing else Status.WARN)
-    return _nothing_found(inventory, throttling, missing)
+    return _nothing_found(snapshot, inventory, throttling, missing)
 
 
 def _nothing_found(
-    inventory: Inventory | Unobserved, throttling: Answer | Unobserved, missing: tuple[str, ...]
+    snapshot: Snapshot,
+    inventory: Inventory | Unobserved,
+    throttling: Answer | Unobserved,
+    missing: tuple[str, ...],
 ) -> Verdict:
     if isinstance(inventory, Unobserved):
         return unknown(inventory)
     for part in ("quotas", "limit_ranges"):
         if part in inventory.missing:
             return unknown(inventory.missing[part])
+    if isinstance(snapshot.pods, Unobserved) and _of_containers(inventory):
+        # Whether pods have outgrown a LimitRange is not known.
+        return unknown(snapshot.pods)
     if isinstance(throttling, Unobserved):
         if throttling.reason == NOT_CONFIGURED:
             return passed("Quotas have room; throttling is not judged, as spec.prometheus is not set.")
@@ -128,12 +134,7 @@ def _nearly_used(inventory: Inventory, percent: int, since: datetime) -> list[Fi
 
 def _outgrown(inventory: Inventory, snapshot: Snapshot, since: datetime) -> list[Finding]:
     """Workloads whose pods run, and could not be created anew."""
-    limits = [
-        (limit_range.name, limit)
-        for limit_range in sorted(inventory.limit_ranges, key=lambda item: item.name)
-        for limit in limit_range.limits
-        if limit.type == "Container"
-    ]
+    limits = _of_containers(inventory)
     if not limits or isinstance(snapshot.pods, Unobserved):
         return []  # without a LimitRange no walk over all pods
     bad: dict[Ref, str] = {}
@@ -144,6 +145,16 @@ def _outgrown(inventory: Inventory, snapshot: Snapshot, since: datetime) -> list
         text = f"{owner.kind} {owner.name}: {what}: its pods run, but new ones will be refused"
         bad.setdefault(owner, text)
     return [Finding(owner, "LimitRangeViolated", bad[owner], since) for owner in sorted(bad)]
+
+
+def _of_containers(inventory: Inventory) -> list[tuple[str, Limit]]:
+    """Limits of containers, each with the name of its LimitRange."""
+    return [
+        (limit_range.name, limit)
+        for limit_range in sorted(inventory.limit_ranges, key=lambda item: item.name)
+        for limit in limit_range.limits
+        if limit.type == "Container"
+    ]
 
 
 def _outside_of(pod: Pod, limits: Sequence[tuple[str, Limit]]) -> str:

@@ -1,6 +1,6 @@
 """Requests that are served."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from kiro_operator.core.checks.performance._series import Expression, Measure, S
 class ThroughputParameters(SeriesParameters):
     """Thresholds of throughput."""
 
+    falls: ClassVar[bool] = True
     query: Expression = Field(
         default='60 * kiro_requests_per_second{namespace="$namespace"}',
         description=(

@@ -1,19 +1,31 @@
-"""A change of steering documents that came before answers got worse."""
+"""A change of steering documents, hooks or MCP settings that came before answers got worse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.steering import STEERING, Revision
+from kiro_operator.core.evidence.logs import POD_LOGS
+from kiro_operator.core.evidence.steering import STEERING, Revision, is_hook, is_steering
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.statistics import banded
 from kiro_operator.core.steering.judging import INTERVAL, verdict
+from kiro_operator.core.steering.ratings import Rated, Rise, Span, rises
 from kiro_operator.core.verdict import Finding, Verdict, unknown
 
 _NAMED = 3
+_UNSHOWN = {
+    "NotKept": "the former text was not kept",
+    "NotWhole": "one of the two texts could not be read whole",
+    "NothingVisible": "no line differs visibly",
+    "NoRoom": "the history has no more room for it",
+    "Secret": "the former text holds a secret and was not kept",
+    "TooLarge": "there was no room to keep the former text",
+}
 
 
 class SteeringChangesParameters(Parameters):
@@ -32,51 +44,115 @@ class SteeringChangesParameters(Parameters):
         ],
         description="Checks whose failure tells that answers got worse.",
     )
+    min_rated: Annotated[int, Field(ge=5, le=10_000)] = Field(
+        default=20,
+        description="Rated answers before a change, and as many after it, that it takes to compare them.",
+    )
+    rise_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=10, description="Percentage points more of the answers that have to be rated bad."
+    )
 
 
 def judge(snapshot: Snapshot, parameters: SteeringChangesParameters, now: datetime) -> Verdict:
-    """Relate the changes to the checks that fail; while none does, no change is held against anything."""
+    """Hold the changes against the checks that fail, and against the feedback before and after each."""
     steering = snapshot.value(STEERING)
     if isinstance(steering, Unobserved):
         return unknown(steering)
     history = steering.history
-    failing = {check: began for check, began in snapshot.began_failing.items() if check in parameters.checks}
-    failures = [
-        finding
-        for revision in sorted(history.revisions, key=lambda one: (-one.time.timestamp(), one.path))
-        if (finding := _finding(revision, failing, parameters.look_back, now, history.note))
-    ]
-    if history.note:
-        # Short, for the note is to be seen: of a check that passes the status shows a line only.
-        return verdict(failures, (), steering, f"No change came before answers got worse. {history.note}")
-    well = "No change of a steering document came shortly before answers got worse."
-    return verdict(failures, (), steering, well)
-
-
-def _finding(
-    revision: Revision, failing: Mapping[str, datetime], look_back: timedelta, now: datetime, note: str
-) -> Finding | None:
-    # A file's change is known from the sample that saw it, which came up to an interval later.
-    earliest = revision.time if revision.manager else revision.time - INTERVAL
-    checks = sorted(
-        check
-        for check, began in failing.items()
-        if not revision.first and earliest <= began <= revision.time + look_back
+    changes = sorted(
+        (one for one in history.revisions if not one.first), key=lambda one: (-one.time.timestamp(), one.path)
     )
-    if not checks:
-        return None
+    failing = {check: began for check, began in snapshot.began_failing.items() if check in parameters.checks}
+    worse = _worse(changes, snapshot, parameters, now)
+    by_checks: list[Finding] = []
+    by_feedback: list[Finding] = []
+    for change in changes:
+        if checks := _failed_since(change, failing, parameters.look_back):
+            by_checks.append(_before_failure(change, checks, history.note, now))
+        elif _span(change) in worse:
+            by_feedback.append(_before_feedback(change, history.note, now))
+    well = "No change came shortly before answers got worse."
+    # The note is to be seen: of a check that passes the status shows a line only.
+    told = verdict([*by_checks, *by_feedback], (), steering, f"{well} {history.note}".rstrip())
+    return _with_shares(told, worse) if by_feedback else told
+
+
+def _worse(
+    changes: Sequence[Revision], snapshot: Snapshot, parameters: SteeringChangesParameters, now: datetime
+) -> Mapping[Span, Rise]:
+    """When a change was made that ratings say was for the worse."""
+    recent = {_span(change) for change in changes if now - change.time <= parameters.look_back}
+    tails = snapshot.value(POD_LOGS)
+    if not recent or isinstance(tails, Unobserved):
+        return {}  # most of the time no record need be looked at
+    records = (record for tail in tails if not isinstance(tail, Unobserved) for record in tail.window)
+    found = rises(
+        {_span(change) for change in changes},
+        Rated.of(records, now),
+        least=parameters.min_rated,
+        points=parameters.rise_percent / 100,
+    )
+    return {span: rise for span, rise in found.items() if span in recent}
+
+
+def _span(change: Revision) -> Span:
+    """A file's change is known from the sample that saw it, which came up to an interval later."""
+    return Span(change.time, change.time if change.manager else change.time - INTERVAL)
+
+
+def _failed_since(change: Revision, failing: Mapping[str, datetime], look_back: timedelta) -> list[str]:
+    """The checks that began to fail shortly after it."""
+    begin = _span(change).begin
+    return sorted(check for check, began in failing.items() if begin <= began <= change.time + look_back)
+
+
+def _before_failure(change: Revision, checks: Sequence[str], note: str, now: datetime) -> Finding:
     named = ", ".join(checks[:_NAMED]) + (" and others" if len(checks) > _NAMED else "")
-    who = f" by {revision.manager}" if revision.manager else ""
-    did = "changed" if revision.digest else "removed"
-    diff = f"; the change: {revision.diff}" if revision.diff else ""
+    finding = _finding(change, "ChangedBeforeFailure", f"before {named} began to fail", note, now)
+    # Those checks have counted their samples, and the change is dated: nothing is gained by waiting.
+    return replace(finding, at_once=True)
+
+
+def _before_feedback(change: Revision, note: str, now: datetime) -> Finding:
+    return _finding(
+        change, "ChangedBeforeBadFeedback", "and more answers were rated bad from then on", note, now
+    )
+
+
+def _finding(change: Revision, reason: str, what: str, note: str, now: datetime) -> Finding:
+    did = "removed" if not change.digest else "added" if change.added else "changed"
+    who = f" by {change.manager}" if change.manager else ""
+    back = "take it out again" if change.added else "put the former version back"
     words = (
-        f"{revision.path} was {did}{who} at {revision.time:%Y-%m-%dT%H:%M:%SZ}, before {named} began "
-        f"to fail: if that is the cause, put the former version back{diff}"
+        f"{_kind(change.path)} {change.path} was {did}{who} at {change.time:%Y-%m-%dT%H:%M:%SZ}, {what}: "
+        f"if that is the cause, {back}{_difference(change)}"
     )
     if note:
         words += f" ({note})"
-    return Finding(
-        Ref("SteeringDocument", revision.path), "ChangedBeforeFailure", words, min(revision.time, now)
+    return Finding(Ref("SteeringDocument", change.path), reason, words, min(change.time, now))
+
+
+def _kind(path: str) -> str:
+    return "Steering document" if is_steering(path) else "Hook" if is_hook(path) else "MCP settings file"
+
+
+def _difference(change: Revision) -> str:
+    if change.diff:
+        return f"; the change: {change.diff}"
+    if change.unshown:
+        return f"; the change cannot be shown: {_UNSHOWN.get(change.unshown, change.unshown)}"
+    return ""
+
+
+def _with_shares(told: Verdict, worse: Mapping[Span, Rise]) -> Verdict:
+    """The verdict with the greatest share of bad answers after a change, and the one before that."""
+    (bad, rated), (former, of) = max(
+        ((rise.after, rise.before) for rise in worse.values()), key=lambda pair: pair[0][0] / pair[0][1]
+    )
+    return replace(
+        told,
+        observed=f"{banded(bad / rated)} rated bad",
+        threshold=f"{banded(former / of)} before the change",
     )
 
 
@@ -85,10 +161,13 @@ CHECK = Check(
     section="response-quality-steering",
     command="kubectl get configmaps -n {namespace} {steering} --show-managed-fields -o yaml; "
     "in a pod: ls -l .kiro/steering",
-    sources=(STEERING,),
+    sources=(STEERING, POD_LOGS),
     judge=judge,
     parameters=SteeringChangesParameters,
     interval=INTERVAL,
     failure_threshold=1,
     success_threshold=1,
+    relates=True,
+    # What it looks at is all that is remembered of the records, however often they are read.
+    borrows=(POD_LOGS,),
 )

@@ -9,6 +9,7 @@ from kiro_operator.core.findings import clip
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.steering.conflicts import compared, conflicts
 from kiro_operator.core.steering.judging import INTERVAL, NO_DOCUMENTS, since, verdict, whole
+from kiro_operator.core.steering.problems import place
 from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
 
 
@@ -26,11 +27,11 @@ def judge(snapshot: Snapshot, parameters: SteeringConflictsParameters, now: date
         return unknown(steering.partial or NO_DOCUMENTS)
     first: dict[str, Document] = {}
     failures = list(_twice(documents, first, snapshot, now))
-    for conflict in conflicts({path: document.text for path, document in first.items()}):
+    texts = {path: document.text for path, document in first.items()}
+    for conflict in conflicts(texts, steering.workspace):
         began = max(since(first[path], snapshot, now) for path in (conflict.first, conflict.second))
         words = f"{conflict.first} and {conflict.second}: {conflict.message}"
         failures.append(Finding(Ref("SteeringDocument", conflict.first), conflict.reason, words, began))
-    texts = {path: document.text for path, document in first.items()}
     if len(texts) > 1 and not failures and (left_out := sorted(set(texts) - set(compared(texts)))):
         words = f"{', '.join(left_out[:3])}: too much to be compared with the others; split or shorten them"
         return Verdict(Status.WARN, "PartlyCompared", clip(words, 1000))
@@ -44,13 +45,23 @@ def _twice(
     for document in documents:
         other = first.setdefault(document.path, document)
         if other is not document and other.text != document.text:
-            words = f"{document.path} is in {other.origin} and, differently, in {document.origin}: keep one"
+            line, column = place(document.text, _alike(other.text, document.text))
+            words = (
+                f"{document.path} is in {other.origin} and, differently from line {line}, column {column}, "
+                f"in {document.origin}: keep one"
+            )
             yield Finding(
                 Ref("SteeringDocument", document.path),
                 "NameDefinedTwice",
                 words,
                 max(since(one, snapshot, now) for one in (other, document)),
             )
+
+
+def _alike(one: str, other: str) -> int:
+    """Characters that two texts have in common before they differ."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((number for number, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 CHECK = Check(

@@ -1,9 +1,9 @@
 """MCP servers say that they are well: ``curl -f http://mcp-server:8080/health``."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core import mcp
@@ -22,6 +22,14 @@ class McpServerHealthParameters(Parameters):
     slow_after: Annotated[timedelta, Between("1s", "10s")] = Field(
         default=timedelta(seconds=2), description="From when on an answer is too slow."
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.slow_after > self.timeout:
+            raise ValueError(
+                "slowAfter must not be longer than timeout: a request is given up before it is slow"
+            )
+        return self
 
 
 def judge(snapshot: Snapshot, parameters: McpServerHealthParameters, now: datetime) -> Verdict:

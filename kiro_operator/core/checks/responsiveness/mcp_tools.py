@@ -5,8 +5,10 @@ from datetime import datetime
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
+from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.findings import found
-from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.mcp_listing import held_against
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
 
 _NAMED = 3
@@ -14,10 +16,11 @@ _NOT_ABOUT_TOOLS = mcp.OURS | {"Unauthorized"}
 
 
 def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
-    """Judge each server's session."""
+    """Judge each server's session, and hold Kiro's own list of servers against those that are asked."""
     sessions = snapshot.value(MCP_SESSIONS)
     if isinstance(sessions, Unobserved):
-        return unknown(sessions)
+        unlisted = () if sessions.reason != NOT_CONFIGURED else held_against((), snapshot, now).findings
+        return found(unlisted, status=Status.WARN) if unlisted else unknown(sessions)
     since = snapshot.sampled_at(MCP_SESSIONS, now)
     faults: list[Finding] = []
     unjudged: list[Finding] = []
@@ -31,20 +34,14 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
             else:
                 text = f"its list of tools is too long to find {missing[0]} in it"
                 unjudged.append(mcp.finding(session.server, "TooManyTools", text, since))
-    judged = len(sessions) - len(unjudged)
+    listing = held_against(sessions, snapshot, now)
     well = "Each MCP server opens a session and has the tools that are expected of it."
-    verdict = mcp.verdict(faults, unjudged, judged, well)
-    plain = [
-        mcp.finding(
-            session.server,
-            "PlainHttp",
-            f"{session.url} is plain http to another host, which current Kiro refuses: use https",
-            since,
-        )
-        for session in sessions
-        if session.plain
-    ]
-    return found(plain, status=Status.WARN) if plain and verdict.status is Status.PASS else verdict
+    if not listing.read:
+        well += " mcp.json was not read: see spec.steering."
+    verdict = mcp.verdict(faults, unjudged, len(sessions) - len(unjudged), well)
+    if listing.findings and verdict.status in {Status.PASS, Status.WARN}:
+        return found([*unjudged, *listing.findings], status=Status.WARN)
+    return verdict
 
 
 def _missing(session: McpSession, missing: list[str], since: datetime) -> Finding:
@@ -56,7 +53,8 @@ def _missing(session: McpSession, missing: list[str], since: datetime) -> Findin
 CHECK = Check(
     title="MCP servers have their tools",
     section="responsiveness-mcp",
-    command=mcp.LISTED,
+    command=f"{mcp.LISTED}; in a pod: cat .kiro/settings/mcp.json",
     sources=(MCP_SESSIONS,),
+    beside=(STEERING,),
     judge=judge,
 )

@@ -198,5 +198,6 @@ CHECK = Check(
     ),
     judge=judge,
     parameters=RecentConfigurationChangesParameters,
+    relates=True,
     only_while_failing=True,
 )

@@ -74,6 +74,12 @@ class ServiceLogsParameters(Parameters):
                 raise ValueError(f"{name!r} is no built-in signature: {', '.join(known)}")
         return value
 
+    def shadowed(self) -> str:
+        """The first signature that a line has is the one that counts."""
+        patterns = [signature.pattern for signature in self.signatures]
+        later = [item.name for n, item in enumerate(self.signatures) if item.pattern in patterns[:n]]
+        return f"signature {later[0]} never counts: one before it has the same pattern" if later else ""
+
 
 class Hits(Struct, frozen=True):
     """What the logs of one pod came to."""

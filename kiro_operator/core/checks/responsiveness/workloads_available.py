@@ -41,6 +41,14 @@ class WorkloadsAvailableParameters(Parameters):
         description="How long a change may wait until its controller has seen it.",
     )
 
+    def shadowed(self) -> str:
+        """A rollout makes no progress while a pod starts."""
+        if self.start_grace <= self.rollout_deadline:
+            return ""
+        return (
+            "startGrace never decides in a rollout: rolloutDeadline is shorter, and a pod may take that long"
+        )
+
 
 _RANKS = {
     "GenerationNotObserved": 0,

@@ -7,6 +7,8 @@ from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer
 from kiro_operator.core.promql import union
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
 
+FEWEST = 5
+"""Alerts, each as often as it began, below which nothing fails, however it is set: three prove nothing."""
 HISTORY = "history"
 _RULES = "rules"
 

@@ -1,4 +1,4 @@
-"""Alerts that come and go, come in storms, or that nobody acts on."""
+"""Alerts and verdicts of our own that come and go, alerts in storms, and those that nobody acts on."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,6 +9,7 @@ from pydantic import Field
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.signal_quality._alerts import (
+    FEWEST,
     HISTORY,
     episodes,
     fired,
@@ -18,10 +19,11 @@ from kiro_operator.core.checks.signal_quality._alerts import (
 )
 from kiro_operator.core.evidence.alerts import ALERTS, Alert, Alerts
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
-from kiro_operator.core.findings import clip, found
+from kiro_operator.core.findings import clip, earliest, found
 from kiro_operator.core.promql import PART
-from kiro_operator.core.snapshot import Ref, Snapshot
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+from kiro_operator.core.snapshot import Ref, Snapshot, Source
+from kiro_operator.core.statistics import wilson
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, too_few, unknown
 
 STEPS = 180
 """Looks at the history over the window."""
@@ -34,10 +36,10 @@ class AlertFrequencyParameters(Parameters):
     window: Annotated[timedelta, Between("1h", "24h")] = Field(
         default=timedelta(hours=6), description="How far back alerts are looked at."
     )
-    max_episodes: Annotated[int, Field(ge=2, le=100)] = Field(
-        default=5, description="Times that one alert may begin to fire within the window."
+    max_episodes: Annotated[int, Field(ge=FEWEST - 1, le=60)] = Field(
+        default=5, description="Times that one alert, or one check, may begin to fire or fail in the window."
     )
-    storm_size: Annotated[int, Field(ge=3, le=500)] = Field(
+    storm_size: Annotated[int, Field(ge=FEWEST, le=500)] = Field(
         default=20, description="Alerts that begin together and so are a storm."
     )
     storm_within: Annotated[timedelta, Between("1m", "1h")] = Field(
@@ -49,8 +51,8 @@ class AlertFrequencyParameters(Parameters):
     unattended_percent: Annotated[int, Field(ge=1, le=99)] = Field(
         default=50, description="Share of the alerts that may be unattended, in percent."
     )
-    minimum: Annotated[int, Field(ge=2, le=100)] = Field(
-        default=5, description="Alerts below which no share of them is judged."
+    minimum: Annotated[int, Field(ge=FEWEST, le=100)] = Field(
+        default=10, description="Alerts below which no share of them is judged."
     )
     ignored: Annotated[list[Annotated[str, Field(max_length=128)]], Field(max_length=32)] = Field(
         default=["Watchdog", "InfoInhibitor"],
@@ -65,24 +67,38 @@ def queries(parameters: AlertFrequencyParameters, namespace: str) -> Sequence[Qu
 
 
 def judge(snapshot: Snapshot, parameters: AlertFrequencyParameters, now: datetime) -> Verdict:
-    """Judge what Prometheus remembers of alerts, and what Alertmanager holds of them now."""
+    """Judge what Prometheus remembers of alerts, what Alertmanager holds, and our own verdicts.
+
+    What is missing from an answer may be what joins two episodes, or what was attended to: of such an answer
+    only that fails which more of it would make worse.
+    """
     [query] = queries(parameters, snapshot.namespace)
     past, present = fired(snapshot, query), snapshot.value(ALERTS)
     findings: list[Finding] = []
+    in_part = unsure = False
     if isinstance(past, Answer):
-        findings += _past(past, snapshot, parameters, now)
+        in_part = bool(partial(past))
+        findings += [] if in_part else _past(past, snapshot, parameters, now)
     if isinstance(present, Alerts):
+        at = snapshot.sampled_at(ALERTS, now)
         counted = [item for item in present.alerts if item.name not in parameters.ignored]
-        began = [item.since.timestamp() for item in counted]
         if not any(item.reason == "AlertStorm" for item in findings):
-            findings += _storm(began, snapshot, parameters, snapshot.sampled_at(ALERTS, now))
-        findings += _unattended(counted, snapshot, parameters, snapshot.sampled_at(ALERTS, now))
+            findings += _storm([item.since.timestamp() for item in counted], snapshot, parameters, at)
+        if present.truncated:
+            in_part = True
+        else:
+            unattended, unsure = _unattended(counted, snapshot, parameters, at)
+            findings += unattended
+    turned, next_check = _turned(snapshot, parameters, now)
+    findings += turned
     if findings:
-        return found(findings)
+        return found(findings, next_check=next_check)
     if (missing := first_missing(past, present)) is not None:
         return unknown(missing)
-    if (isinstance(present, Alerts) and present.truncated) or (isinstance(past, Answer) and partial(past)):
+    if in_part:
         return Verdict(Status.WARN, "PartialAnswer", "There are more alerts than are read: see which repeat.")
+    if unsure:
+        return too_few("Many alerts are left alone, but they are too few to tell a habit from chance.")
     return passed("Alerts are few, lasting and attended to.")
 
 
@@ -129,18 +145,41 @@ def _storm(
 
 def _unattended(
     counted: Sequence[Alert], snapshot: Snapshot, parameters: AlertFrequencyParameters, at: datetime
-) -> list[Finding]:
+) -> tuple[list[Finding], bool]:
+    """That alerts are surely left alone too often, or else whether they may be."""
     judged = [item for item in counted if not item.inhibited]
     left = [item for item in judged if not item.silenced and at - item.since >= parameters.unattended_after]
-    if len(judged) < parameters.minimum or 100 * len(left) <= parameters.unattended_percent * len(judged):
-        return []
+    limit = parameters.unattended_percent / 100
+    if len(judged) < parameters.minimum or wilson(len(left), len(judged))[0] <= limit:
+        return [], len(left) > limit * len(judged)
     names = sorted({clip(item.name, 128) for item in left})
     some = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
     text = (
-        f"In namespace {snapshot.namespace} most alerts have been left alone for more than "
+        f"In namespace {snapshot.namespace} too many alerts have been left alone for more than "
         f"{format_duration(parameters.unattended_after)} ({some}): resolve or silence them, or drop the rules"
     )
-    return [Finding(Ref("Namespace", snapshot.namespace), "AlertsUnattended", text, at)]
+    return [Finding(Ref("Namespace", snapshot.namespace), "AlertsUnattended", text, at)], False
+
+
+def _turned(
+    snapshot: Snapshot, parameters: AlertFrequencyParameters, now: datetime
+) -> tuple[list[Finding], datetime | None]:
+    """Checks of this KiroHealthCheck that fail again and again, and when the first of them calms down."""
+    findings: list[Finding] = []
+    calm: datetime | None = None
+    for check_id, times in sorted(snapshot.own.failed.items()):
+        recent = [time for time in times if time > now - parameters.window]
+        if len(recent) <= parameters.max_episodes:
+            continue
+        text = (
+            f"Check {check_id} began to fail more than {parameters.max_episodes} times within "
+            f"{format_duration(parameters.window)}: mend what comes back each time, or raise its threshold, "
+            "failAfter or failureThreshold"
+        )
+        ref = Ref("Check", check_id)
+        findings.append(Finding(ref, "VerdictFlapping", text, min(recent[-1], now), at_once=True))
+        calm = earliest(calm, recent[-1 - parameters.max_episodes] + parameters.window)
+    return findings, calm
 
 
 CHECK = Check(
@@ -148,7 +187,7 @@ CHECK = Check(
     section="signal-quality-alerts",
     command="amtool alert query 'namespace=\"{namespace}\"' --alertmanager.url={alertmanager}; "
     "promtool query instant {prometheus} 'ALERTS{{namespace=\"{namespace}\"}}'",
-    sources=(SERIES, ALERTS),
+    sources=(SERIES, ALERTS, Source.VERDICTS),
     judge=judge,
     parameters=AlertFrequencyParameters,
     queries=queries,

@@ -1,15 +1,16 @@
 """Alerts that say the same thing apart: never grouped, or not inhibited by what causes them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.signal_quality._alerts import (
+    FEWEST,
     HISTORY,
     episodes,
     fired,
@@ -21,13 +22,15 @@ from kiro_operator.core.evidence.alerts import ALERTS, Alert, Alerts
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.promql import PART
-from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
+from kiro_operator.core.statistics import wilson
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 STEP = timedelta(minutes=5)
 LARGEST = 100
 """Alert names of which the pairs are compared."""
 _NAMED = 4
+_HALF = 0.5
 _LATE = timedelta(minutes=2)
 """How much later than what follows from it a cause may be told."""
 
@@ -42,11 +45,11 @@ class AlertGroupingParameters(Parameters):
     equal: Annotated[str, Field(min_length=1, max_length=63, pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")] = Field(
         default="node", description="Label that a cause and what follows from it have in common."
     )
-    min_children: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=2,
+    min_children: Annotated[int, Field(ge=FEWEST - 1, le=100)] = Field(
+        default=4,
         description="Alerts that follow from one cause and are not inhibited, from which on it fails.",
     )
-    min_groups: Annotated[int, Field(ge=3, le=100)] = Field(
+    min_groups: Annotated[int, Field(ge=FEWEST, le=100)] = Field(
         default=5, description="Groups of one receiver that begin together, from which on it fails."
     )
     within: Annotated[timedelta, Between("10s", "30m")] = Field(
@@ -56,12 +59,19 @@ class AlertGroupingParameters(Parameters):
         default=timedelta(hours=24),
         description="How far back alerts that always fire together are looked for.",
     )
-    min_episodes: Annotated[int, Field(ge=2, le=100)] = Field(
-        default=3, description="Times that alerts have to have fired together to do so always."
+    min_episodes: Annotated[int, Field(ge=FEWEST - 1, le=100)] = Field(
+        default=5, description="Times that alerts have to have fired together to do so always."
     )
     overlap_percent: Annotated[int, Field(ge=50, le=100)] = Field(
         default=90, description="Share of the time in which either fires that both do, in percent."
     )
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        # An episode takes one look, and so does the silence after it.
+        if 2 * self.min_episodes * STEP > self.window:
+            raise ValueError("minEpisodes must fit into window, in which one takes ten minutes at least")
+        return self
 
 
 def queries(parameters: AlertGroupingParameters, namespace: str) -> Sequence[Query]:
@@ -71,25 +81,39 @@ def queries(parameters: AlertGroupingParameters, namespace: str) -> Sequence[Que
 
 
 def judge(snapshot: Snapshot, parameters: AlertGroupingParameters, now: datetime) -> Verdict:
-    """Judge the groups that are there now, and the history for alerts that belong together."""
+    """Judge the groups that are there now, and the history for alerts that belong together.
+
+    What is missing from an answer may be what began a group earlier, what joins two episodes, or the group
+    that holds alerts together. A cause and what follows from it are seen or they are not.
+    """
     [query] = queries(parameters, snapshot.namespace)
     past, present = fired(snapshot, query), snapshot.value(ALERTS)
     findings: list[Finding] = []
+    in_part = False
     if isinstance(present, Alerts):
         at = snapshot.sampled_at(ALERTS, now)
+        in_part = present.truncated
         findings += _children(present.alerts, parameters, at)
-        findings += _groups(present, parameters, at)
+        findings += [] if in_part else _groups(present, parameters, at)
     if isinstance(past, Answer):
-        findings += _always(
-            past, present if isinstance(present, Alerts) else Alerts(), snapshot, parameters, now
-        )
+        in_part = in_part or bool(partial(past))
+        groups = _groups_known(present)
+        if groups is not None and not in_part:
+            findings += _always(past, groups, parameters, snapshot.sampled_at(SERIES, now))
     if findings:
         return found(findings)
     if (missing := first_missing(past, present)) is not None:
         return unknown(missing)
-    if (isinstance(present, Alerts) and present.truncated) or (isinstance(past, Answer) and partial(past)):
+    if in_part:
         return Verdict(Status.WARN, "PartialAnswer", "There are more alerts than are read: see which repeat.")
     return passed("Alerts that belong together are told together.")
+
+
+def _groups_known(present: Alerts | Unobserved) -> Alerts | None:
+    """The groups that there are; None when there are some that cannot be seen."""
+    if isinstance(present, Alerts):
+        return present
+    return Alerts() if present.reason == NOT_CONFIGURED else None
 
 
 def _children(present: Iterable[Alert], parameters: AlertGroupingParameters, at: datetime) -> list[Finding]:
@@ -141,36 +165,48 @@ def _groups(present: Alerts, parameters: AlertGroupingParameters, at: datetime) 
 
 
 def _always(
-    past: Answer, present: Alerts, snapshot: Snapshot, parameters: AlertGroupingParameters, now: datetime
+    past: Answer, present: Alerts, parameters: AlertGroupingParameters, since: datetime
 ) -> list[Finding]:
     """Alerts that never fire without each other, unless they are told in one group."""
+    step = past.query.step
     seen: dict[str, frozenset[float]] = {}
     for series in past.series:
         times = [time for time, _ in series.points]
-        repeated = len(episodes(times, past.query.step)) >= parameters.min_episodes
+        repeated = len(episodes(times, step)) >= parameters.min_episodes
         if series.labels.get(PART) == HISTORY and repeated:
             seen[clip(series.labels.get("alertname", ""), 128)] = frozenset(times)
-    together = [
-        names for names in _clusters(seen, parameters.overlap_percent) if not _grouped(names, present)
-    ]
+    clusters = _clusters(
+        sorted(seen)[:LARGEST],
+        lambda one, other: _together(seen[one], seen[other], step, parameters.overlap_percent),
+    )
     return [
         Finding(
             Ref("Alert", names[0]),
             "AlwaysTogether",
             f"Alert {names[0]} always fires together with {_some(names[1:])}: "
             "group them, inhibit what follows from the other, or keep one",
-            snapshot.sampled_at(SERIES, now),
+            since,
         )
-        for names in together
+        for names in clusters
+        if not _grouped(names, present)
     ]
 
 
-def _clusters(seen: Mapping[str, frozenset[float]], percent: int) -> list[list[str]]:
-    """Names whose times overlap, directly or by way of others; by their first name."""
-    head = {name: name for name in sorted(seen)[:LARGEST]}
-    for one, other in combinations(head, 2):
-        both, either = len(seen[one] & seen[other]), len(seen[one] | seen[other])
-        if 100 * both >= percent * either and head[one] != head[other]:
+def _together(one: frozenset[float], other: frozenset[float], step: timedelta, percent: int) -> bool:
+    """Whether two fire at the same times, and surely in more episodes together than apart."""
+    both, either = one & other, one | other
+    if 100 * len(both) < percent * len(either):
+        return False
+    stretches = episodes(sorted(either), step)
+    shared = sum(any(begin <= time <= end for time in both) for begin, end in stretches)
+    return wilson(shared, len(stretches))[0] > _HALF
+
+
+def _clusters(names: Sequence[str], together: Callable[[str, str], bool]) -> list[list[str]]:
+    """Names that belong together, directly or by way of others; by their first name."""
+    head = {name: name for name in names}
+    for one, other in combinations(names, 2):
+        if head[one] != head[other] and together(one, other):
             old, new = head[other], head[one]
             head = {name: new if at == old else at for name, at in head.items()}
     clusters: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
-"""How often the operator decides rightly for and against acting: feedback on KiroRemediations."""
+"""How often the operator is right, in its verdicts and for and against acting: feedback that people noted."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -9,15 +9,16 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.feedback import FEEDBACK, Cell, ratings
+from kiro_operator.core.checks.signal_quality._ratings import with_misread
+from kiro_operator.core.feedback import FEEDBACK, VERDICTS, Cell, Rating, misread, ratings, recent
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import banded, wilson
 from kiro_operator.core.verdict import Finding, Verdict, passed, too_few, unknown
 
 _ADVICE = {
-    "SensitivityLow": "misses what it should act on: lower its threshold or failAfter, or widen the policy",
-    "SpecificityLow": "acts where nothing is wrong: raise its threshold or failAfter",
+    "SensitivityLow": "misses what is wrong: lower its threshold or failAfter, or widen the policy",
+    "SpecificityLow": "fails or acts where nothing is wrong: raise its threshold or failAfter",
 }
 _Rate = tuple[str, int, int, int]
 """Reason, right ones, all of them, and the target in percent."""
@@ -27,13 +28,14 @@ class DecisionAccuracyParameters(Parameters):
     """Targets of decision-accuracy."""
 
     sensitivity_percent: Annotated[int, Field(ge=1, le=99)] = Field(
-        default=80, description="Share of what needed an action, in percent, that should have got one."
+        default=80, description="Share of what was wrong, in percent, that should have been told or acted on."
     )
     specificity_percent: Annotated[int, Field(ge=1, le=99)] = Field(
-        default=80, description="Share of what needed no action, in percent, that should have got none."
+        default=80, description="Share of what was well, in percent, that should have been left alone."
     )
     minimum: Annotated[int, Field(ge=5, le=1000)] = Field(
-        default=10, description="Rated decisions for acting, and as many against, that are needed to judge."
+        default=10,
+        description="Rated decisions that something is wrong, and as many that nothing is, to judge.",
     )
     window: Annotated[timedelta, Between("24h", "8760h")] = Field(
         default=timedelta(days=90), description="How far back decisions count."
@@ -45,12 +47,22 @@ def judge(snapshot: Snapshot, parameters: DecisionAccuracyParameters, now: datet
     records = snapshot.remediations
     if isinstance(records, Unobserved):
         return unknown(records)
-    rated = [item for item in ratings(records, now - parameters.window) if item.cell is not None]
+    verdicts, unread = recent(snapshot.own.notes.feedback, parameters.window, now)
+    decisions = [item for item in ratings(records, now - parameters.window) if item.cell is not None]
+    rated = sorted([*decisions, *verdicts], key=lambda item: item.time)
+    judged = _judged(rated, snapshot.namespace, parameters, now)
+    return with_misread(judged, [*misread(records, "feedback", now - parameters.window), *unread])
+
+
+def _judged(
+    rated: Sequence[Rating], namespace: str, parameters: DecisionAccuracyParameters, now: datetime
+) -> Verdict:
     if not rated:
         return unknown(
             Unobserved(
                 "NoFeedback",
-                f"No recent KiroRemediation is annotated kiro.dev/feedback: write one of {FEEDBACK}.",
+                f"No recent KiroRemediation is annotated kiro.dev/feedback: write one of {FEEDBACK}; and no "
+                f"verdict of this KiroHealthCheck feedback.kiro.dev/CHECK.TIME: write one of {VERDICTS}.",
             )
         )
     tables: dict[str, Counter[Cell | None]] = {}
@@ -61,10 +73,11 @@ def judge(snapshot: Snapshot, parameters: DecisionAccuracyParameters, now: datet
     }
     everything = sum(tables.values(), Counter())
     if not groups and _enough(everything, parameters):
-        groups = {Ref("Namespace", snapshot.namespace): everything}
+        groups = {Ref("Namespace", namespace): everything}
     if not groups:
         return too_few(
-            f"Feedback is needed on {parameters.minimum} decisions for acting and as many against."
+            f"Feedback is needed on {parameters.minimum} verdicts or decisions that something is wrong, and "
+            "on as many that nothing is."
         )
     since = min(now, rated[-1].time)
     findings, unsure, worst = _weigh(groups, parameters, since)
@@ -78,7 +91,7 @@ def judge(snapshot: Snapshot, parameters: DecisionAccuracyParameters, now: datet
         )
     if unsure:
         return too_few("Too much was decided wrongly, but too little is rated to be sure.")
-    return passed("Decisions for and against acting were mostly right, by those who rated them.")
+    return passed("Verdicts and decisions were mostly right, by those who rated them.")
 
 
 def _weigh(
@@ -121,7 +134,7 @@ CHECK = Check(
     section="signal-quality-decisions",
     command="kubectl get kiroremediations -n {namespace} -o custom-columns="
     "'NAME:.metadata.name,STATE:.status.state,FEEDBACK:.metadata.annotations.kiro\\.dev/feedback'",
-    sources=(Source.REMEDIATIONS,),
+    sources=(Source.REMEDIATIONS, Source.HEALTH_CHECK),
     judge=judge,
     parameters=DecisionAccuracyParameters,
 )

@@ -1,6 +1,6 @@
-"""Whether the policies make sense: criteria that contradict each other, can never be met or never bind."""
+"""Whether policies and settings make sense: criteria that contradict, can never be met or never bind."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, Window
 from kiro_operator.api.v1alpha1.types import format_duration
 from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks.signal_quality._settings import contradictions, without_effect
 from kiro_operator.core.findings import found
 from kiro_operator.core.policy.windows import open_until
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
@@ -36,11 +37,9 @@ class DecisionCriteriaParameters(Parameters):
 
 
 def judge(snapshot: Snapshot, parameters: DecisionCriteriaParameters, now: datetime) -> Verdict:
-    """Judge each policy: it fails in mode Enforce, and is a warning before that."""
-    if not snapshot.policies:
-        return skipped("NoPolicies", f"Namespace {snapshot.namespace} has no KiroSafetyPolicy to judge.")
-    fails: list[Finding] = []
-    warns: list[Finding] = []
+    """Judge the settings of the checks, and each policy: in mode Enforce it fails, before that it warns."""
+    fails = _told(contradictions(snapshot.own.settings), now)
+    warns = _told(without_effect(snapshot.own.settings), now)
     unsure: list[Finding] = []
     for name, policy in sorted(snapshot.policies.items()):
         kept = fails if policy.mode is Mode.ENFORCE else warns
@@ -59,7 +58,17 @@ def judge(snapshot: Snapshot, parameters: DecisionCriteriaParameters, now: datet
         return unknown(Unobserved(_NOT_FOLLOWED, unsure[0].message))
     if warns:
         return found(warns, status=Status.WARN)
-    return passed("The criteria of the policies agree with each other, and each can be met.")
+    if not snapshot.policies:
+        # That settings make sense does not make a namespace well in which there is nothing else to judge.
+        return skipped("NoPolicies", f"Namespace {snapshot.namespace} has no KiroSafetyPolicy to judge.")
+    return passed("The criteria of policies and checks agree with each other, and each can be met.")
+
+
+def _told(problems: Iterable[tuple[str, str, str]], now: datetime) -> list[Finding]:
+    """What is wrong with settings, as (id of the check, reason, text)."""
+    return [
+        Finding(Ref("Check", name), reason, f"Check {name}: {text}", now) for name, reason, text in problems
+    ]
 
 
 def _problems(policy: KiroSafetyPolicySpec, now: datetime) -> Iterator[Problem]:
@@ -153,10 +162,10 @@ def _free(windows: list[Window], now: datetime) -> bool | None:
 
 
 CHECK = Check(
-    title="The policies' criteria make sense",
+    title="The criteria of policies and checks make sense",
     section="signal-quality-decisions",
-    command="kubectl get kirosafetypolicies -n {namespace} -o yaml",
-    sources=(Source.POLICIES,),
+    command="kubectl get kirosafetypolicies,kirohealthchecks -n {namespace} -o yaml",
+    sources=(Source.POLICIES, Source.HEALTH_CHECK),
     judge=judge,
     parameters=DecisionCriteriaParameters,
 )

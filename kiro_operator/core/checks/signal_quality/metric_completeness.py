@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
@@ -40,6 +40,12 @@ class MetricCompletenessParameters(Parameters):
     max_gap: Annotated[timedelta, Between("5m", "24h")] = Field(
         default=timedelta(minutes=15), description="Longest time for which a series may be absent."
     )
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if self.max_gap >= self.window:
+            raise ValueError("maxGap must be shorter than window: no longer gap could be seen in it")
+        return self
 
 
 def queries(parameters: MetricCompletenessParameters, namespace: str) -> Sequence[Query]:
