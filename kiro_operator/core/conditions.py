@@ -300,7 +300,8 @@ def _command(item: Judged, outcome: Outcome, longest: int) -> str | None:
     check = item.registered.check
     parameters = item.parameters or check.parameters()
     shown = command(check, item.verdict, parameters, outcome.spec, outcome.namespace, longest=longest)
-    return None if shown is None else shorten(shown, 2 * longest)
+    without = _shown(shown or "")
+    return without if 0 < len(without) <= longest else None
 
 
 def _told(items: Iterable[Judged]) -> str:

@@ -73,7 +73,9 @@ def _words(
     check: Check, verdict: Verdict, parameters: Any, spec: KiroHealthCheckSpec, namespace: str
 ) -> Mapping[str, str]:
     """What the names in a template stand for, each ready for a shell; what is not known is not there."""
-    words: dict[str, str] = {name: quote(value) for name, value in parameters if isinstance(value, str)}
+    words: dict[str, str] = {
+        name: quote(value) for name, value in parameters if isinstance(value, str) and value
+    }
     words |= {"namespace": namespace, "selector": _selected(spec.selector)}
     first = verdict.findings[0].object if verdict.findings else None
     if first:

@@ -71,7 +71,7 @@ def shown(check: str, *names: str, reason: str = "Broken", spec: Any = SPEC, **g
         ("cpu-usage", (), "CpuHigh", {"query": 'my_cpu{cluster="a b"}'}, " 'my_cpu{cluster=\"a b\"}'"),
         ("storage-usage", (), "StorageHigh", {"query": 'x{n="$namespace"}'}, "'x{n=\"kiro-system\"}'"),
         ("query-context", (), "ContextMissing", {"query": "poor_ratio"}, "/prom poor_ratio; kubectl logs"),
-        ("query-context", (), "ContextMissing", {}, "-n kiro-system -l 'app=kiro,tier=web,!canary' --all"),
+        ("query-context", (), "ContextMissing", {}, "logs -n kiro-system -l 'app=kiro,tier=web,!canary' "),
         ("autonomous-logs", (), "Panic", {"label": "role=agent"}, "-l role=agent --tail"),
         ("autonomous-scope", (), "ActionOutside", {"label": "role=agent"}, "-l role=agent --since"),
         ("alert-frequency", (), "AlertStorm", {}, "--alertmanager.url=http://alerts.kiro-system.svc:9093"),
@@ -94,7 +94,9 @@ def shown(check: str, *names: str, reason: str = "Broken", spec: Any = SPEC, **g
 def test_it_is_what_was_really_asked(
     check: str, names: tuple[str, ...], reason: str, given: dict[str, Any], expected: str
 ) -> None:
-    assert expected in shown(check, *names, reason=reason, **given)
+    text = shown(check, *names, reason=reason, **given)
+    assert expected in text
+    assert "''" not in text
 
 
 def test_what_is_not_known_is_left_out_and_not_filled_with_placeholders() -> None:
