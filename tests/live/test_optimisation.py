@@ -126,7 +126,7 @@ async def test_decisions_that_are_reverted(optimizer: Optimizer) -> None:
     verdict = await optimizer.verdict(check)
     assert told(verdict) == (Status.FAIL, "Reverted")
     assert {finding.object.name for finding in verdict.findings} == {f"web-{number}" for number in range(6)}
-    assert verdict.observed == "wrong or reverted: 50%"
+    assert verdict.observed == "wrong or reverted: about 50%"
     optimizer.writes(*decisions(range(12, 80), reverted=False))
     assert told(await optimizer.verdict(check)) == (Status.PASS, "AsExpected")
 
