@@ -1,5 +1,6 @@
 """Whether autoscalers can do their work, and whether a load that varies has one."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,7 +10,7 @@ from pydantic import Field
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _history
-from kiro_operator.core.evidence.series import SERIES, Answer, Query
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import (
     ConditionKind,
@@ -18,8 +19,9 @@ from kiro_operator.core.objects import (
     Truth,
     Workload,
 )
+from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 _Key = tuple[str, str]
 """Kind and name of a workload."""
@@ -76,14 +78,13 @@ def judge(snapshot: Snapshot, parameters: AutoscalingConfigurationParameters, no
         if alone and load.reason != NOT_CONFIGURED:
             return unknown(load)
         return passed("The autoscalers can do their work; load was not looked at.")
-    findings += _unscaled(alone, workloads, load, parameters, snapshot.sampled_at(SERIES, now))
+    missing = partial(load)
+    unscaled = list(_unscaled(alone, workloads, load, parameters, snapshot.sampled_at(SERIES, now)))
+    findings, status = weighed(findings, unscaled, missing)
     if findings:
-        certain = not load.warnings or any(item.reason != "NoAutoscaler" for item in findings)
-        return found(findings, status=Status.FAIL if certain else Status.WARN)
-    if load.warnings:
-        return Verdict(
-            Status.WARN, "PartialAnswer", "Prometheus answered only in part; no fault is seen in it."
-        )
+        return found(findings, status=status)
+    if missing:
+        return incomplete(missing)
     return passed("The autoscalers can do their work, and no varying load is without one.")
 
 
@@ -104,7 +105,8 @@ def _unscaled(
         key = max(keys, key=lambda key: (points.get(key, 0.0), key), default=None)
         if key is None or points.get(key, 0.0) < parameters.min_points:
             continue
-        if high[key] >= max(parameters.min_millicores / 1000, parameters.variable_ratio * low.get(key, 0.0)):
+        least = parameters.variable_ratio * low.get(key, math.inf)
+        if high[key] >= max(parameters.min_millicores / 1000, least):
             text = (
                 f"{kind} {name} has no autoscaler, and its load varies much: add a HorizontalPodAutoscaler, "
                 "so that it does not run at full size while there is little to do"

@@ -10,8 +10,9 @@ from pydantic import Field
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _history
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
-from kiro_operator.core.evidence.series import SERIES, Query, Series
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, partial
 from kiro_operator.core.findings import found
+from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
@@ -51,19 +52,29 @@ def judge(snapshot: Snapshot, parameters: UtilizationPatternsParameters, now: da
     cluster = snapshot.value(NODES)
     [query] = queries(parameters, snapshot.namespace)
     load = _history.read(snapshot, query)
-    if not isinstance(load, Unobserved) and load.warnings:
-        load = Unobserved("PartialAnswer", "Prometheus answered only in part, which shows no rhythm")
+    missing = () if isinstance(load, Unobserved) else partial(load)
     findings: list[Finding] = []
     if not isinstance(cluster, Unobserved):
         findings += _usage(cluster, parameters, snapshot.sampled_at(NODES, now))
-    if not isinstance(load, Unobserved):
-        findings += _rhythm(snapshot, load.series, parameters, snapshot.sampled_at(SERIES, now))
     band = f"{parameters.low_percent}% to {parameters.high_percent}%"
+    rhythm: list[Finding] = []
+    if not isinstance(load, Unobserved):
+        rhythm += _rhythm(snapshot, load.series, parameters, snapshot.sampled_at(SERIES, now))
+    findings, status = weighed(findings, rhythm, missing)
     if findings:
-        return found(findings, threshold=band)
+        return found(findings, status=status, threshold=band)
+    return _well(cluster, load, missing, band)
+
+
+def _well(
+    cluster: Nodes | Unobserved, load: Answer | Unobserved, missing: tuple[str, ...], band: str
+) -> Verdict:
+    """Nothing is found; whether all was looked at."""
     trouble = _trouble(cluster)
     if trouble is not None and trouble.reason != NOT_CONFIGURED:
         return unknown(trouble)
+    if missing:
+        return incomplete(missing)
     if isinstance(load, Unobserved) and load.reason != NOT_CONFIGURED:
         return unknown(load)
     if trouble is not None:
