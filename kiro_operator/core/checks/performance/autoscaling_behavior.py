@@ -1,18 +1,21 @@
 """Autoscalers: what they want against what there is, and whether they come to rest."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks.performance._series import INTERVAL, Expression, filled, incomplete
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.checks.performance._series import INTERVAL, Expression
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, earliest, found
 from kiro_operator.core.objects import ConditionKind, Deployment, HorizontalPodAutoscaler, StatefulSet, Truth
+from kiro_operator.core.partial import incomplete, unnumbered, weighed
+from kiro_operator.core.promql import filled, worst
 from kiro_operator.core.snapshot import (
     NOT_CONFIGURED,
     Collection,
@@ -23,7 +26,7 @@ from kiro_operator.core.snapshot import (
     controller_of,
     workload,
 )
-from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _RESTLESS = frozenset({NOT_CONFIGURED, "NoData"})
 """Reasons for which it stays open whether autoscalers come to rest; what they do is watched all the same."""
@@ -48,8 +51,9 @@ class AutoscalingBehaviorParameters(Parameters):
 
 
 def queries(parameters: AutoscalingBehaviorParameters, namespace: str) -> tuple[Query, ...]:
-    """How often desired replicas changed."""
-    return (Query(filled(parameters.query, namespace)),)
+    """How often desired replicas changed, of those that change most."""
+    expression = filled(parameters.query, namespace)
+    return (Query(worst(expression), told=expression),)
 
 
 def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: datetime) -> Verdict:
@@ -70,17 +74,34 @@ def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: da
         else:
             due = earliest(due, fault.since + parameters.grace)
     told = answer(snapshot, queries(parameters, snapshot.namespace)[0])
-    if not isinstance(told, Unobserved):
-        findings += _thrashing(told, scalers, parameters, snapshot.sampled_at(SERIES, now))
+    verdict = _restless(findings, told, scalers, parameters, snapshot.sampled_at(SERIES, now))
+    return replace(verdict, next_check=due)
+
+
+def _restless(
+    findings: list[Finding],
+    told: Answer | Unobserved,
+    scalers: Sequence[HorizontalPodAutoscaler],
+    parameters: AutoscalingBehaviorParameters,
+    since: datetime,
+) -> Verdict:
+    """The verdict over what is watched, and what Prometheus tells of how often they changed."""
+    if isinstance(told, Unobserved):
+        if findings:
+            return found(findings)
+        if told.reason not in _RESTLESS:
+            return unknown(told)
+        return passed("Every autoscaler has the replicas that it wants; their changes are not counted.")
+    missing = partial(told)
+    findings, status = weighed(findings, _thrashing(told, scalers, parameters, since), missing)
     if findings:
-        return found(findings, next_check=due)
-    if isinstance(told, Unobserved) and told.reason not in _RESTLESS:
-        return unknown(told)
-    if not isinstance(told, Unobserved) and partial(told):
-        return incomplete(partial(told))
-    text = "Every autoscaler has the replicas that it wants"
-    quiet = " and comes to rest." if not isinstance(told, Unobserved) else "; their changes are not counted."
-    return Verdict(Status.PASS, "AsExpected", text + quiet, next_check=due)
+        return found(findings, status=status)
+    if missing:
+        return incomplete(missing)
+    numberless = {_scaled_by(series) for series in told.series if not math.isfinite(series.last)}
+    if refs := [_ref(scaler) for scaler in scalers if scaler.metadata.name in numberless]:
+        return found([unnumbered(ref, "count of changes", since) for ref in refs], status=Status.WARN)
+    return passed("Every autoscaler has the replicas that it wants and comes to rest.")
 
 
 def _selected(
@@ -172,11 +193,7 @@ def _thrashing(
     parameters: AutoscalingBehaviorParameters,
     since: datetime,
 ) -> list[Finding]:
-    changes = {
-        series.labels.get("horizontalpodautoscaler", ""): series.last
-        for series in told.series
-        if math.isfinite(series.last)
-    }
+    changes = {_scaled_by(series): series.last for series in told.series if math.isfinite(series.last)}
     return [
         _finding(
             scaler,
@@ -194,8 +211,16 @@ def _thrashing(
 def _finding(
     scaler: HorizontalPodAutoscaler, reason: str, text: str, since: datetime, *, at_once: bool = True
 ) -> Finding:
-    ref = Ref("HorizontalPodAutoscaler", scaler.metadata.name, scaler.metadata.uid)
+    ref = _ref(scaler)
     return Finding(ref, reason, f"HorizontalPodAutoscaler {ref.name}: {text}", since, at_once=at_once)
+
+
+def _ref(scaler: HorizontalPodAutoscaler) -> Ref:
+    return Ref("HorizontalPodAutoscaler", scaler.metadata.name, scaler.metadata.uid)
+
+
+def _scaled_by(series: Series) -> str:
+    return series.labels.get("horizontalpodautoscaler", "")
 
 
 CHECK = Check(
