@@ -222,6 +222,7 @@ class Target:
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
+        self.checks = _informed(self.checks)
         for name in list(self.tracks):
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
@@ -261,6 +262,17 @@ def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthChe
             if not source.section or getattr(spec, source.section) is not None
         ),
     )
+
+
+def _informed(checks: dict[str, Enabled]) -> dict[str, Enabled]:
+    """The checks, each with what it wants to know of how the others are set."""
+    others = {check_id: enabled.parameters for check_id, enabled in checks.items()}
+    return {
+        check_id: enabled
+        if enabled.check.informed is None
+        else msgspec.structs.replace(enabled, parameters=enabled.check.informed(enabled.parameters, others))
+        for check_id, enabled in checks.items()
+    }
 
 
 def _or(value: timedelta | None, default: timedelta) -> timedelta:
