@@ -11,6 +11,8 @@ USUAL = "usual"
 """The part that tells what is usual."""
 WORST = 100
 """Series that are looked at: of however many there are, those that matter most."""
+NUMBERLESS = 25
+"""Series without a number that are looked at besides."""
 
 
 def filled(expression: str, namespace: str) -> str:
@@ -27,22 +29,26 @@ def worst(expression: str, *, lowest: bool = False) -> str:
     """The highest series, or the lowest, and those without a number, which would come last."""
     way = "bottomk" if lowest else "topk"
     numberless = f"({expression}) unless ({expression}) >= -Inf"
-    return f"{way}({WORST}, {expression}) or topk({WORST}, {numberless})"
+    return f"{way}({WORST}, {expression}) or topk({NUMBERLESS}, {numberless})"
 
 
 def with_usual(expression: str, *, lowest: bool = False) -> str:
     """The worst series as they are now, and each day's median of this hour of the clock as the part USUAL.
 
-    For a range of days that ends now, in steps of one day. The hour is the one that the clock is in, whole
-    on every day but today: within it nothing changes, so neither does what is said of it.
+    The worst are also those that became so since yesterday. For a range of days that ends now, in steps of
+    one day. The hour is the one that the clock is in, whole on every day but today: within it nothing
+    changes, so neither does what is said of it.
     """
     # A step of a second finds the present value, and only that, whichever day the range is at.
-    now = worst(f"last_over_time(({expression})[1s:1s] @ end())", lowest=lowest)
-    # Hours are where subqueries look by themselves: at the end of this one, an hour from now at most.
+    now = f"last_over_time(({expression})[1s:1s] @ end())"
     # The comparison takes away what is no number, of which there is no median.
-    hour = f"quantile_over_time(0.5, (({expression}) >= -Inf)[1h:10m])"
-    hour = f"last_over_time({hour}[1h:1h] offset -1h)"
-    return f"{now} or {_part(USUAL, f'({hour} and ({now}))')}"
+    numbers = f"(({expression}) >= -Inf)[1h:15m]"
+    yesterday = f"quantile_over_time(0.5, {numbers} @ end() offset 1d)"
+    change = f"{yesterday} - {now}" if lowest else f"{now} - {yesterday}"
+    chosen = f"{worst(now, lowest=lowest)} or ({now} and topk({WORST}, {change}))"
+    # Hours are where subqueries look by themselves: at the end of this one, an hour from now at most.
+    hour = f"last_over_time(quantile_over_time(0.5, {numbers})[1h:1h] offset -1h)"
+    return f"{chosen} or {_part(USUAL, f'({hour} and ({chosen}))')}"
 
 
 def _part(name: str, expression: str) -> str:

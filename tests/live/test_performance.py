@@ -139,9 +139,11 @@ def peaked(at: datetime) -> float:
 
 
 def node(number: int) -> Callable[[datetime], float]:
-    """Of many nodes one is nearly full for an hour; another, among the busiest, is busier than usual."""
+    """Of many nodes a third is always busy; one is nearly full for an hour, one busier than usual."""
 
     def value(at: datetime) -> float:
+        if number % 3 == 0 and number != 9:
+            return 0.7
         if at < MOMENT.replace(minute=0):
             return 0.3
         return {7: 0.6, 9: 0.95 if at < MOMENT.replace(minute=0) + HOUR else 0.3}.get(number, 0.3)
@@ -255,6 +257,9 @@ async def test_the_worst_of_more_nodes_than_are_read(look: Look) -> None:
     assert (full.status, full.reason) == (Status.FAIL, "CpuHigh")
     assert [finding.object.name for finding in full.findings] == ["node-0009", "node-0007"]
     assert [finding.reason for finding in full.findings] == ["CpuHigh", "Degraded"]
+    # The same upside down: a third is always low, and these two have fallen.
+    fallen = await look("throughput", MOMENT, {"query": "100 * (1 - of_many)", "degradationPercent": 30})
+    assert [finding.object.name for finding in fallen.findings] == ["node-0007", "node-0009"]
     # What was left out is no reason for a warning.
     others = {"query": 'of_many{nodename!="node-0007"}'}
     assert (await look("cpu-usage", MOMENT + HOUR, others)).status is Status.PASS
