@@ -52,6 +52,8 @@ class Check(Struct, frozen=True, kw_only=True):
     for none of it."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]
     parameters: type[Parameters] = Parameters
+    informed: Callable[[Any, Mapping[str, Parameters]], Parameters] | None = None
+    """Completes its parameters by those of the checks that are enabled with it."""
     queries: Callable[[Any, str], Sequence[Query]] | None = None
     """What it asks Prometheus, by its parameters and the namespace."""
     interval: timedelta = timedelta(0)
