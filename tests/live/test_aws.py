@@ -8,7 +8,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from kiro_operator.api.v1alpha1.evidence.aws import AwsEvidence
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.core.checks import Check
 from kiro_operator.core.checks.autonomous_operations import aws_identity, aws_permissions
-from kiro_operator.core.checks.cost_efficiency import cost_savings
+from kiro_operator.core.checks.cost_efficiency import cost_savings, optimization_strategy
+from kiro_operator.core.evidence.optimizations import Optimizations
+from kiro_operator.core.records import DecisionKind, DecisionRecord
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Status, Verdict
 from tests.adapters.helpers import facts, poll
@@ -69,14 +71,19 @@ def accounts(url: str) -> Accounts:
 
 
 async def judged(
-    observer: ports.Observer, check: Check, spec: dict[str, Any], parameters: dict[str, Any] | None = None
+    observer: ports.Observer,
+    check: Check,
+    spec: dict[str, Any],
+    parameters: dict[str, Any] | None = None,
+    **others: object,
 ) -> Verdict:
     """The verdict on a sample taken now."""
     now = datetime.now(UTC)
     evidence = AwsEvidence.model_validate(spec)
     request = poll(facts(NAMESPACE), spec=KiroHealthCheckSpec(aws=evidence), now=now)
     sample = Sample(1, now, await observer.observe(request))
-    snapshot = facts(NAMESPACE, samples={observer.source.name: sample})
+    more = {name.replace("_", "-"): Sample(1, now, value) for name, value in others.items()}
+    snapshot = facts(NAMESPACE, samples={observer.source.name: sample, **more})
     return check.judge(snapshot, check.parameters.model_validate(parameters or {}), now)
 
 
@@ -194,6 +201,39 @@ async def test_costs(aws: Aws) -> None:
     # Nothing queued: moto knows no costs, and that is not the same as none.
     verdict = await now()
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "TooFewDays")
+
+
+@pytest.mark.flips("optimization-strategy")
+async def test_spend_before_and_after_decisions(aws: Aws) -> None:
+    """Where records tell no saving, Cost Explorer does: one decision every five days."""
+    observer = AwsCostsOf(accounts(aws.url), keep=0)
+    ages = [40, 35, 30, 25, 20]
+    start = datetime.now(UTC)
+    decided = Optimizations(
+        tuple(
+            DecisionRecord(
+                DecisionKind.DECISION, f"d-{age}", "rightsize", start - timedelta(days=age), applied=True
+            )
+            for age in ages
+        )
+    )
+
+    async def spend(number: int, falls: float) -> Verdict:
+        """The verdict when each decision makes a day cheaper by this share."""
+        done = [sum(age > day for age in ages) for day in range(60, 0, -1)]
+        aws.costs(*[100 * (1 - falls) ** count for count in done])
+        # moto answers the same question in the same way: another tag is another question.
+        evidence = {"costs": {"tag": {"key": "round", "value": str(number)}}}
+        check = optimization_strategy.CHECK
+        return await judged(observer, check, evidence, {"days": 3}, optimization_log=decided)
+
+    assert (await spend(1, 0.05)).status is Status.PASS
+    verdict = await spend(2, 0.0)
+    assert (verdict.status, verdict.reason) == (Status.FAIL, "NoEffect")
+    assert "a usual day cost 100 USD before it and 100 after it" in verdict.message
+    # A fall that any day could bring is no effect.
+    assert (await spend(3, 0.002)).reason == "NoEffect"
+    assert (await spend(4, 0.05)).status is Status.PASS
 
 
 @pytest.mark.usefixtures("aws")
