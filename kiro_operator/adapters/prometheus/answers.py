@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator.adapters.http.fetch import Response
-from kiro_operator.core.evidence.series import Answer, Query, Series
+from kiro_operator.core.evidence.series import HINT, Answer, Query, Series
 from kiro_operator.core.findings import clip
 from kiro_operator.core.snapshot import Unobserved
 
@@ -83,8 +83,10 @@ def read(query: Query, response: Response) -> Answer:
     words = [_plain(text) for text in (*(envelope.warnings or ()), *(envelope.infos or ()))]
     if total > len(series):
         words.append(f"only {SERIES_KEPT} of the series are read: aggregate the query")
-    # In order and without repeats, so that the same facts are told in the same words.
-    return Answer(query, series, tuple(sorted(set(words))[:_WARNINGS_KEPT]))
+    # In order and without repeats, so that the same facts are told in the same words; what is missing
+    # comes first, so that no number of hints hides it.
+    told = sorted(set(words), key=lambda text: (text.startswith(HINT), text))
+    return Answer(query, series, tuple(told[:_WARNINGS_KEPT]))
 
 
 def longest(query: Query) -> int:

@@ -160,8 +160,7 @@ def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, no
             Unobserved(
                 "NoBaseline",
                 f"The {measure.noun} is within its threshold, but it has no values at this time of day on "
-                f"{parameters.min_baseline_days} of the last {parameters.baseline_days} days to be held "
-                "against.",
+                f"{_least(parameters)} of the last {parameters.baseline_days} days to be held against.",
             )
         )
     return passed(f"The {measure.noun} is within its threshold and as usual.")
@@ -210,7 +209,7 @@ def _readings(
         if present is None or not math.isfinite(present * measure.scale):
             continue
         ref, detail = about(series.labels, snapshot.namespace)
-        usual = baseline((value * measure.scale for value in past), parameters.min_baseline_days)
+        usual = baseline((value * measure.scale for value in past), _least(parameters))
         reading = Reading(ref, detail, present * measure.scale, usual)
         other = readings.get((ref, detail))
         if other is None or (reading.value < other.value) == measure.lower_is_worse:
@@ -220,6 +219,10 @@ def _readings(
     if ended:
         return Unobserved("NoData", f"{told.query.expr} has no present value, only old ones: {RECORDED}")
     return Unobserved("NotANumber", f"the present value is no number, of: {told.query.expr}")
+
+
+def _least(parameters: SeriesParameters) -> int:
+    return min(parameters.min_baseline_days, parameters.baseline_days)
 
 
 def _over(
