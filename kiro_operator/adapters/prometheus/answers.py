@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator.adapters.http.fetch import Response
-from kiro_operator.core.evidence.series import CUT, Answer, Query, Series
+from kiro_operator.core.evidence.series import CUT, HINT, Answer, Query, Series
 from kiro_operator.core.findings import clip
 from kiro_operator.core.snapshot import Unobserved
 
@@ -85,8 +85,10 @@ def read(query: Query, response: Response) -> Answer:
     words = [CUT if _CUT in text else _plain(text) for text in said]
     if total > len(series):
         words.append(CUT)
-    # In order and without repeats, so that the same facts are told in the same words.
-    return Answer(query, series, tuple(sorted(set(words))[:_WARNINGS_KEPT]))
+    # In order and without repeats, so that the same facts are told in the same words; what is missing
+    # comes first, so that no number of hints hides it.
+    told = sorted(set(words), key=lambda text: (text.startswith(HINT), text))
+    return Answer(query, series, tuple(told[:_WARNINGS_KEPT]))
 
 
 def longest(query: Query) -> int:

@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
 
+HINT = "PromQL info"
+"""What a hint of Prometheus at how a query is written begins with: nothing is missing for it."""
+
 
 class Query(Struct, frozen=True):
     """One PromQL query; ``window`` zero asks for now, else for the past that long in steps."""
@@ -82,4 +85,4 @@ CUT = "there are more series than are read: aggregate the query"
 
 def partial(answer_: Answer) -> tuple[str, ...]:
     """What the server says is missing from an answer; its hints at how a query is written are not that."""
-    return tuple(text for text in answer_.warnings if not text.startswith("PromQL info"))
+    return tuple(text for text in answer_.warnings if not text.startswith(HINT))
