@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client, Lane
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client, Lane
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.access import RBAC, account, binds, groups, user, wanted
 from kiro_operator.core.evidence.access import (
@@ -172,7 +172,7 @@ class ClusterAccess:
             return await part
         except _TooMany:
             return _TOO_MANY
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, namespace, _WHAT)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, rule, namespace, _WHAT)

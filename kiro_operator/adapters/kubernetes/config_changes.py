@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct, field
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.checks.responsiveness.recent_configuration_changes import (
     CLUSTER,
@@ -92,7 +92,7 @@ class ConfigChanges:
                 if not page.metadata.go_on:
                     return _latest(found)
                 query["continue"] = page.metadata.go_on
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, request.namespace, _WHAT)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, RULES[0], request.namespace, _WHAT)
