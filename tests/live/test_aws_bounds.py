@@ -323,6 +323,42 @@ async def test_the_role_of_the_node(
     assert await asked(asking) == WELL
 
 
+@pytest.mark.parametrize("by", ["web identity", "agent"])
+async def test_credentials_are_renewed_before_they_end(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+) -> None:
+    """With the token as it is by then: the kubelet writes another every hour."""
+    own_keys_are_gone(monkeypatch)
+    token = tmp_path / "token"
+    answers = Mended(b"")
+    answers.mend()
+    url = await stood_up(started, answers)
+    if by == "web identity":
+        monkeypatch.setenv("AWS_ROLE_ARN", f"arn:aws:iam::{ACCOUNT}:role/kiro")
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    else:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/v1/credentials")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
+    server = answers.server
+    assert server is not None
+
+    async def asked_with(asking: Accounts, word: str) -> list[bool]:
+        """Whether each request for credentials showed the token that is there now."""
+        token.write_text(word)
+        server.requests.clear()
+        assert await asked(asking) == WELL
+        others = [request for request in server.requests if b"AWS4-HMAC-SHA256" not in request]
+        return [word.encode() in request for request in others]
+
+    lasting = accounts(url)
+    assert await asked_with(lasting, "token-one") == [True]
+    assert await asked_with(lasting, "token-two") == []
+    answers.seconds = 120.0  # what ends within minutes is used no more, if there is anything else
+    ending = accounts(url)
+    assert all(await asked_with(ending, "token-three"))
+    assert await asked_with(ending, "token-four") == [True]
+
+
 async def test_another_botocore_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is replaced in it has no public name: where it has gone, AWS is not asked without bounds."""
     monkeypatch.setattr(transport, "URLLib3Session", Sender)
