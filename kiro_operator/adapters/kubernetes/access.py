@@ -195,23 +195,20 @@ class ClusterAccess:
         )
 
     async def _roles(self, kind: str, path: str) -> list[Role]:
-        return [Role(kind, item.metadata.name, item.rules or ()) for item in await self._list(path, _Role)]
+        return [role(kind, item) for item in await self._list(path, _Role)]
 
     async def _bindings(self, kind: str, path: str) -> list[Binding]:
-        return [
-            Binding(kind, item.metadata.name, item.role_ref.kind, item.role_ref.name, item.subjects or ())
-            for item in await self._list(path, _Binding)
-        ]
+        return [binding(kind, item) for item in await self._list(path, _Binding)]
 
     async def _list(self, path: str, type_: type[T]) -> list[T]:
         query = {"limit": str(PAGE)}
         found: list[T] = []
         for _ in range(PAGES):
-            page = msgspec.json.decode(await self._client.get(path, **query), type=_List)
-            found += (msgspec.json.decode(item, type=type_) for item in page.items or ())
-            if not page.metadata.go_on:
+            items, go_on = listed(await self._client.get(path, **query), type_)
+            found += items
+            if not go_on:
                 return found
-            query["continue"] = page.metadata.go_on
+            query["continue"] = go_on
         raise _TooMany
 
     async def _accounts(self, namespace: str, names: Iterable[str]) -> dict[str, bool]:
@@ -239,6 +236,26 @@ class ClusterAccess:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         return tuple(task.result() for task in tasks)
+
+
+def listed(body: bytes, type_: type[T]) -> tuple[list[T], str]:
+    """The items of a page, and the mark of the next; empty on the last.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is no such list.
+    """
+    page = msgspec.json.decode(body, type=_List)
+    return [msgspec.json.decode(item, type=type_) for item in page.items or ()], page.metadata.go_on
+
+
+def role(kind: str, item: _Role) -> Role:
+    """A Role or ClusterRole of a list."""
+    return Role(kind, item.metadata.name, item.rules or ())
+
+
+def binding(kind: str, item: _Binding) -> Binding:
+    """A RoleBinding or ClusterRoleBinding of a list."""
+    return Binding(kind, item.metadata.name, item.role_ref.kind, item.role_ref.name, item.subjects or ())
 
 
 def body(question: Question) -> dict[str, Any]:
