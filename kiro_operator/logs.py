@@ -81,3 +81,6 @@ def configure(*, as_json: bool, verbose: bool) -> None:
     # kopf tells each event it hands on; what is done with them is told here.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # Whatever AWS answers would be in it, credentials for a role among them.
+    for name in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.INFO)
