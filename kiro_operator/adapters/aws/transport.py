@@ -35,10 +35,10 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Waited
 
 LIMIT = 1024 * 1024
-"""Bytes of an answer's body. The largest that is asked for, a simulation of 128 actions, is a quarter of it,
-as XML it takes up to forty times its length in memory."""
+"""Bytes of an answer's body. The largest that is asked for, a simulation of 128 actions, is a quarter of it.
+XML takes up to forty times its length in memory."""
 EXCHANGE = 10.0
-"""Seconds from the first byte of a request to the last of its answer; names are looked up beside it."""
+"""Seconds to connect, ask and read the answer to its end; looking a name up cannot be interrupted."""
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 3.0, 5.0, 2
 METADATA_TIMEOUT = 2.0
 """Seconds to connect to whoever hands out credentials on the node, and between two pieces of its answer."""
