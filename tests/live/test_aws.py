@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from devcluster import ControlPlane
 from devcluster.listen import Answer, Request, Server
 from kiro_operator import ports
-from kiro_operator.adapters.aws import account as accounts_module
+from kiro_operator.adapters.aws import transport
 from kiro_operator.adapters.aws.account import Account, Accounts, Who
 from kiro_operator.adapters.aws.costs import AwsCostsOf, day_cost
 from kiro_operator.adapters.aws.identity import AwsIdentities, principal
@@ -368,8 +368,8 @@ async def test_without_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("aws")
 async def test_a_hung_aws_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts_module, "READ_TIMEOUT", 2.0)
-    monkeypatch.setattr(accounts_module, "ATTEMPTS", 1)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(transport, "ATTEMPTS", 1)
     with Server() as server:
         server.break_with("hang")
         observer = AwsIdentities(accounts(server.url))
@@ -436,6 +436,69 @@ async def test_a_role_is_taken_on_once_until_its_credentials_end(
     assert account._until is not None
     monkeypatch.setattr("time.time", lambda until=account._until: until - 60.0)
     assert await asyncio.to_thread(key) != first
+
+
+def keys_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+
+async def test_the_role_of_the_service_account(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """IRSA: a role and a token that the cluster signs, as its webhook tells the operator's pod."""
+    keys_are_gone(monkeypatch)
+    role = aws.role("kiro-operator", "*")
+    (tmp_path / "token").write_text("signed by the cluster")
+    monkeypatch.setenv("AWS_ROLE_ARN", role)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "regional")
+    expected = {"expectedAccount": ACCOUNT, "expectedRole": role}
+    # The flag is for all of AWS, also for the STS that botocore asks by itself, whatever else is set.
+    with Server() as elsewhere:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", elsewhere.url)
+        assert (await identity(aws.url, **expected)).status is Status.PASS
+        assert elsewhere.requests == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
+    assert (await identity("", **expected)).status is Status.PASS
+    # And from there on to another role.
+    other = aws.role("auditor", "*")
+    verdict = await identity(aws.url, roleArn=other, expectedRole=other)
+    assert verdict.status is Status.PASS
+    (tmp_path / "token").unlink()
+    verdict = await identity(aws.url, **expected)
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoCredentials")
+
+
+async def test_the_agent_of_pod_identity(aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """EKS Pod Identity: an agent on the node that hands credentials out for a token that it is shown."""
+    keys_are_gone(monkeypatch)
+    key, secret = aws.user("operator")
+    token = tmp_path / "eks-pod-identity-token"
+    token.write_text("signed by the cluster")
+
+    def agent(request: Request) -> Answer:
+        if request.headers.get("Authorization") != "signed by the cluster":
+            return Answer(400, b"no such token")
+        until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        given = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": "t", "Expiration": until}
+        return Answer(200, json.dumps(given).encode())
+
+    with Server(agent) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/v1/credentials")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
+        verdict = await identity(aws.url, expectedAccount=ACCOUNT)
+        assert verdict.status is Status.PASS
+        assert "user/operator" in verdict.message
+        assert {one.path for one in server.requests} == {"/v1/credentials"}
+        token.write_text("signed by somebody else")
+        verdict = await identity(aws.url)
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoCredentials")
+        token.write_text("signed by the cluster")
+        assert (await identity(aws.url)).status is Status.PASS
+    # Nobody but an agent on the node is asked for credentials in the clear.
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/v1/credentials")
+    assert (await identity(aws.url)).status is Status.UNKNOWN
 
 
 def test_in_the_operator(aws: Aws, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:

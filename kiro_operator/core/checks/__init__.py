@@ -99,6 +99,8 @@ class Registered(Struct, frozen=True):
     check: Check
     escalates: bool = True
     """Whether what no remedy helps against waits for a person at once, or is told by its condition alone."""
+    names_people: bool = False
+    """Whether it says who may do what, so that users stay named in it."""
 
 
 @cache
@@ -115,6 +117,11 @@ def registry() -> Mapping[str, Registered]:
             check = importlib.import_module(f"{package.__name__}.{module.name}").CHECK
             check_id = module.name.replace("_", "-")
             found[check_id] = Registered(
-                check_id, symptom.name.replace("_", "-"), package.CONDITION, check, package.ESCALATES
+                check_id,
+                symptom.name.replace("_", "-"),
+                package.CONDITION,
+                check,
+                package.ESCALATES,
+                any(source.names_people for source in check.polled),
             )
     return MappingProxyType(found)

@@ -26,7 +26,7 @@ from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Source, U
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _QUOTA = re.compile(r"exceeded quota: ([-a-z0-9.]{1,253})")
-_RANGE = re.compile(r"(maximum|minimum) ([-a-z./]{1,64}) usage per (\w{1,32}) is|limit to request ratio per")
+_RANGE = re.compile(r"(?:maximum|minimum) [\w./-]{1,128} usage per \w{1,32} is|limit to request ratio per")
 _NAMED = 3
 
 
