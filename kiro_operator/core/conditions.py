@@ -4,7 +4,6 @@ Pure, and a function of nothing but its inputs: the same facts give the same sta
 so that comparing it with what was last written tells whether there is anything to write.
 """
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -17,12 +16,15 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     CheckStatus,
     Decision,
     FoundObject,
+    KiroHealthCheckSpec,
     KiroHealthCheckStatus,
     RemediationSummary,
 )
 from kiro_operator.core import told
 from kiro_operator.core.bottleneck import Suspect, bottleneck
-from kiro_operator.core.checks import Registered
+from kiro_operator.core.checks import Parameters, Registered
+from kiro_operator.core.gravity import gravity
+from kiro_operator.core.showing import command
 from kiro_operator.core.snapshot import CERTAIN, Ref
 from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
@@ -55,14 +57,15 @@ class Judged(Struct, frozen=True):
     """When the fault behind a Fail was first seen; None where that is not known."""
     within: timedelta = timedelta(0)
     """How much earlier it may have begun."""
+    standing: Since = {}
+    """Since when each object is found, where another check weighs it."""
+    parameters: Parameters | None = None
+    """What was set for the check; None for its defaults."""
 
     @property
     def first_seen(self) -> datetime:
         """When it began, as far as is known."""
         return self.began or self.since
-
-    standing: Since = {}
-    """Since when each object is found, where another check weighs it."""
 
 
 class Escalation(Struct, frozen=True, order=True):
@@ -90,6 +93,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Why the spec cannot be acted on, in the words of a refusal."""
     suspended: bool = False
     judged: Sequence[Judged] = ()
+    spec: KiroHealthCheckSpec = KiroHealthCheckSpec()
+    """Where the evidence was."""
     waiting_for: str = ""
     """What is still being listed; empty when everything has been seen once."""
     permission: Permission
@@ -109,7 +114,7 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
         command=min(COMMAND, ALL_COMMANDS // max(1, told)),
         figure=WORD if told <= MANY else WORD // 3,
     )
-    judged = [_check(item, outcome.namespace, bounds) for item in outcome.judged]
+    judged = [_check(item, outcome, bounds) for item in outcome.judged]
     checks = before.checks if outcome.suspended else judged
     return KiroHealthCheckStatus(
         observed_generation=outcome.generation,
@@ -253,7 +258,7 @@ class _Bounds(Struct, frozen=True, kw_only=True):
     figure: int
 
 
-def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
+def _check(item: Judged, outcome: Outcome, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
     quiet = verdict.status in _QUIET
     found = {(ref.kind, ref.name): ref for ref in (finding.object for finding in verdict.findings)}
@@ -269,7 +274,7 @@ def _check(item: Judged, namespace: str, bounds: _Bounds) -> CheckStatus:
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
         observed=_optional(item, verdict.observed, bounds.figure),
         threshold=_optional(item, verdict.threshold, bounds.figure),
-        command=None if quiet else _command(item, namespace, bounds.command),
+        command=None if quiet else _command(item, outcome, bounds.command),
         objects=[
             FoundObject(
                 kind=shorten(ref.kind, WORD, people=False),
@@ -291,27 +296,18 @@ def _optional(item: Judged, text: str | None, limit: int) -> str | None:
     return None if text is None else _words(item, text, limit)
 
 
-def _command(item: Judged, namespace: str, longest: int) -> str | None:
+def _command(item: Judged, outcome: Outcome, longest: int) -> str | None:
     """What shows a person the same; nothing rather than half of it."""
-    first = item.verdict.findings[0].object if item.verdict.findings else None
-    # A name that may not be told is not there to be typed either; the others may be those of nobody's
-    # choosing, and must be nothing but a name to a shell.
-    if first and (told.words(first.kind), told.name(first)) == (first.kind, first.name):
-        named, name = f"{first.kind.lower()}/{first.name}", first.name
-    else:
-        named = name = "NAME"
-    command = item.registered.check.command.format(
-        namespace=namespace, object=shlex.quote(named), name=shlex.quote(name)
-    )
-    command = " ".join(command.split())
-    return command if len(command) <= longest else None
+    check = item.registered.check
+    parameters = item.parameters or check.parameters()
+    shown = command(check, item.verdict, parameters, outcome.spec, outcome.namespace, longest=longest)
+    # Half of it would show something else: what may not be told is not there to be typed either.
+    return shown if shown and told.words(shown, people=item.registered.names_people) == shown else None
 
 
 def _told(items: Iterable[Judged]) -> str:
-    """The worst in full and every other by its id: first the graver symptom, then what began first."""
-    ordered = sorted(
-        items, key=lambda item: (_GRAVITY[item.registered.condition], item.first_seen, item.registered.id)
-    )
+    """The worst in full and every other by its id."""
+    ordered = _worst_first(items)
     ids = [item.registered.id for item in ordered]
     lines: list[str] = []
     for number, item in enumerate(ordered):
@@ -323,12 +319,25 @@ def _told(items: Iterable[Judged]) -> str:
     return "; ".join(lines)
 
 
+def _worst_first(items: Iterable[Judged]) -> list[Judged]:
+    """First the graver symptom, then the graver fault, then what began first."""
+    return sorted(
+        items,
+        key=lambda item: (
+            _GRAVITY[item.registered.condition],
+            gravity(item.registered.id, item.verdict),
+            item.first_seen,
+            item.registered.id,
+        ),
+    )
+
+
 def _failing(judged: Iterable[Judged]) -> str:
-    """What fits a printer column: the first failing check and how many more there are."""
-    failing = [item.registered.id for item in judged if item.verdict.status == Status.FAIL]
+    """What fits a printer column: the worst of the failing checks and how many more there are."""
+    failing = _worst_first(item for item in judged if item.verdict.status == Status.FAIL)
     if not failing:
         return ""
-    return failing[0] + (f" +{len(failing) - 1}" if len(failing) > 1 else "")
+    return failing[0].registered.id + (f" +{len(failing) - 1}" if len(failing) > 1 else "")
 
 
 def _last_action(remediations: Sequence[RemediationSummary]) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kiro_operator.core.findings import earliest, found
+from kiro_operator.core.quiet import kept
 from kiro_operator.core.snapshot import CERTAIN
 from kiro_operator.core.verdict import Finding, Status, Verdict
 
@@ -30,6 +31,8 @@ class FlapRule(Struct, frozen=True, kw_only=True):
     recover_after: timedelta = timedelta(0)
     failure_threshold: int = 3
     success_threshold: int = 2
+    evidence: str = "what it reads"
+    """What is looked at, as it is told while that is not enough for a verdict."""
 
 
 class Track(Struct, frozen=True, kw_only=True):
@@ -37,6 +40,8 @@ class Track(Struct, frozen=True, kw_only=True):
 
     held: Verdict | None = None
     """The last verdict that was not Unknown; None before the first decision."""
+    words: Verdict | None = None
+    """The last verdict that was told, whose words stay while they hold; None: the next ones are taken."""
     shown: tuple[Status, str] | None = None
     """Status and reason as last reported."""
     since: datetime | None = None
@@ -81,6 +86,8 @@ def seeded(
     message: str = "",
     began: datetime | None = None,
     *,
+    observed: str | None = None,
+    threshold: str | None = None,
     polled: bool,
 ) -> Track:
     """A track that goes on from a verdict of an earlier process: a Fail is still one.
@@ -91,8 +98,10 @@ def seeded(
     if status is Status.UNKNOWN:
         return Track(shown=shown, since=since)
     failing = status is Status.FAIL
+    held = Verdict(status, reason, message, observed=observed, threshold=threshold)
     return Track(
-        held=Verdict(status, reason, message),
+        held=held,
+        words=held,
         shown=shown,
         since=since,
         began=began if failing else None,
@@ -191,7 +200,7 @@ def _blind(
     if not polled or track.missed >= rule.failure_threshold or raw.reason in CERTAIN:
         return _report(track, raw, now, None, raw, actionable=False)
     if track.held is None and track.blind is None:
-        waiting = _awaiting(track.missed, rule)
+        waiting = _awaiting(rule)
         return _report(track, waiting, now, None, raw, actionable=False)
     return _report(track, track.blind or track.held or raw, now, None, raw, actionable=False)
 
@@ -206,16 +215,16 @@ def _not_counting(
     if track.held is not None and (failing or track.held.status is not Status.FAIL):
         return _report(track, track.held, now, due, raw, actionable=False)
     if track.bad:
-        waiting = _awaiting(track.bad, rule)
+        waiting = _awaiting(rule)
     else:
-        waiting = Verdict(
-            Status.UNKNOWN, SETTLING, "A fault was seen that has not lasted long enough to count."
-        )
+        text = f"A fault was seen in {rule.evidence} that has not lasted long enough to count."
+        waiting = Verdict(Status.UNKNOWN, SETTLING, text)
     return _report(replace(track, held=None), waiting, now, due, raw, actionable=False)
 
 
-def _awaiting(count: int, rule: FlapRule) -> Verdict:
-    message = f"Too few samples for a first verdict: {count} of {rule.failure_threshold}."
+def _awaiting(rule: FlapRule) -> Verdict:
+    """Says how many samples it takes and not how many there are, which would be written with each."""
+    message = f"A first verdict takes up to {rule.failure_threshold} samples of {rule.evidence}."
     return Verdict(Status.UNKNOWN, AWAITING, message)
 
 
@@ -232,6 +241,9 @@ def _rebuilt(raw: Verdict, findings: Sequence[Finding]) -> Verdict:
 def _report(
     track: Track, verdict: Verdict, now: datetime, due: datetime | None, raw: Verdict, *, actionable: bool
 ) -> tuple[Track, Settled]:
+    words = track.words
+    if verdict is not track.held:
+        words = verdict = kept(words, verdict)
     shown = (verdict.status, verdict.reason)
     since = track.since if shown == track.shown and track.since is not None else now
     since = min(since, now)
@@ -243,6 +255,6 @@ def _report(
     again = earliest(due, raw.next_check)
     if again is not None and again <= now:
         again = now + timedelta(seconds=1)
-    track = replace(track, held=held, shown=shown, since=since, began=began, blind=blind)
+    track = replace(track, held=held, words=words, shown=shown, since=since, began=began, blind=blind)
     failing = verdict.status is Status.FAIL
     return track, Settled(verdict, since, actionable and failing, again, began if failing else None)

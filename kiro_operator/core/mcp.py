@@ -23,6 +23,13 @@ OURS = frozenset(
 )
 """Reasons that lie with how the operator is set up, and say nothing of the server."""
 REFUSED = (401, 403)
+LISTED = "npx @modelcontextprotocol/inspector --cli {mcp} --transport http --method tools/list"
+"""The command that shows a person the tools of a server."""
+CALLED = (
+    "npx @modelcontextprotocol/inspector --cli {mcp} --transport http --method tools/call "
+    f"--tool-name {{tool}}; {LISTED}"
+)
+"""The same, after the answer to a golden query where there is one."""
 _WORDS = {
     "Timeout": "{url} does not answer in time: see whether the server hangs, then reconnect",
     "Unreachable": (

@@ -66,6 +66,11 @@ CERTAIN = frozenset({"Forbidden", "NotInstalled"})
 AWAITING = Unobserved("AwaitingSamples", "No sample has been taken yet.")
 
 
+def awaiting(source: "Polled[Any]") -> Unobserved:
+    """That a source has not been sampled yet."""
+    return Unobserved(AWAITING.reason, f"No sample of {source.name} has been taken yet.")
+
+
 class Collection(Generic[T]):
     """The objects of one kind that a KiroHealthCheck selects, read-only.
 
@@ -221,7 +226,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     def value(self, source: Polled[V]) -> V | Unobserved:
         """What the last sample of a source gave; before the first, that there is none yet."""
         sample = self.sample(source)
-        return AWAITING if sample is None else sample.value
+        return awaiting(source) if sample is None else sample.value
 
     def sampled_at(self, source: Polled[Any], now: datetime) -> datetime:
         """When the source was sampled last, and never in the future."""

@@ -2,6 +2,8 @@
 
 import math
 
+from kiro_operator.core.quiet import figure
+
 Z = 1.96
 """Two-sided 95 %."""
 
@@ -45,6 +47,6 @@ def difference(before: tuple[int, int], after: tuple[int, int], z: float = Z) ->
     return max(-1.0, two - one - below), min(1.0, two - one + above)
 
 
-def banded(share: float, step: int = 5) -> str:
-    """A share as a percentage, rounded down to a step, so that it does not tick."""
-    return f"{step * math.floor(100 * share / step + 1e-9)}%"
+def banded(share: float) -> str:
+    """A share as a percentage, told so that it does not tick."""
+    return figure(100 * share, "%")

@@ -43,7 +43,7 @@ class Finding(Struct, frozen=True):
     reason: str
     """One CamelCase word, such as CrashLoopBackOff."""
     message: str
-    """For a person, naming the object; never text that changes with every reading."""
+    """For a person, naming the object; what changes with every reading only as core.quiet marks it."""
     since: datetime
     """When the fault began, as far as the object tells."""
     target: Ref | None = None
@@ -54,6 +54,9 @@ class Finding(Struct, frozen=True):
     """The fault is in the workload itself, not in one of its pods."""
     at_once: bool = False
     """In a polled check: a watched fact, which does not wait for further samples."""
+    equally: tuple[str, ...] = ()
+    """Other words that hold as well as the message, as far as readings can tell: of two things that are
+    about as large, either may be named."""
 
 
 class Verdict(Struct, frozen=True):

@@ -129,7 +129,15 @@ def _judged(enabled: Enabled, settled: Settled, standing: Since) -> Judged:
     """
     looks = 1 if settled.began else enabled.rule.failure_threshold
     within = looks * enabled.interval if enabled.check.polled else timedelta(0)
-    return Judged(enabled.registered, settled.verdict, settled.since, settled.began, within, standing)
+    return Judged(
+        enabled.registered,
+        settled.verdict,
+        settled.since,
+        settled.began,
+        within,
+        standing,
+        enabled.parameters,
+    )
 
 
 def _fails(track: Track | None) -> bool:

@@ -291,6 +291,7 @@ class Loop:
             now=now,
             stalled=target.problem or plans.policy_problem(target, self._policies),
             judged=judgement.judged,
+            spec=target.spec,
             permission=plans.permission(self._in_force(target)),
             decisions=plans.decisions(plan),
             escalations=plans.escalations(plan),

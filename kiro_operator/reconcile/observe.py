@@ -18,6 +18,7 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.adapters.places import Places
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
+from kiro_operator.core.showing import places
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Own, Polled, Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
@@ -208,7 +209,10 @@ class Observation:
             async with asyncio.timeout(limit):
                 return await self._observers[source.name].observe(request)
         except TimeoutError:
-            return Unobserved("Timeout", f"no answer from {source.name} within {limit:g} s")
+            return Unobserved(
+                "Timeout",
+                f"no answer from {places(source, target.spec, target.namespace)} within {limit:g} s",
+            )
 
 
 def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:

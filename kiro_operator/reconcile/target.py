@@ -1,6 +1,7 @@
 """One KiroHealthCheck as the engine holds it: what was asked, and what is remembered of it."""
 
 import difflib
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.showing import places
 from kiro_operator.core.snapshot import Own, Polled, Sample, Source
 from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import Status, Verdict
@@ -124,7 +126,8 @@ class Target:
             return False
         annotations = metadata.get("annotations") or {}
         requested = annotations.get("kiro.dev/requestedAt", "")
-        changed = anew or int(metadata["generation"]) != self.generation or requested != self.requested_at
+        respecified = not anew and int(metadata["generation"]) != self.generation
+        changed = anew or respecified or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version, self.requested_at = version, requested
         self.created = datetime.fromisoformat(metadata["creationTimestamp"])
@@ -136,6 +139,9 @@ class Target:
             self.status, changed = status, True
         if changed:
             self._read_spec(body.get("spec") or {})
+        if respecified:
+            # What it was told by may have changed as well: its words are to be new.
+            self.tracks = {name: replace(track, words=None) for name, track in self.tracks.items()}
         return self._read_notes(annotations) or changed
 
     @property
@@ -221,6 +227,8 @@ class Target:
                 item.since,
                 item.message,
                 item.began,
+                observed=item.observed,
+                threshold=item.threshold,
                 polled=bool(registry()[item.id].check.polled),
             )
             for item in status.checks
@@ -262,7 +270,7 @@ class Target:
             if not chosen.enabled:
                 continue
             try:
-                enabled = _enable(registered, chosen, self.spec)
+                enabled = _enable(registered, chosen, self.spec, self.namespace)
                 # Only what is written is kept: defaults of every check would fill the memory.
                 self.checks[check_id] = replace(enabled, chosen=settings.get(check_id))
             except ValidationError as error:
@@ -295,8 +303,13 @@ def _sections(spec: KiroHealthCheckSpec) -> list[Any]:
     return [getattr(spec, name) for name in KiroHealthCheckSpec.model_fields if name not in _SETTINGS]
 
 
-def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec) -> Enabled:
+def _enable(
+    registered: Registered, settings: CheckSettings, spec: KiroHealthCheckSpec, namespace: str
+) -> Enabled:
     check = registered.check
+    read = (
+        places(item, spec, namespace) if isinstance(item, Polled) else item.value for item in check.sources
+    )
     return Enabled(
         registered,
         check.parameters.model_validate(settings.parameters),
@@ -305,6 +318,7 @@ def _enable(registered: Registered, settings: CheckSettings, spec: KiroHealthChe
             recover_after=_or(settings.recover_after, check.recover_after),
             failure_threshold=settings.failure_threshold or check.failure_threshold,
             success_threshold=settings.success_threshold or check.success_threshold,
+            evidence=sys.intern(", ".join(read)),  # most are the same for all KiroHealthChecks
         ),
         settings.interval or max(spec.interval, check.interval),
         tuple(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +12,22 @@ import pytest
 from devcluster import faults
 from devcluster.errors import WaitTimeout
 from devcluster.listen import Server
+from devcluster.operator import OperatorProcess
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.harness.world import World
 
 INTERVAL = "5s"
+SECONDS = 5
+LATE = "5.0"
+"""How late a sample may be, in seconds; a bound of the operator's histogram."""
+ROUNDS = 8
+HUNG = frozenset({"prometheus", "trigger-metrics", "alertmanager", "mcp-sessions", "mcp-health"})
+_SERIES = re.compile(
+    r"^kiro_sample_(delay|duration)_seconds_(count|bucket)"
+    r'\{(?:le="([^"]+)",)?source="([^"]+)"\} ([0-9.e+]+)$',
+    re.MULTILINE,
+)
 HOSTS = ("prometheus.example:9090", "alertmanager.example:9093", "mcp.example:8080")
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIAINVENTED",
@@ -68,9 +81,23 @@ def test_backends_that_hang_delay_no_other_check(
     pod = world.pods()[0]["metadata"]["name"]
     log = faults.logs(world.plane, world.namespace, pod, ["INFO ready"])
     world.health_check(**EVERYTHING)
-    world.operator(*flags(world, hung))
+    operator = world.operator(*flags(world, hung))
     world.wait_check("service-logs", "Pass")
     world.wait_check("steering-syntax", "Pass")
+
+    # Round after round every other source is asked in its turn, while these are asked and hang.
+    asked, began = often_sampled(), series(operator)
+    late = "more than 5 s behind: "
+    try:
+        until(lambda: not behind(began, series(operator), asked), late, (ROUNDS + 1) * SECONDS)
+    except WaitTimeout as error:
+        raise AssertionError(f"{late}{behind(began, series(operator), asked)}") from error
+    now = series(operator)
+    sources = {source for what, _, _, source in now if what == "delay"}
+    assert sources >= asked | {"prometheus", "mcp-sessions", "aws-identity"}
+    assert {
+        source for source in sources - HUNG if not source.startswith("aws-") and delayed(now, source)
+    } == set()
 
     # While all of the others hang, a failure is told and told to be over.
     faults.inject(world.plane, world.namespace, pod, "crash-loop")
@@ -105,6 +132,38 @@ def test_every_check_gives_a_verdict_and_at_rest_nothing_is_written(world: World
     version = world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"]
     until(lambda: rounds(world, offset) >= 3 * len(world.pods()), "three more rounds", 60)
     assert world.get("kirohealthchecks", "kiro")["metadata"]["resourceVersion"] == version
+
+
+Key = tuple[str, str, str, str]
+"""delay or duration, count or bucket, the bucket's bound, and the source."""
+
+
+def series(operator: OperatorProcess) -> dict[Key, float]:
+    """How often each source was asked and has answered, and how often in time."""
+    found = _SERIES.findall(operator.probe("/metrics")[1])
+    return {(what, kind, bound, source): float(count) for what, kind, bound, source, count in found}
+
+
+def often_sampled() -> set[str]:
+    """Sources that do not hang and are read by checks that are sampled at the interval that is set."""
+    return {
+        source.name
+        for item in registry().values()
+        if item.check.interval <= timedelta(seconds=SECONDS) and not item.check.only_while_failing
+        for source in item.check.polled
+        if source.section in {"", "steering"} and source.name not in HUNG
+    }
+
+
+def behind(began: dict[Key, float], now: dict[Key, float], asked: set[str]) -> list[str]:
+    """Sources that have not answered in so many rounds since."""
+    keys: list[Key] = [("duration", "count", "", source) for source in sorted(asked)]
+    return [key[3] for key in keys if now.get(key, 0) - began.get(key, 0) < ROUNDS]
+
+
+def delayed(now: dict[Key, float], source: str) -> bool:
+    """Whether a source was ever asked later than it may be."""
+    return now["delay", "bucket", LATE, source] < now["delay", "count", "", source]
 
 
 def out_of_reach(world: World) -> bool:

@@ -73,12 +73,6 @@ def test_every_check_flips_against_its_live_backend() -> None:
 
 
 @each_check
-def test_says_what_shows_a_person_the_same(item: Registered) -> None:
-    shown = item.check.command.format(namespace="kiro-system", object="pod/kiro-x2x4x", name="kiro-x2x4x")
-    assert 0 < len(shown) <= 256
-
-
-@each_check
 def test_fixtures_cover_pass_fail_and_unknown(item: Registered) -> None:
     names = {path.name.partition(".")[0] for path in (FIXTURES / item.id).glob("*.yaml")}
     assert {"pass", "unknown", "warn" if item.id in NEVER_FAILS else "fail"} <= names

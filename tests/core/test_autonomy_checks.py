@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import registry
-from kiro_operator.core.checks.autonomous_operations.autonomous_logs import band
-from kiro_operator.core.checks.autonomous_operations.autonomous_success_rate import queries, trend
+from kiro_operator.core.checks.autonomous_operations.autonomous_success_rate import halves, queries
 from kiro_operator.core.evidence.access import ACCESS, Access, Binding, RbacRule, Role, Subject
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.evidence.series import SERIES, Answer, Series
@@ -159,16 +159,10 @@ def test_any_log_is_judged(records: list[OperationRecord], lines: list[str]) -> 
         assert scope.status is Status.SKIPPED
 
 
-@given(st.integers(0, 10**9))
-def test_a_count_in_words_never_shrinks(count: int) -> None:
-    order = ["a few times", "dozens of times", "hundreds of times", "thousands of times"]
-    assert order.index(band(count)) <= order.index(band(count + 1))
-
-
 @given(st.lists(st.floats(0, 1), max_size=60))
-def test_a_course_turned_over_has_the_other_trend(values: list[float]) -> None:
-    turned = {"rising": "falling", "falling": "rising"}
-    assert trend([1 - value for value in values]) == turned.get(trend(values), trend(values))
+def test_the_halves_of_a_course_turned_over_change_places(values: list[float]) -> None:
+    if len(values) % 2 == 0 and (told := halves(values)):
+        assert halves(values[::-1]) == pytest.approx(told[::-1])
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=30))

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.conditions import ConditionType
-from kiro_operator.api.v1alpha1.healthcheck import Decision, KiroHealthCheckStatus, ObjectName
-from kiro_operator.core.checks import Check, Registered
+from kiro_operator.api.v1alpha1.healthcheck import (
+    Decision,
+    KiroHealthCheckSpec,
+    KiroHealthCheckStatus,
+    ObjectName,
+)
+from kiro_operator.core.checks import Check, Registered, registry
 from kiro_operator.core.conditions import (
     Escalation,
     Judged,
@@ -246,6 +251,17 @@ def test_no_credential_gets_into_the_status() -> None:
     assert status.model_dump_json().count("dial postgres://[redacted]@db: refused") >= 4
 
 
+def test_no_credential_gets_into_a_command() -> None:
+    item = registry()["cpu-usage"]
+    query = 'up{dsn="postgres://kiro:hunter2hunter2@db"}'
+    parameters = item.check.parameters.model_validate({"query": query})
+    verdict = Verdict(Status.FAIL, "CpuHigh", "it is high")
+    spec = KiroHealthCheckSpec.model_validate({"prometheus": {"host": "metrics.example:9090"}})
+    told = summarize(outcome(Judged(item, verdict, NOW, parameters=parameters), spec=spec), EMPTY)
+    command = "promtool query instant http://metrics.example:9090 'up{dsn=\"postgres://[redacted]@db\"}'"
+    assert told.checks[0].command == command
+
+
 def test_the_id_of_a_check_is_no_credential() -> None:
     item = judged(Status.FAIL, "mcp-authorization", message="MCP server docs refuses: password=hunter2")
     status = summarize(outcome(item), EMPTY)
@@ -295,7 +311,7 @@ def test_the_bottleneck_is_what_was_seen_first_whatever_was_reported_first() -> 
         "bottleneck: storage, since 2026-03-01T11:14:00Z, which explains response-time"
     )
     assert told(slow, failing("storage-usage", 41, 5)).startswith("bottleneck: storage")
-    assert told(slow, failing("storage-usage", 41, 1)).startswith("response-time: ")
+    assert told(slow, failing("storage-usage", 41, 1)).startswith("storage-usage: ")
 
 
 def test_names_that_the_api_would_refuse_silence_nothing() -> None:

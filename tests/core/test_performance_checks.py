@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_operator.core.checks import Registered, registry
-from kiro_operator.core.checks.performance._series import coarse
 from kiro_operator.core.evidence.inventory import INVENTORY, Inventory
 from kiro_operator.core.evidence.series import SERIES, Answer, Series, answer
 from kiro_operator.core.findings import MESSAGE_LIMIT
@@ -68,9 +67,3 @@ def test_nothing_breaks_a_check(item: Registered, data: Any) -> None:
     seen = [answer(facts_, item.query) for item in answers]
     if item.id != "autoscaling-behavior" and any(isinstance(told, Unobserved) for told in seen):
         assert verdict.status is Status.UNKNOWN
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_coarse_is_never_above(value: float) -> None:
-    assert coarse(value) <= value
-    assert coarse(abs(value)) >= 0

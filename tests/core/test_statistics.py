@@ -75,7 +75,7 @@ def test_three_tell_nothing(good: int, rated: int) -> None:
     assert high - low > 0.5
 
 
-def test_bands() -> None:
-    assert [banded(share) for share in (0.0, 0.049, 0.05, 0.3, 0.999, 1.0)] == [
-        "0%", "0%", "5%", "30%", "95%", "100%",
+def test_shares_are_told_as_figures() -> None:
+    assert [banded(share) for share in (0.0, 0.049, 0.3, 0.999, 1.0)] == [
+        "about 0.0%", "about 4.9%", "about 30%", "about 100%", "about 100%",
     ]  # fmt: skip

@@ -332,8 +332,8 @@ async def test_over_provisioned(control_plane: ControlPlane, place: str, look: L
     verdict = await look("over-provisioned", parameters)
     assert (verdict.status, verdict.reason) == (Status.FAIL, "OverProvisioned")
     assert verdict.message == (
-        "Deployment modest wastes at least 3 cores and 7Gi of memory, 75 EUR a month: request 200m instead "
-        "of 2 CPU and 256Mi instead of 4Gi memory for container main"
+        "Deployment modest wastes about 3.6 cores and about 7.5Gi of memory, about 82 EUR a month: request "
+        "about 190m instead of 2 CPU and about 230Mi instead of 4Gi memory for container main"
     )
 
     deploy(control_plane, place, "modest", small)

@@ -289,7 +289,7 @@ async def test_a_volume_that_fills_up(look: Look) -> None:
     growing = NOW - 2.5 * HOUR
     assert (await look("capacity-forecast", BEFORE, given)).status is Status.PASS
     verdict = await look("capacity-forecast", growing, given)
-    assert (verdict.status, verdict.reason, verdict.observed) == (Status.FAIL, "FullSoon", "1 day")
+    assert (verdict.status, verdict.reason, verdict.observed) == (Status.FAIL, "FullSoon", "roughly 1.0 days")
     assert "PersistentVolumeClaim data" in verdict.message
     assert (await look("capacity-forecast", AFTER, given)).status is Status.PASS
     # The default, over a day, knows too little of this one.

@@ -128,7 +128,6 @@ class Fetcher:
         if endpoint.service is not None:
             if problem := _leads_away(self._services(namespace, endpoint.service.name), namespace):
                 return problem
-            host = f"{endpoint.service.name}.{namespace}.svc:{endpoint.service.port}"
         else:
             host = (endpoint.host or "").lower()
             if host not in self._allowed:
@@ -139,7 +138,7 @@ class Fetcher:
                 )
             if _literal(host) and self._resolver.forbids(host.rpartition(":")[0]):
                 return Unobserved("AddressForbidden", f"{host} is an address that is never connected to")
-        return f"{endpoint.scheme}://{host}{endpoint.path}"
+        return endpoint.url(namespace)
 
     def access(
         self, endpoint: Endpoint, namespace: str

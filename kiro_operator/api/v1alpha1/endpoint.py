@@ -57,3 +57,9 @@ class Endpoint(ApiModel):
             "bearer token, its ca.crt is trusted."
         ),
     )
+
+    def url(self, namespace: str) -> str:
+        """Scheme, host, port and path prefix, as it is asked from inside the cluster."""
+        service = self.service
+        host = f"{service.name}.{namespace}.svc:{service.port}" if service else (self.host or "").lower()
+        return f"{self.scheme}://{host}{self.path}"

@@ -43,8 +43,9 @@ class Check(Struct, frozen=True, kw_only=True):
     section: str
     """Anchor in docs/procedures.md of the section that asks for it."""
     command: str
-    """What shows a person the same. ``{namespace}`` is filled in, and of the first object found
-    ``{object}``, as kubectl takes it, and ``{name}``."""
+    """What shows a person the same. Names in braces are filled in by core.showing: ``{namespace}``,
+    ``{selector}``, of the first object found ``{object}``, as kubectl takes it, and ``{name}``, what was
+    asked, such as ``{prometheus}`` and ``{query}``, and the check's parameters."""
     sources: tuple[Source | Polled[Any], ...]
     """All that it reads."""
     beside: tuple[Polled[Any], ...] = ()
@@ -56,6 +57,8 @@ class Check(Struct, frozen=True, kw_only=True):
     """Completes its parameters by those of the checks that are enabled with it."""
     queries: Callable[[Any, str], Sequence[Query]] | None = None
     """What it asks Prometheus, by its parameters and the namespace."""
+    commands: Mapping[str, str] = {}
+    """By reason, where another command shows it better."""
     interval: timedelta = timedelta(0)
     """Sampled no more often than this, unless the check's own settings say so."""
     fail_after: timedelta = timedelta(0)

@@ -54,6 +54,9 @@ class Answer(Struct, frozen=True):
     """Why there is no answer."""
 
 
+SHOWN = "promtool query instant {prometheus} {query}"
+"""The command that shows a person the answer to the first query of a check."""
+
 SERIES: Polled[tuple[Answer, ...]] = Polled("prometheus", tuple[Answer, ...], section="prometheus")
 
 

@@ -181,7 +181,8 @@ def _listed(names: list[str]) -> str:
 CHECK = Check(
     title="What has a risk waits for somebody who may approve it",
     section="autonomous-operations-safety",
-    command="kubectl auth can-i approve kiroapprovals.kiro.dev --subresource=GATE -n {namespace} --as=WHO",
+    command="kubectl get kirosafetypolicies -n {namespace} -o jsonpath='{{.items[*].spec.approvalGates}}'; "
+    "kubectl get rolebindings -n {namespace} -o wide",
     sources=(ACCESS, SAFETY_CONFIG, Source.POLICIES),
     judge=judge,
     parameters=ApprovalGatesParameters,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from kiro_operator.core.checks.autonomous_operations._pods import AutonomousPods
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.loglines import LINE_LIMIT, is_error, is_quiet
+from kiro_operator.core.quiet import tally
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.signatures import BUILT_IN, Severity, Signature
@@ -63,7 +64,8 @@ _TEXTS = {signature.name: signature.text for signature in SIGNATURES} | {
 }
 _ORDER = {name: place for place, name in enumerate(_TEXTS)}
 _NUMBER = re.compile(r"[0-9]+")
-_BANDS = ((10, "a few times"), (100, "dozens of times"), (1000, "hundreds of times"))
+_ABOUT_AS_MANY = 2
+"""What is counted half as often as another may be as frequent."""
 
 
 class AutonomousLogsParameters(AutonomousPods):
@@ -90,13 +92,14 @@ def judge(snapshot: Snapshot, parameters: AutonomousLogsParameters, now: datetim
         for kind, count in counts.items():
             if count >= parameters.failures:
                 counted[pod, kind] = count
-                findings.append(_finding(snapshot, pod, kind, _words(kind, count, group), since))
+                words = list(_words(kind, count, group))
+                findings.append(_finding(snapshot, pod, kind, words, since))
     if findings:
         findings.sort(key=lambda item: (_ORDER[item.reason], item.object))
         first = findings[0]
         return found(
             findings,
-            observed=f"{first.reason} {band(counted[first.object.name, first.reason])}",
+            observed=f"{first.reason} {tally(counted[first.object.name, first.reason])}",
             threshold=f"fewer than {parameters.failures} of one kind in a sample",
         )
     return passed("Autonomous operations log no failure that repeats.")
@@ -135,36 +138,40 @@ def _operations(tail: LogTail) -> list[OperationRecord]:
     return [record for record in tail.records if isinstance(record, OperationRecord)]
 
 
-def _words(kind: str, count: int, tails: Iterable[LogTail]) -> str:
-    text = f"shows {kind} {band(count)}"
-    if kind == "OperationsFailed":
-        told = Counter(
-            _NUMBER.sub("#", clip(record.reason, 80))
-            for tail in tails
-            for record in _operations(tail)
-            if record.outcome is Outcome.FAILURE and record.reason
-        )
-        if told:
-            text += f", mostly with the reason {min(told, key=lambda reason: (-told[reason], reason))!r}"
-    return f"{text}: {_TEXTS[kind]}"
+def _words(kind: str, count: int, tails: Iterable[LogTail]) -> Iterator[str]:
+    """What a pod shows, and then in which other words that may be told as well."""
+    text = f"shows {kind} {tally(count)}"
+    reasons = _reasons(tails) if kind == "OperationsFailed" else [""]
+    for reason in reasons or [""]:
+        mostly = f", mostly with the reason {reason!r}" if reason else ""
+        yield f"{text}{mostly}: {_TEXTS[kind]}"
 
 
-def _finding(snapshot: Snapshot, pod: str, kind: str, words: str, since: datetime) -> Finding:
+def _reasons(tails: Iterable[LogTail]) -> list[str]:
+    """The reasons of failed operations of which any may be the most frequent, the one that is now first."""
+    told = Counter(
+        _NUMBER.sub("#", clip(record.reason, 80))
+        for tail in tails
+        for record in _operations(tail)
+        if record.outcome is Outcome.FAILURE and record.reason
+    )
+    most = max(told.values(), default=0)
+    frequent = (reason for reason in told if told[reason] * _ABOUT_AS_MANY >= most)
+    return sorted(frequent, key=lambda reason: (-told[reason], reason))
+
+
+def _finding(snapshot: Snapshot, pod: str, kind: str, words: list[str], since: datetime) -> Finding:
     itself = None if isinstance(snapshot.pods, Unobserved) else snapshot.pods.get(pod)
     ref = Ref("Pod", pod, itself.metadata.uid if itself else "")
     target = (controller_of(itself, snapshot) or ref) if itself else None
-    return Finding(ref, kind, f"Pod {pod} {words}", since, target)
-
-
-def band(count: int) -> str:
-    """A count in words that do not change with every sample."""
-    return next((words for limit, words in _BANDS if count < limit), "thousands of times")
+    message, *others = (f"Pod {pod} {text}" for text in words)
+    return Finding(ref, kind, message, since, target, equally=tuple(others))
 
 
 CHECK = Check(
     title="Autonomous operations do not fail again and again",
     section="autonomous-operations-logs",
-    command="kubectl logs -n {namespace} -l component=autonomous-operations --tail=100",
+    command="kubectl logs -n {namespace} -l {label} --tail=100",
     sources=(POD_LOGS,),
     judge=judge,
     parameters=AutonomousLogsParameters,

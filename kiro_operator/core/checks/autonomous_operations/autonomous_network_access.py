@@ -72,7 +72,8 @@ def _finding(reached: Reached, allowed: str, since: datetime) -> Finding | None:
 CHECK = Check(
     title="What autonomous operations depend on can be reached",
     section="autonomous-operations-resources",
-    command="kubectl get kirohealthchecks -n {namespace} -o jsonpath='{{.items[*].spec.autonomy.endpoints}}'",
+    command="curl -sS -o /dev/null -w '%{{http_code}} %{{time_total}}' {endpoint}; "
+    "kubectl get kirohealthchecks -n {namespace} -o jsonpath='{{.items[*].spec.autonomy.endpoints}}'",
     sources=(ENDPOINTS,),
     judge=judge,
     parameters=AutonomousNetworkAccessParameters,

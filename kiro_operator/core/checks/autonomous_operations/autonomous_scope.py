@@ -156,7 +156,7 @@ def _finding(policy: str, reason: str, texts: set[str], allowed: str, since: dat
 CHECK = Check(
     title="Autonomous operations stay within their boundaries",
     section="autonomous-operations-logs",
-    command="kubectl logs -n {namespace} -l component=autonomous-operations --since=15m",
+    command="kubectl logs -n {namespace} -l {label} --since=15m",
     sources=(POD_LOGS, Source.POLICIES),
     judge=judge,
     parameters=AutonomousScopeParameters,

@@ -11,17 +11,15 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Query, Series, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.partial import incomplete, proven, unnumbered
 from kiro_operator.core.promql import filled
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _STEPS = 48
-_COARSE = 5
-_STEADY = 0.05
-"""A change of the mean, as a share of all operations, below which there is no trend."""
 _SLACK = 1e-9
 _HALVES = 4
 """Points from which on there is a trend to tell."""
@@ -53,7 +51,8 @@ class Rate(Struct, frozen=True):
 
     name: str
     last: float
-    trend: str
+    halves: tuple[float, float] | None
+    """The mean of the earlier half of the window, and of the later; None where there are too few points."""
 
 
 def queries(parameters: AutonomousSuccessRateParameters, namespace: str) -> tuple[Query, ...]:
@@ -102,7 +101,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
         return found(
             [_finding(rate, since) for rate in low],
             status=proven(missing),
-            observed=f"{_coarse(worst)}%",
+            observed=figure(100 * worst, "%"),
             threshold=f"{parameters.target_percent}%",
         )
     if missing:
@@ -110,8 +109,9 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
     if numberless:
         refs = sorted({Ref("Metric", _name(series.labels)) for series in numberless})
         return found([unnumbered(ref, "success rate", since) for ref in refs], status=Status.WARN)
-    falling = any(rate.trend == "falling" for rate in rates)
-    return passed(f"Enough autonomous operations succeed{', though fewer than before' if falling else ''}.")
+    courses = [rate.halves for rate in rates if rate.halves is not None]
+    lowest = (min(one[0] for one in courses), min(one[1] for one in courses)) if courses else None
+    return passed(f"Enough autonomous operations succeed{_course(lowest)}.")
 
 
 def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
@@ -120,22 +120,27 @@ def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
 
 def _rate(series: Series, scale: float) -> Rate:
     values = [value / scale for _, value in series.points]
-    return Rate(_name(series.labels), values[-1], trend([value for value in values if _is_share(value)]))
+    return Rate(_name(series.labels), values[-1], halves([value for value in values if _is_share(value)]))
 
 
 def _is_share(value: float) -> bool:
     return 0 <= value <= 1 + _SLACK
 
 
-def trend(values: list[float]) -> str:
-    """Whether the later half of a course is above or below the earlier."""
+def halves(values: list[float]) -> tuple[float, float] | None:
+    """The means of the earlier and of the later half of a course; None where there are too few points."""
     if len(values) < _HALVES:
-        return ""
+        return None
     middle = len(values) // 2
-    change = fmean(values[middle:]) - fmean(values[:middle])
-    if abs(change) < _STEADY:
-        return "steady"
-    return "rising" if change > 0 else "falling"
+    return fmean(values[:middle]), fmean(values[middle:])
+
+
+def _course(halves_: tuple[float, float] | None) -> str:
+    """The trend in figures: a word for it would flip where a course is hardly more than steady."""
+    if halves_ is None:
+        return ""
+    earlier, later = (figure(100 * share, "%") for share in halves_)
+    return f" ({earlier} in the earlier half of the window, {later} in the later)"
 
 
 def _name(labels: Mapping[str, str]) -> str:
@@ -144,22 +149,17 @@ def _name(labels: Mapping[str, str]) -> str:
 
 
 def _finding(rate: Rate, since: datetime) -> Finding:
-    course = f", {rate.trend}" if rate.trend else ""
     text = (
-        f"Autonomous operations of {rate.name} succeed too seldom{course}: see autonomous-logs for what "
-        "fails, and service-account-permissions and autonomous-scope for what is refused"
+        f"Autonomous operations of {rate.name} succeed too seldom{_course(rate.halves)}: see autonomous-logs "
+        "for what fails, and service-account-permissions and autonomous-scope for what is refused"
     )
     return Finding(Ref("Metric", rate.name), "SuccessRateLow", text, since)
-
-
-def _coarse(share: float) -> int:
-    return _COARSE * math.floor(100 * share / _COARSE + _SLACK)
 
 
 CHECK = Check(
     title="Enough autonomous operations succeed",
     section="autonomous-operations-logs",
-    command="promtool query instant http://prometheus:9090 'kiro_autonomous_success_rate'",
+    command=SHOWN,
     sources=(SERIES,),
     judge=judge,
     parameters=AutonomousSuccessRateParameters,

@@ -67,10 +67,8 @@ def _undecided(cells: list[Simulated]) -> Unobserved:
 CHECK = Check(
     title="AWS allows what Kiro needs and denies what it must not",
     section="autonomous-operations-resources",
-    command=(
-        "aws iam simulate-principal-policy --policy-source-arn ROLE --action-names ACTION "
-        "--resource-arns RESOURCE"
-    ),
+    command="aws iam simulate-principal-policy --policy-source-arn {principal} --action-names {action} "
+    "--resource-arns {resource}",
     sources=(AWS_PERMISSIONS,),
     judge=judge,
     interval=timedelta(minutes=30),

@@ -181,11 +181,18 @@ _NOT_SAMPLED = Unobserved(
     "Prometheus has not been asked yet for all metrics that triggers name, or there are too many.",
 )
 
+_EACH_METRIC = (
+    "kubectl get ksp -n {namespace} -o jsonpath="
+    "'{{range .items[*].spec.escalation.triggers[*]}}{{.metric}}{{\"\\n\"}}{{end}}' "
+    "| grep . | xargs -d '\\n' -n1 promtool query instant {prometheus}; "
+    "kubectl get ksp -n {namespace} -o jsonpath='{{.items[*].spec.escalation}}'"
+)
 
 CHECK = Check(
     title="Every tier has a trigger that can fire",
     section="autonomous-operations-safety",
     command="kubectl get kirosafetypolicies -n {namespace} -o jsonpath='{{.items[*].spec.escalation}}'",
+    commands={"TriggerUnreachable": _EACH_METRIC},
     sources=(TRIGGER_METRICS, Source.POLICIES),
     judge=judge,
 )

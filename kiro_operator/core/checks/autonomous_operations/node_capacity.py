@@ -1,6 +1,5 @@
 """Whether the nodes have room for what autonomous operations add: ``kubectl top nodes``."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -13,10 +12,10 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import ConditionKind, Pod, Truth
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
-_STEP = 5
 _ADVICE = {
     "MemoryPressure": "the kubelet evicts pods: free memory on it or add nodes",
     "DiskPressure": "the kubelet evicts pods: free disk space on it",
@@ -43,8 +42,6 @@ class _Room(Struct, frozen=True):
     resource: str
     free: float
     """In percent of what they offer."""
-    fullest: str
-    """The node with the smallest share free."""
 
 
 def judge(snapshot: Snapshot, parameters: NodeCapacityParameters, now: datetime) -> Verdict:
@@ -59,9 +56,10 @@ def judge(snapshot: Snapshot, parameters: NodeCapacityParameters, now: datetime)
     rooms = list(_rooms(cluster))
     short = [room for room in rooms if room.free < parameters.headroom_percent]
     findings += _full(short, since)
-    threshold = f"{parameters.headroom_percent}% free"
+    threshold = f"{100 - parameters.headroom_percent}% used"
     if findings:
-        observed = f"{_banded(min(room.free for room in short))}% free" if short else None
+        # Of nodes that are nearly full what is free moves too much with every reading to be told.
+        observed = f"{figure(max(100 - room.free for room in short), '%')} used" if short else None
         return found(findings, observed=observed, threshold=threshold)
     if cluster.metrics is not None:
         return unknown(cluster.metrics)
@@ -137,24 +135,19 @@ def _rooms(cluster: Nodes) -> Iterator[_Room]:
     for resource, figures in (("memory", memory), ("CPU", cpu)):
         if figures:
             offered, used = sum(item[1] for item in figures), sum(item[2] for item in figures)
-            # By bands, so that two nodes that are about as full do not take turns.
-            fullest = min(figures, key=lambda item: (-_banded(100 * item[2] / item[1]), item[0]))
-            yield _Room(resource, max(0.0, 100 * (offered - used) / offered), fullest[0])
+            yield _Room(resource, max(0.0, 100 * (offered - used) / offered))
 
 
 def _full(short: Iterable[_Room], since: datetime) -> Iterator[Finding]:
     for room in short:
         reason = "MemoryHeadroomLow" if room.resource == "memory" else "CpuHeadroomLow"
+        # It is about all of them: which one is the fullest changes from reading to reading.
         text = (
-            f"Node {room.fullest} is the fullest, and all nodes together have too little {room.resource} "
-            "free: add nodes, or move load away; more pods do not help full nodes"
+            f"All nodes together have too little {room.resource} free: add nodes, or move load away from "
+            f"those that kubectl top nodes --sort-by={room.resource.lower()} shows first; more pods do not "
+            "help full nodes"
         )
-        yield Finding(Ref("Node", room.fullest), reason, text, since)
-
-
-def _banded(percent: float) -> int:
-    """Rounded down, so that the status does not change with every sample."""
-    return _STEP * math.floor(percent / _STEP)
+        yield Finding(Ref("Cluster", "nodes"), reason, text, since)
 
 
 def _some(names: list[str]) -> str:

@@ -22,6 +22,7 @@ from kiro_operator.core.objects import (
     Workload,
 )
 from kiro_operator.core.partial import incomplete, weighed
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
@@ -173,7 +174,7 @@ def _unscaled(
     _, memory = requested(snapshot, ref)
     spare = max(0.0, load.high - load.mean)
     idle = _idle(spare, memory * spare / load.high, prices(snapshot))
-    high, low = f"{_amounts.down(load.high):g} cores", f"{_amounts.up(load.low):g}"
+    high, low = figure(load.high, " cores"), figure(load.low)
     text = (
         f"{ref.kind} {ref.name} has no autoscaler, and its load varies much, from {low} to {high}{idle}: add "
         "a HorizontalPodAutoscaler, so that it does not run at full size while there is little to do"
@@ -184,12 +185,10 @@ def _unscaled(
 
 
 def _idle(cores: float, memory: float, costs: Prices | None) -> str:
-    """What following the load would spare on average, at least."""
+    """What following the load would spare on average."""
     what = _amounts.wasted(cores, memory)
     return (
-        f"; at least {what} are idle on average{_amounts.a_month(costs, cores=cores, memory=memory)}"
-        if what
-        else ""
+        f"; {what} are idle on average{_amounts.a_month(costs, cores=cores, memory=memory)}" if what else ""
     )
 
 
@@ -290,7 +289,11 @@ def _some(names: Sequence[str]) -> str:
 CHECK = Check(
     title="Autoscalers are there and can work",
     section="cost-efficiency-allocation",
-    command="kubectl get hpa -n {namespace}; kubectl describe {object} -n {namespace}",
+    command="kubectl describe {object} -n {namespace}; kubectl get hpa -n {namespace}",
+    commands={
+        "NoAutoscaler": "kubectl get hpa -n {namespace}; promtool query instant {prometheus} 'sum by (pod) "
+        '(rate(container_cpu_usage_seconds_total{{namespace="{namespace}"}}[10m]))\''
+    },
     sources=(Source.AUTOSCALERS, SERIES, PRICES),
     judge=judge,
     parameters=AutoscalingConfigurationParameters,

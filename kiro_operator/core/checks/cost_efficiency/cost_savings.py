@@ -1,6 +1,5 @@
 """What the AWS account costs against budget, savings target and its own past: Cost Explorer."""
 
-import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from statistics import fmean, median
@@ -12,11 +11,11 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.costs import settled, span
 from kiro_operator.core.evidence.aws import AWS_COST, Costs
 from kiro_operator.core.findings import found
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
 _MONTH = 30
-_COARSE = 5
 
 
 class CostSavingsParameters(Parameters):
@@ -98,9 +97,9 @@ def _over_budget(
     share = max(spent, _MONTH * fmean(month) if month else 0.0) / parameters.monthly_budget
     if share > 1:
         message = (
-            f"AWS account {account.name} spends more in 30 days than its budget: over "
-            f"{_band(100 * share)} % of it; aws ce get-cost-and-usage --group-by Type=DIMENSION,Key=SERVICE "
-            "says on what"
+            f"AWS account {account.name} spends more in 30 days than its budget: "
+            f"{figure(100 * share, ' %')} of it; aws ce get-cost-and-usage "
+            "--group-by Type=DIMENSION,Key=SERVICE says on what"
         )
         yield Finding(account, "OverBudget", message, since)
 
@@ -110,9 +109,8 @@ def _under_target(
 ) -> Iterable[Finding]:
     saved = 100 * (1 - spend / parameters.monthly_baseline)
     if saved < parameters.savings_percent:
-        how = f"less than {_band(saved) + _COARSE} %" if saved > 0 else "nothing"
         message = (
-            f"AWS account {account.name} saves {how} against its baseline, "
+            f"AWS account {account.name} spends {figure(100 - saved, ' %')} of its baseline, "
             f"and {parameters.savings_percent} % are to be saved: see which optimization decisions had an "
             "effect, or apply more of them"
         )
@@ -125,24 +123,18 @@ def _risen(
     if former <= 0 or recent <= former * (1 + parameters.rise_percent / 100):
         return
     message = (
-        f"AWS account {account.name} spends over {_band(100 * (recent / former - 1))} % more on a usual day "
-        "than in the four weeks before: aws ce get-cost-and-usage --group-by Type=DIMENSION,Key=SERVICE says "
+        f"AWS account {account.name} spends {figure(100 * recent / former, ' %')} of what a usual day cost "
+        "in the four weeks before: aws ce get-cost-and-usage --group-by Type=DIMENSION,Key=SERVICE says "
         "on what"
     )
     yield Finding(account, "SpendRising", message, since)
 
 
-def _band(percent: float) -> int:
-    return _COARSE * math.floor(percent / _COARSE)
-
-
 CHECK = Check(
     title="Spend is within budget, target and its own past",
     section="cost-efficiency-metrics",
-    command=(
-        "aws ce get-cost-and-usage --granularity DAILY --metrics UnblendedCost "
-        "--time-period Start=$(date -d -30days +%F),End=$(date +%F)"
-    ),
+    command="aws ce get-cost-and-usage --granularity DAILY --metrics {metric} "
+    "--time-period Start=$(date -d -30days +%F),End=$(date +%F)",
     sources=(AWS_COST,),
     judge=judge,
     parameters=CostSavingsParameters,

@@ -16,11 +16,14 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Phase, Pod
 from kiro_operator.core.partial import incomplete, lacking, proven
 from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 _JUDGED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
-_MIB = 2.0**20
+_MIB, _GIB = 2.0**20, 2.0**30
+_LEAST_CPU, _LEAST_MEMORY = 0.01, 16 * _MIB
+"""What anything is to ask for, however little it uses."""
 
 
 class OverProvisionedParameters(Parameters):
@@ -65,8 +68,8 @@ class Oversize(Struct, frozen=True):
 
     def __str__(self) -> str:
         if self.resource == "cpu":
-            return f"{_amounts.cores(self.right)} instead of {_amounts.cores(self.request)} CPU"
-        return f"{_amounts.size(self.right)} instead of {_amounts.size(self.request)} memory"
+            return f"{figure(1000 * self.right, 'm')} instead of {_amounts.cores(self.request)} CPU"
+        return f"{figure(self.right / _MIB, 'Mi')} instead of {_amounts.size(self.request)} memory"
 
 
 class _History(Struct, frozen=True):
@@ -165,9 +168,9 @@ def _sizes(
             continue
         used = max(past.used[resource][key] for key in keys)
         if resource == "cpu":
-            right = _amounts.cpu_up(used)
+            right = max(_LEAST_CPU, used)
         else:
-            right = _amounts.memory_up(used * (1 + parameters.memory_headroom_percent / 100))
+            right = max(_LEAST_MEMORY, used * (1 + parameters.memory_headroom_percent / 100))
         waste = sum(max(0.0, amount - right) for amount in amounts)
         yield Oversize(container_name, resource, max(amounts), right, waste)
 
@@ -200,7 +203,7 @@ def _finding(
     memory = total["memory"] if total["memory"] >= least["memory"] else 0.0
     worth = _amounts.a_month(costs, cores=cores, memory=memory)
     text = (
-        f"{ref.kind} {ref.name} wastes at least {_amounts.wasted(cores, memory)}{worth}: "
+        f"{ref.kind} {ref.name} wastes {_amounts.wasted(cores, memory)}{worth}: "
         f"request {'; '.join(_advice(large))}"
     )
     return Finding(ref, "OverProvisioned", text, since)
@@ -219,7 +222,9 @@ def _some(names: list[str]) -> str:
 CHECK = Check(
     title="Workloads ask for what they use",
     section="cost-efficiency-allocation",
-    command="kubectl top pods -n {namespace} --containers; kubectl describe {object} -n {namespace}",
+    command="kubectl top pods -n {namespace} --containers; kubectl describe {object} -n {namespace}; "
+    "promtool query instant {prometheus} "
+    "'max_over_time(container_memory_working_set_bytes{{namespace=\"{namespace}\"}}[7d])'",
     sources=(SERIES, PRICES),
     judge=judge,
     parameters=OverProvisionedParameters,

@@ -18,12 +18,12 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Deployment, EndpointSlice, Service
 from kiro_operator.core.partial import incomplete, lacking, weighed
 from kiro_operator.core.snapshot import (
-    AWAITING,
     NOT_CONFIGURED,
     Collection,
     Ref,
     Snapshot,
     Unobserved,
+    awaiting,
 )
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
@@ -133,7 +133,7 @@ def _facts(snapshot: Snapshot) -> _Facts | Unobserved:
         if part in inventory.missing:
             return inventory.missing[part]
     if inventory.uses is None:
-        return AWAITING
+        return awaiting(INVENTORY)
     if isinstance(snapshot.services, Unobserved):
         return snapshot.services
     if isinstance(snapshot.endpoint_slices, Unobserved):
@@ -259,6 +259,11 @@ CHECK = Check(
     title="Nothing in the namespace is unused",
     section="cost-efficiency-allocation",
     command="kubectl get deployments,persistentvolumeclaims,endpointslices,configmaps -n {namespace}",
+    commands={
+        "IdleDeployment": "kubectl top pods -n {namespace}; promtool query instant {prometheus} "
+        "'sum by (pod) "
+        '(rate(container_cpu_usage_seconds_total{{namespace="{namespace}"}}[10m]))\''
+    },
     sources=(INVENTORY, SERIES, PRICES),
     judge=judge,
     parameters=UnusedResourcesParameters,

@@ -18,12 +18,14 @@ from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, pa
 from kiro_operator.core.findings import found
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import INSUFFICIENT, Finding, Verdict, passed, unknown
 
 _HOUR = timedelta(hours=1)
 _DAY = 24
-_STEP = 5
+_HALF, _ABOUT = 0.5, 0.1
+"""What is most of a whole, and what a share may differ by to be so or not."""
 _POINTS = 288
 """Of each node over the window: every five minutes of a day."""
 _RESOURCES = ("CPU", "memory")
@@ -241,12 +243,13 @@ def _usage(snapshot: Snapshot, seen: _Seen, parameters: UtilizationPatternsParam
     for node in seen.nodes:
         over = [name for name in _RESOURCES if node.peak.get(name, 0.0) > parameters.high_percent]
         if over:
-            whose = _largest(cluster, over) if cluster else ""
-            text = (
-                f"Node {node.name} uses more than {parameters.high_percent}% of its {' and '.join(over)}"
-                f"{lasted}{whose}: spread the load, or add a node"
+            what = f"Node {node.name} uses more than {parameters.high_percent}% of its {' and '.join(over)}"
+            words, *equally = (
+                f"{what}{lasted}{whose}: spread the load, or add a node"
+                for whose in (_largest(cluster, over) if cluster else [""])
             )
-            yield Finding(Ref("Node", node.name), "NodeOverused", text, seen.since)
+            ref = Ref("Node", node.name)
+            yield Finding(ref, "NodeOverused", words, seen.since, equally=tuple(equally))
     means = _means(seen, cluster)
     if len(means) == len(_RESOURCES) and max(means.values()) < parameters.low_percent:
         # Whichever is the emptiest now, the same words: the first by name stands for all.
@@ -255,8 +258,8 @@ def _usage(snapshot: Snapshot, seen: _Seen, parameters: UtilizationPatternsParam
         span = f" over {format_duration(seen.window)}" if seen.window else ", by this reading alone"
         idle = _idle(cluster, means, prices(snapshot)) if cluster else ""
         text = (
-            f"Node {name}{others} use less than {_banded_up(max(means.values()))}% of their CPU and memory "
-            f"on average{span}{idle}: fewer or smaller nodes would do"
+            f"Node {name}{others} use {figure(max(means.values()), '%')} of their CPU or memory, whichever "
+            f"is more, on average{span}{idle}: fewer or smaller nodes would do"
         )
         yield Finding(Ref("Node", name), "NodesUnderused", text, seen.since)
 
@@ -266,9 +269,9 @@ def _figure(snapshot: Snapshot, seen: _Seen, findings: Sequence[Finding]) -> str
     if not findings:
         return None
     if findings[0].reason == "NodesUnderused":
-        return f"below {_banded_up(max(_means(seen, _cluster(snapshot)).values()))}%"
+        return figure(max(_means(seen, _cluster(snapshot)).values()), "%")
     most = next(max(node.peak.values()) for node in seen.nodes if node.name == findings[0].object.name)
-    return f"{_STEP * math.floor(most / _STEP)}%"
+    return figure(most, "%")
 
 
 def _means(seen: _Seen, cluster: Nodes | None) -> dict[str, float]:
@@ -287,23 +290,29 @@ def _means(seen: _Seen, cluster: Nodes | None) -> dict[str, float]:
 
 
 def _idle(cluster: Nodes, means: Mapping[str, float], costs: Prices | None) -> str:
-    """What lies idle on average at least: cores, bytes and money."""
-    share = {name: 1 - _banded_up(mean) / 100 for name, mean in means.items()}
+    """What lies idle on average: cores, bytes and money."""
+    share = {name: 1 - mean / 100 for name, mean in means.items()}
     cores = share["CPU"] * sum(node.cpu for node in cluster.nodes if node.ready)
     memory = share["memory"] * sum(node.memory for node in cluster.nodes if node.ready)
     worth = _amounts.a_month(costs, cores=cores, memory=memory)
-    return f", so that at least {_amounts.wasted(cores, memory)} lie idle{worth}"
+    return f", so that {_amounts.wasted(cores, memory)} lie idle{worth}"
 
 
-def _largest(cluster: Nodes, over: list[str]) -> str:
-    """The namespace that uses more than half of the memory of all pods: no other can take its place soon."""
+def _largest(cluster: Nodes, over: list[str]) -> list[str]:
+    """The namespace that uses more than half of the memory of all pods, and what may be told as well."""
     if "memory" in over and cluster.unranked is not None:
-        return f"; whose pods use most memory is not known ({cluster.unranked.message})"
-    if "memory" not in over or not cluster.namespaces:
-        return ""
-    first = cluster.namespaces[0]
-    most = first.memory > cluster.memory_of_pods / 2
-    return f"; most of the memory of all pods is that of namespace {first.namespace}" if most else ""
+        return [f"; whose pods use most memory is not known ({cluster.unranked.message})"]
+    if "memory" not in over or not cluster.memory_of_pods:
+        return [""]
+    shares = [(item.memory / cluster.memory_of_pods, item.namespace) for item in cluster.namespaces]
+    told = {
+        f"; most of the memory of all pods is that of namespace {name}": share
+        for share, name in shares
+        if share > _HALF - _ABOUT
+    }
+    if all(share < _HALF + _ABOUT for share, _ in shares):
+        told[""] = _HALF
+    return sorted(told, key=lambda words: -told[words])
 
 
 def _rhythm(
@@ -341,7 +350,7 @@ def _spared(cores: float, costs: Prices | None) -> str:
     if cores <= 0:
         return ""
     worth = _amounts.a_month(costs, cores=cores)
-    return f", and at least {_amounts.wasted(cores, 0.0)} of it are idle on average{worth}"
+    return f", and {_amounts.wasted(cores, 0.0)} of it are idle on average{worth}"
 
 
 def _by_hour(points: Iterable[tuple[float, float]], days: int) -> list[list[float]] | None:
@@ -353,10 +362,6 @@ def _by_hour(points: Iterable[tuple[float, float]], days: int) -> list[list[floa
     return found_ if all(len(values) >= days for values in found_) else None
 
 
-def _banded_up(percent: float) -> int:
-    return _STEP * (math.floor(percent / _STEP) + 1)
-
-
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
@@ -365,7 +370,7 @@ CHECK = Check(
     title="Nodes are used well, and daily rhythms are used",
     section="cost-efficiency-metrics",
     command="kubectl top nodes --sort-by=cpu; kubectl top pods -A --sort-by=memory; promtool query instant "
-    "http://prometheus:9090 'avg_over_time(node_cpu_utilization[1d])'",
+    "{prometheus} {cpu_query}",
     sources=(NODES, SERIES, PRICES),
     judge=judge,
     parameters=UtilizationPatternsParameters,

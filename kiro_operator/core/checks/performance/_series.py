@@ -11,10 +11,11 @@ from pydantic import Field, model_validator
 
 from kiro_operator.core.baseline import Baseline, baseline, degraded, present_and_past
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.partial import incomplete, proven, unnumbered
 from kiro_operator.core.promql import PART, USUAL, filled, with_usual, worst
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
@@ -105,7 +106,7 @@ def measured(measure: Measure, parameters: type[SeriesParameters], *, title: str
     return Check(
         title=title,
         section=section,
-        command=shown(parameters.model_fields["query"].default),
+        command=SHOWN,
         sources=(SERIES,),
         judge=bound(judge, measure),
         parameters=parameters,
@@ -121,12 +122,6 @@ def queries(measure: Measure, parameters: SeriesParameters, namespace: str) -> t
         return (Query(worst(expression, lowest=lowest), told=expression),)
     asked = with_usual(expression, lowest=lowest)
     return (Query(asked, parameters.baseline_days * _DAY, _DAY, expression),)
-
-
-def shown(expression: str) -> str:
-    """The command that shows a person the answer to a query."""
-    escaped = expression.replace("{", "{{").replace("}", "}}").replace("$namespace", "{namespace}")
-    return f"promtool query instant http://prometheus:9090 '{escaped}'"
 
 
 def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, now: datetime) -> Verdict:
@@ -146,11 +141,10 @@ def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, no
     if over or worse:
         findings = _over(over, measure, parameters, since) + _worse(worse, measure, parameters, since)
         values = [item.value for item in over or worse[:1]]
-        value = coarse(min(values) if measure.lower_is_worse else max(values))
         return found(
             findings,
             status=proven(missing),
-            observed=f"{value:g}{measure.unit}",
+            observed=figure(min(values) if measure.lower_is_worse else max(values), measure.unit),
             threshold=_threshold(measure, parameters) if over else _limit(worse[0], measure, parameters),
         )
     if missing:
@@ -192,23 +186,6 @@ def about(labels: Mapping[str, str], namespace: str) -> tuple[Ref, str]:
     name = _plain(labels[label]) if label else namespace
     detail = ", ".join(_plain(labels[key]) for key in _DETAILS if labels.get(key))
     return Ref(kind, name), f" ({detail})" if detail else ""
-
-
-def coarse(value: float) -> float:
-    """Rounded down so that the status stays quiet: to 5 below 100, else in steps such as 100, 150, 200."""
-    if value < 100:
-        return 5.0 * math.floor(value / 5) if value >= 5 else float(math.floor(value))
-    size = 10.0 ** math.floor(math.log10(value)) / 2
-    return size * math.floor(value / size)
-
-
-def roughly(value: float) -> float:
-    """Rounded to what a person needs to know: one figure, and from 10 on steps such as 15 or 150."""
-    if not value:
-        return 0.0
-    size = 10.0 ** math.floor(math.log10(abs(value)))
-    step = size / 2 if abs(value) >= 10 else size
-    return float(f"{step * round(value / step):.2g}")
 
 
 def named(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
@@ -273,11 +250,11 @@ def _threshold(measure: Measure, parameters: SeriesParameters) -> str:
 
 def _limit(item: Reading, measure: Measure, parameters: SeriesParameters) -> str:
     """How far from its usual value something may be."""
-    return f"{parameters.degradation_percent}% {_way(measure)} the usual {_usual(item, measure)}"
+    return f"{parameters.degradation_percent}% {_way(measure)} what is usual, {_usual(item, measure)}"
 
 
 def _usual(item: Reading, measure: Measure) -> str:
-    return f"{roughly(item.usual.usual) if item.usual else 0:.12g}{measure.unit}"
+    return figure(item.usual.usual if item.usual else 0.0, measure.unit)
 
 
 def _way(measure: Measure) -> str:
@@ -299,7 +276,7 @@ def _worse(
         days = items[0].usual.days if items[0].usual else 0
         text = (
             f"its {measure.noun} is more than {parameters.degradation_percent}% {_way(measure)} what is "
-            f"usual, about {_usual(items[0], measure)}, the median of this hour of the clock on {days} "
+            f"usual, {_usual(items[0], measure)}, the median of this hour of the clock on {days} "
             f"earlier day{'s' * (days != 1)}: {measure.advice}"
         )
         findings.append(_finding("Degraded", items, text, since))

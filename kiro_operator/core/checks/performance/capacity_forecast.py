@@ -1,8 +1,9 @@
 """Days until volumes and file systems are full, if they go on as they do."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Annotated
 
 from pydantic import Field
@@ -15,19 +16,19 @@ from kiro_operator.core.checks.performance._series import (
     about,
     advised,
     named,
-    shown,
 )
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer
 from kiro_operator.core.findings import found
 from kiro_operator.core.partial import incomplete, lacking, proven, unnumbered
 from kiro_operator.core.promql import WORST, filled, worst
+from kiro_operator.core.quiet import forecast
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _DAY = timedelta(days=1)
 _POINTS = 48
 """Points that the past is looked at by."""
-_BANDS = (1, 2, 3, 5, 7, 14, 30, 60, 90)
+_NAMED = 3
 _DEFAULT = 'kiro_volume_utilization{namespace="$namespace"} or kiro_node_filesystem_utilization'
 
 
@@ -76,8 +77,7 @@ def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datet
     days = _days_left(present, ahead, snapshot.namespace, parameters.days)
     findings = [
         _finding(ref, detail, left, since)
-        for (ref, detail), left in _soonest(days).items()
-        if left <= parameters.days
+        for ref, (detail, left) in _full({key: left for key, left in days.items() if left <= parameters.days})
     ]
     missing = lacking(present, ahead)
     if findings:
@@ -85,7 +85,7 @@ def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datet
         return found(
             findings,
             status=proven(missing),
-            observed=_band(soonest),
+            observed=forecast(soonest, " days"),
             threshold=f"{parameters.days} days",
         )
     if missing:
@@ -128,24 +128,17 @@ def _numberless(present: Answer, ahead: Answer, namespace: str) -> list[Ref]:
     )
 
 
-def _soonest(days: dict[tuple[Ref, str], float]) -> dict[tuple[Ref, str], float]:
-    """The soonest part of each object, in the order of the objects."""
-    chosen: dict[Ref, tuple[float, str]] = {}
-    for (ref, detail), left in sorted(days.items()):
-        if ref not in chosen or left < chosen[ref][0]:
-            chosen[ref] = (left, detail)
-    return {(ref, detail): left for ref, (left, detail) in chosen.items()}
+def _full(days: dict[tuple[Ref, str], float]) -> Iterator[tuple[Ref, tuple[str, float]]]:
+    """Each object with all its parts, whichever of them is the first to be full, and the soonest day."""
+    for ref, group in groupby(sorted(days), key=lambda key: key[0]):
+        details = [detail for _, detail in group]
+        yield ref, ("".join(details[:_NAMED]), min(days[ref, detail] for detail in details))
 
 
 def _finding(ref: Ref, detail: str, left: float, since: datetime) -> Finding:
-    text = f"it will be full within {_band(left)} if it goes on like this: enlarge it, or delete what can go"
+    when = f"in {forecast(left, ' days')}"
+    text = f"it will be full {when} if it goes on like this: enlarge it, or delete what can go"
     return Finding(ref, "FullSoon", f"{ref.kind} {ref.name}{detail}: {text}", since)
-
-
-def _band(left: float) -> str:
-    """A number of days that does not tick."""
-    day = next((band for band in _BANDS if left <= band), _BANDS[-1])
-    return f"{day} day{'s' * (day != 1)}"
 
 
 def _seconds(span: timedelta) -> int:
@@ -155,7 +148,7 @@ def _seconds(span: timedelta) -> int:
 CHECK = Check(
     title="Nothing will be full soon",
     section="performance-scaling",
-    command=shown(_DEFAULT),
+    command=SHOWN,
     sources=(SERIES,),
     judge=judge,
     parameters=CapacityForecastParameters,

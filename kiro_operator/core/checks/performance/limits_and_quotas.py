@@ -16,7 +16,7 @@ from kiro_operator.core.checks.performance._series import (
     advised,
 )
 from kiro_operator.core.evidence.inventory import INVENTORY, Inventory, Limit
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Deployment, Phase, Pod, Truth
 from kiro_operator.core.partial import incomplete, unnumbered, weighed
@@ -204,10 +204,20 @@ def _throttled(told: Answer, namespace: str, percent: int, since: datetime) -> l
     return [Finding(ref, "CpuThrottled", f"{ref.kind} {ref.name}: {text}", since) for ref in sorted(refs)]
 
 
+_REFUSALS = (
+    "kubectl describe resourcequota,limitrange -n {namespace}; "
+    "kubectl get events -n {namespace} --field-selector reason=FailedCreate; "
+    "kubectl describe {object} -n {namespace}"
+)
+
 CHECK = Check(
     title="Quotas and limits hold nothing back",
     section="performance-scaling",
     command="kubectl describe resourcequota,limitrange -n {namespace}",
+    commands={
+        "CpuThrottled": SHOWN,
+        **dict.fromkeys(("QuotaExceeded", "LimitRangeViolated"), _REFUSALS),
+    },
     sources=(Source.DEPLOYMENTS, INVENTORY, SERIES),
     judge=judge,
     parameters=LimitsAndQuotasParameters,

@@ -38,10 +38,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
 CHECK = Check(
     title="MCP servers give right answers",
     section="response-quality-mcp-data",
-    command=(
-        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
-        "--transport http --method tools/call --tool-name TOOL"
-    ),
+    command=mcp.CALLED,
     sources=(MCP_SESSIONS,),
     judge=judge,
 )

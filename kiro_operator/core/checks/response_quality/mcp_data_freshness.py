@@ -10,7 +10,7 @@ from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, Series, answer, partial
 from kiro_operator.core.findings import MESSAGE_LIMIT, clip
 from kiro_operator.core.partial import incomplete, proven
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
@@ -158,10 +158,7 @@ def _well(sessions: tuple[McpSession, ...], dated: dict[str, list[Dated]]) -> st
 CHECK = Check(
     title="MCP servers' data is fresh",
     section="response-quality-mcp-data",
-    command=(
-        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
-        "--transport http --method tools/call --tool-name TOOL"
-    ),
+    command=f"{SHOWN}; {mcp.CALLED}",
     sources=(MCP_SESSIONS, SERIES),
     judge=judge,
     parameters=McpDataFreshnessParameters,

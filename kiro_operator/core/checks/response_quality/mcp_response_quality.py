@@ -63,10 +63,7 @@ def _fault(session: McpSession, call: Call, since: datetime) -> Finding | None:
 CHECK = Check(
     title="MCP servers answer in time and form",
     section="response-quality-mcp-data",
-    command=(
-        "npx @modelcontextprotocol/inspector --cli http://mcp-server.{namespace}.svc:8080/mcp "
-        "--transport http --method tools/call --tool-name TOOL"
-    ),
+    command=mcp.CALLED,
     sources=(MCP_SESSIONS,),
     judge=judge,
 )

@@ -11,15 +11,15 @@ from pydantic import Field
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.diagnosis import Gap, Need, gaps, queries
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
-from kiro_operator.core.evidence.series import SERIES, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer, partial
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.partial import incomplete, proven
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.records import QueryRecord
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, too_few, unknown
 
-_COARSE = 10
 _EXAMPLE = 100
 _WHOLE = 1.0 + 1e-9
 _LACKS = {
@@ -106,7 +106,7 @@ def _verdict(
     if over:
         findings = [_finding(ref, item, parameters.examples, since) for ref, item in over.items()]
         peak = max(item.percent for item in over.values())
-        return found(findings, observed=_coarse(peak), threshold=f"{limit}%")
+        return found(findings, observed=figure(peak, "%"), threshold=f"{limit}%")
     if missing:
         reason, message = missing[0]
         return Verdict(
@@ -194,11 +194,7 @@ def _judge_ratio(snapshot: Snapshot, parameters: QueryContextParameters, now: da
     namespace = Ref("Namespace", snapshot.namespace)
     text = f"Namespace {namespace.name}: too many queries lack context, by Prometheus: {_ADVICE}"
     finding = Finding(namespace, "ContextMissing", text, snapshot.sampled_at(SERIES, now))
-    return found([finding], status=proven(missing), observed=_coarse(peak), threshold=f"{limit}%")
-
-
-def _coarse(percent: float) -> str:
-    return f"{_COARSE * int(percent // _COARSE)}%"
+    return found([finding], status=proven(missing), observed=figure(peak, "%"), threshold=f"{limit}%")
 
 
 def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query]:
@@ -208,7 +204,8 @@ def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query
 CHECK = Check(
     title="Queries say what they are about",
     section="response-quality-context",
-    command="kubectl logs -n {namespace} -l app=kiro --all-containers --since=15m | grep -E 'record.*query'",
+    command=f"{SHOWN}; kubectl logs -n {{namespace}} {{selector}} --all-containers --since=15m | grep -E "
+    "'record.*query'",
     # It looks pods up by name as well, but is judged when lines come in.
     sources=(POD_LOGS, SERIES),
     judge=judge,

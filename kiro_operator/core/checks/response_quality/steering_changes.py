@@ -18,7 +18,6 @@ from kiro_operator.core.steering.ratings import Rated, Rise, Span, rises
 from kiro_operator.core.verdict import Finding, Verdict, unknown
 
 _NAMED = 3
-_COARSE = 10
 _UNSHOWN = {
     "NotKept": "the former text was not kept",
     "NotWhole": "one of the two texts could not be read whole",
@@ -152,15 +151,16 @@ def _with_shares(told: Verdict, worse: Mapping[Span, Rise]) -> Verdict:
     )
     return replace(
         told,
-        observed=f"{banded(bad / rated, _COARSE)} rated bad",
-        threshold=f"{banded(former / of, _COARSE)} before the change",
+        observed=f"{banded(bad / rated)} rated bad",
+        threshold=f"{banded(former / of)} before the change",
     )
 
 
 CHECK = Check(
     title="No steering change made answers worse",
     section="response-quality-steering",
-    command="kubectl get configmaps -n {namespace} --show-managed-fields -o yaml",
+    command="kubectl get configmaps -n {namespace} {steering} --show-managed-fields -o yaml; "
+    "in a pod: ls -l .kiro/steering",
     sources=(STEERING, POD_LOGS),
     judge=judge,
     parameters=SteeringChangesParameters,

@@ -67,7 +67,7 @@ def _alike(one: str, other: str) -> int:
 CHECK = Check(
     title="Steering documents agree with each other",
     section="response-quality-steering",
-    command="kubectl get configmaps -n {namespace} -o yaml; in a pod: cat .kiro/steering/*.md",
+    command="kubectl get configmaps -n {namespace} {steering} -o yaml; in a pod: cat .kiro/steering/*.md",
     sources=(STEERING,),
     judge=judge,
     parameters=SteeringConflictsParameters,

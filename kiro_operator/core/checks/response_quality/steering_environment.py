@@ -118,7 +118,8 @@ def _asks_for_services(documents: list[Document], facts: _Facts) -> bool:
 CHECK = Check(
     title="Steering documents fit this environment",
     section="response-quality-steering",
-    command="kubectl get configmaps,services -n {namespace}; in a pod: grep -rn svc .kiro/steering",
+    command="kubectl get configmaps -n {namespace} {steering} -o yaml; kubectl get services -n {namespace}; "
+    "in a pod: grep -rn svc .kiro/steering",
     sources=(STEERING, Source.SERVICES),
     judge=judge,
     parameters=SteeringEnvironmentParameters,

@@ -67,7 +67,7 @@ def _refused(session: McpSession, shut: dict[str, str]) -> str:
 CHECK = Check(
     title="MCP servers accept the credential",
     section="responsiveness-mcp",
-    command="curl -i http://{name}.{namespace}.svc:8080/mcp",
+    command="curl -i {mcp}",
     sources=(MCP_SESSIONS, MCP_HEALTH),
     judge=judge,
     parameters=McpAuthorizationParameters,

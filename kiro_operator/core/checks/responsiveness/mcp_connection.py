@@ -31,7 +31,8 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
 CHECK = Check(
     title="Kiro's MCP client can connect",
     section="responsiveness-mcp",
-    command="kubectl exec -n {namespace} {object} -- mcp-client test-connection",
+    command="kubectl exec -n {namespace} {object} -- mcp-client test-connection; "
+    "kubectl get pods -n {namespace} {selector}",
     sources=(MCP_CLIENT,),
     judge=judge,
 )

@@ -68,7 +68,7 @@ def _fault(answer: Health, parameters: McpServerHealthParameters, since: datetim
 CHECK = Check(
     title="MCP servers are well",
     section="responsiveness-mcp",
-    command="curl -f http://{name}.{namespace}.svc:8080/health",
+    command="curl -f {health}",
     sources=(MCP_HEALTH,),
     judge=judge,
     parameters=McpServerHealthParameters,

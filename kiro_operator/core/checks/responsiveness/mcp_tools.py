@@ -53,10 +53,7 @@ def _missing(session: McpSession, missing: list[str], since: datetime) -> Findin
 CHECK = Check(
     title="MCP servers have their tools",
     section="responsiveness-mcp",
-    command=(
-        "npx @modelcontextprotocol/inspector --cli http://SERVER.{namespace}.svc:8080/mcp "
-        "--transport http --method tools/list; in a pod: cat .kiro/settings/mcp.json"
-    ),
+    command=f"{mcp.LISTED}; in a pod: cat .kiro/settings/mcp.json",
     sources=(MCP_SESSIONS,),
     beside=(STEERING,),
     judge=judge,

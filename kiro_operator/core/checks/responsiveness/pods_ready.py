@@ -62,7 +62,7 @@ def _finding(pod: Pod, fault: Fault, snapshot: Snapshot) -> Finding:
 CHECK = Check(
     title="Pods are Ready and do not crash",
     section="responsiveness-service-status",
-    command="kubectl get pods -n {namespace}",
+    command="kubectl get pods -n {namespace} {selector}; kubectl describe {object} -n {namespace}",
     sources=(Source.PODS, Source.REPLICA_SETS),
     judge=judge,
     parameters=PodsReadyParameters,

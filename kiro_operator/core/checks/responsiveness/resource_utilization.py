@@ -15,12 +15,12 @@ from kiro_operator.core.evidence.usage import POD_METRICS, PodUsage, Usage
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Pod
 from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
 
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 _FOR_THEMSELVES = frozenset({"Job", "CronJob", "Node"})
-_COARSE = 5
 _NAMED = 3
 _MOST_OF = 2
 
@@ -175,7 +175,7 @@ def _verdict(
     peak = max(share for name, share in peaks if name == resource)
     return found(
         findings,
-        observed=f"{resource} {_COARSE * math.floor(peak / _COARSE)}%",
+        observed=f"{resource} {figure(peak, '%')}",
         threshold=f"{limits[resource]}%",
         replicas_needed=replicas_needed,
     )
@@ -237,7 +237,7 @@ def _some(names: set[str]) -> str:
 CHECK = Check(
     title="CPU and memory are not used up",
     section="responsiveness-service-status",
-    command="kubectl top pods -n {namespace} --containers",
+    command="kubectl top pods -n {namespace} {selector} --containers",
     # It reads the pods as well, but is judged when figures come in: an event of one pod must not
     # cost a walk over all of them.
     sources=(POD_METRICS,),

@@ -212,7 +212,8 @@ def _refs(name: str, snapshot: Snapshot) -> tuple[Ref, Ref | None]:
 CHECK = Check(
     title="Logs show no known fault and few errors",
     section="responsiveness-service-status",
-    command="kubectl logs -n {namespace} {object} --all-containers --tail=100",
+    command="kubectl logs -n {namespace} {object} --all-containers --tail=100; "
+    "kubectl get pods -n {namespace} {selector}",
     # It looks pods up by name as well, but is judged when lines come in.
     sources=(POD_LOGS,),
     judge=judge,

@@ -105,7 +105,8 @@ def _differences(steering: Steering, began: datetime) -> Iterator[Finding]:
 CHECK = Check(
     title="Steering documents are there and whole",
     section="responsiveness-steering",
-    command="kubectl get configmaps -n {namespace}; in a pod: find .kiro/steering -name '*.md' -ls",
+    command="kubectl get configmaps -n {namespace} {steering}; "
+    "in a pod: find .kiro/steering -name '*.md' -ls",
     sources=(STEERING,),
     judge=judge,
     parameters=SteeringIntegrityParameters,

@@ -41,7 +41,7 @@ def judge(snapshot: Snapshot, parameters: SteeringSyntaxParameters, now: datetim
 CHECK = Check(
     title="Steering documents are well-formed",
     section="responsiveness-steering",
-    command="kubectl get configmaps -n {namespace} -o yaml; in a pod: head -20 {name}",
+    command="kubectl get configmaps -n {namespace} {steering} -o yaml; in a pod: head -20 {name}",
     sources=(STEERING,),
     judge=judge,
     parameters=SteeringSyntaxParameters,

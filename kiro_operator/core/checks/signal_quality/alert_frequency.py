@@ -185,7 +185,8 @@ def _turned(
 CHECK = Check(
     title="Alerts are few, lasting and attended to",
     section="signal-quality-alerts",
-    command="amtool alert query 'namespace=\"{namespace}\"' --alertmanager.url=http://alertmanager:9093",
+    command="amtool alert query 'namespace=\"{namespace}\"' --alertmanager.url={alertmanager}; "
+    "promtool query instant {prometheus} 'ALERTS{{namespace=\"{namespace}\"}}'",
     sources=(SERIES, ALERTS, Source.VERDICTS),
     judge=judge,
     parameters=AlertFrequencyParameters,

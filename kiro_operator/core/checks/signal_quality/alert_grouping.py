@@ -231,7 +231,8 @@ def _some(names: Iterable[str]) -> str:
 CHECK = Check(
     title="Alerts that belong together are told together",
     section="signal-quality-alerts",
-    command="amtool alert query --alertmanager.url=http://alertmanager:9093 -o json",
+    command="amtool alert query --alertmanager.url={alertmanager} -o json; "
+    "promtool query instant {prometheus} 'ALERTS{{namespace=\"{namespace}\"}}'",
     sources=(ALERTS, SERIES),
     judge=judge,
     parameters=AlertGroupingParameters,

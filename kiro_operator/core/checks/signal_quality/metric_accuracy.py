@@ -180,7 +180,7 @@ def _ready(pod: Pod, before: datetime) -> bool | None:
 CHECK = Check(
     title="Two sources of one fact agree",
     section="signal-quality-data",
-    command="promtool query instant http://prometheus:9090 'sum by (pod) "
+    command="kubectl top pods -n {namespace} --containers; promtool query instant {prometheus} 'sum by (pod) "
     '(container_memory_working_set_bytes{{namespace="{namespace}",container!=""}})\'',
     # It reads the pods as well, but is judged when figures come in.
     sources=(SERIES, POD_METRICS),

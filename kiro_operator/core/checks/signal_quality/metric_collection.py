@@ -123,7 +123,7 @@ def _lost(told: Answer | Unobserved, since: datetime) -> list[Finding]:
 CHECK = Check(
     title="Metrics are collected",
     section="signal-quality-data",
-    command="promtool query instant http://prometheus:9090 'up{{namespace=\"{namespace}\"}} == 0'",
+    command="promtool query instant {prometheus} 'up{{namespace=\"{namespace}\"}} == 0'",
     sources=(SERIES,),
     judge=judge,
     parameters=MetricCollectionParameters,

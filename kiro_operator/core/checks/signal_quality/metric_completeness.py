@@ -114,8 +114,7 @@ def _selectors(parameters: MetricCompletenessParameters, namespace: str) -> list
 CHECK = Check(
     title="Expected metrics are there",
     section="signal-quality-data",
-    command="promtool query instant http://prometheus:9090 "
-    "'count by (__name__) ({{namespace=\"{namespace}\"}})'",
+    command="promtool query instant {prometheus} 'count by (__name__) ({{namespace=\"{namespace}\"}})'",
     sources=(SERIES,),
     judge=judge,
     parameters=MetricCompletenessParameters,

@@ -12,7 +12,7 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import SeriesParameters
 from kiro_operator.core.checks.performance.cpu_usage import CpuUsageParameters
 from kiro_operator.core.checks.performance.memory_usage import MemoryUsageParameters
-from kiro_operator.core.evidence.series import SERIES, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
@@ -154,7 +154,7 @@ def _text(item: Threshold, reason: str) -> str:
 CHECK = Check(
     title="Thresholds fit their metrics",
     section="signal-quality-data",
-    command="promtool query instant http://prometheus:9090 "
+    command=f"{SHOWN}; promtool query instant {{prometheus}} "
     "'quantile_over_time(0.95, node_cpu_utilization[1d:5m])'",
     sources=(SERIES,),
     judge=judge,
