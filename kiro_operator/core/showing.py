@@ -81,6 +81,9 @@ def _words(
     first = verdict.findings[0].object if verdict.findings else None
     if first and (told.words(first.kind), told.name(first)) == (first.kind, first.name):
         words |= {"object": quote(f"{first.kind.lower()}/{first.name}"), "name": quote(first.name)}
+    elif first:
+        # A name that may not be told is not there to be typed either.
+        words |= {"object": "NAME", "name": "NAME"}
     if check.queries and (asked := check.queries(parameters, namespace)):
         words["query"] = quote(asked[0].words)
     if spec.prometheus:

@@ -235,7 +235,7 @@ def test_names_of_the_api_server_stay(name: str) -> None:
 )
 def test_names_of_others(name: str, shown: str) -> None:
     [found] = status_of(judged(name))["checks"]
-    assert found["objects"] == [{"kind": "Target", "name": shown}]
+    assert found["objects"] == [{"kind": "Target", "name": shown, "since": None}]
     assert found["objectCount"] == 1
     typed = f"kubectl get target/{name} -n kiro-system; echo {name}"
     assert found["command"] == (typed if name == shown else "kubectl get NAME -n kiro-system; echo NAME")
