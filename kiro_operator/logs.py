@@ -31,12 +31,34 @@ class JsonFormatter(logging.Formatter):
         )
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        # Value by value, so that the line is JSON whatever is taken out.
-        plain = {
-            name: without_credentials(value) if isinstance(value, str) else value
-            for name, value in fields.items()
-        }
-        return json.dumps(plain, default=lambda value: without_credentials(str(value)))
+        return json.dumps(_plain(fields), default=lambda value: without_credentials(str(value)))
+
+
+def _plain(value: object) -> object:
+    """The same without credentials, text by text, so that it is JSON whatever is taken out.
+
+    A text is read beside its name, without which it may look like any other.
+    """
+    match value:
+        case str():
+            return without_credentials(value)
+        case dict():
+            return {without_credentials(str(key)): _beside(str(key), inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
+
+
+def _beside(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return _plain(value)
+    quoted = without_credentials(json.dumps({name: value}))
+    try:
+        (shown,) = json.loads(quoted).values()
+    except ValueError:
+        return without_credentials(value)
+    return _plain(shown)
 
 
 class PlainFormatter(logging.Formatter):
@@ -59,3 +81,6 @@ def configure(*, as_json: bool, verbose: bool) -> None:
     # kopf tells each event it hands on; what is done with them is told here.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # Whatever AWS answers would be in it, credentials for a role among them.
+    for name in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.INFO)

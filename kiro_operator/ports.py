@@ -9,6 +9,7 @@ ApiError                 the API server answered, and not with what was asked
 ├── TooManyRequests      asked too often, or a disruption budget refuses; has retry_after
 └── Invalid              the server refuses the content
 Unreachable              no answer could be had: connection, timeout, 5xx
+└── AnswerTooLarge       it is longer than what may be kept of it
 """
 
 from datetime import datetime, timedelta
@@ -65,6 +66,14 @@ class Invalid(ApiError):
 
 class Unreachable(Exception):
     """No answer could be had: connection refused or cut, timeout, server error."""
+
+
+class AnswerTooLarge(Unreachable):
+    """The answer is longer than what may be kept of it; of a write nobody knows what came of it."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the answer is larger than {limit} bytes")
+        self.limit = limit
 
 
 class Ask(Struct, frozen=True):

@@ -1,6 +1,6 @@
-"""What is usual: a metric held against its own history at the same time of day.
+"""What is usual: a metric held against its own history in the same hour of the clock.
 
-The usual value is the median of the same time of day on previous days, which one odd day does not move.
+The usual value is the median of that hour over previous days, which one odd day does not move.
 How far values scatter is the median absolute deviation, scaled so that it equals the standard deviation
 of a normal distribution: a metric that is never steady does not count as degraded for being so again.
 """

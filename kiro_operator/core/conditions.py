@@ -6,7 +6,6 @@ so that comparing it with what was last written tells whether there is anything 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -21,12 +20,12 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     KiroHealthCheckStatus,
     RemediationSummary,
 )
+from kiro_operator.core import told
 from kiro_operator.core.bottleneck import Suspect, bottleneck
 from kiro_operator.core.checks import Parameters, Registered
 from kiro_operator.core.gravity import gravity
-from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.showing import command
-from kiro_operator.core.snapshot import CERTAIN
+from kiro_operator.core.snapshot import CERTAIN, Ref
 from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import INSUFFICIENT, Status, Verdict
 
@@ -40,7 +39,6 @@ QUIET = 120
 """What a check may say that passes or is skipped: what is wrong has the room."""
 
 COMMAND, WORD, NAME, MANY = 256, 128, 253, 20
-_shown = lru_cache(maxsize=1024)(without_credentials)  # the same messages are shown again and again
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
 _GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
 """Symptoms in the order of what they cost: a Kiro that does not answer comes first."""
@@ -180,7 +178,7 @@ def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:
             Suspect(item.registered.id, item.verdict, item.first_seen, item.within) for item in judged
         ]
         if found := bottleneck(suspects):
-            message = f"{shorten(found.message, MESSAGE)}; {message}"
+            message = f"{shorten(found.message, MESSAGE, people=False)}; {message}"
     return status, reason, message
 
 
@@ -263,24 +261,27 @@ class _Bounds(Struct, frozen=True, kw_only=True):
 def _check(item: Judged, outcome: Outcome, bounds: _Bounds) -> CheckStatus:
     verdict = item.verdict
     quiet = verdict.status in _QUIET
+    found = {(ref.kind, ref.name): ref for ref in (finding.object for finding in verdict.findings)}
     # What stands is still told while nothing new is seen: the next process goes on from the status.
-    objects = sorted(
-        {(finding.object.kind, finding.object.name) for finding in verdict.findings} or item.standing
-    )
+    objects = found or {(kind, name): Ref(kind, name) for kind, name in item.standing}
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,
         reason=verdict.reason,
-        message=shorten(verdict.message, QUIET if quiet else bounds.message),
+        message=_words(item, verdict.message, QUIET if quiet else bounds.message),
         since=item.since.replace(microsecond=0),
         began=item.began and item.began.replace(microsecond=0),
         # Names and figures may be those of others: what the API would refuse must not silence the rest.
-        observed=_optional(verdict.observed, bounds.figure),
-        threshold=_optional(verdict.threshold, bounds.figure),
+        observed=_optional(item, verdict.observed, bounds.figure),
+        threshold=_optional(item, verdict.threshold, bounds.figure),
         command=None if quiet else _command(item, outcome, bounds.command),
         objects=[
-            FoundObject(kind=_cut(kind, WORD), name=_cut(name, NAME), since=_second(item, kind, name))
-            for kind, name in objects[: bounds.objects]
+            FoundObject(
+                kind=shorten(ref.kind, WORD, people=False),
+                name=_cut(told.name(ref), NAME),
+                since=_second(item, *key),
+            )
+            for key, ref in sorted(objects.items())[: bounds.objects]
         ],
         object_count=len(objects),
     )
@@ -291,8 +292,8 @@ def _second(item: Judged, kind: str, name: str) -> datetime | None:
     return since.replace(microsecond=0) if since else None
 
 
-def _optional(text: str | None, limit: int) -> str | None:
-    return None if text is None else shorten(text, limit)
+def _optional(item: Judged, text: str | None, limit: int) -> str | None:
+    return None if text is None else _words(item, text, limit)
 
 
 def _command(item: Judged, outcome: Outcome, longest: int) -> str | None:
@@ -300,7 +301,7 @@ def _command(item: Judged, outcome: Outcome, longest: int) -> str | None:
     check = item.registered.check
     parameters = item.parameters or check.parameters()
     shown = command(check, item.verdict, parameters, outcome.spec, outcome.namespace, longest=longest)
-    without = _shown(shown or "")
+    without = told.words(shown or "", people=item.registered.names_people)
     return without if 0 < len(without) <= longest else None
 
 
@@ -310,7 +311,7 @@ def _told(items: Iterable[Judged]) -> str:
     ids = [item.registered.id for item in ordered]
     lines: list[str] = []
     for number, item in enumerate(ordered):
-        line = f"{item.registered.id}: {shorten(item.verdict.message, 300)}"
+        line = f"{item.registered.id}: {_words(item, item.verdict.message, 300)}"
         rest = ", ".join(ids[number + 1 :])
         if lines and len("; ".join([*lines, line])) + len(rest) + 8 > MESSAGE:
             return _cut(f"{'; '.join(lines)}; also {', '.join(ids[number:])}", MESSAGE)
@@ -343,12 +344,20 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
     if not remediations:
         return ""
     last = remediations[0]
-    return f"{last.method} {shorten(last.target.name, 16)}: {last.state}"
+    return f"{last.method} {_cut(last.target.name, 16)}: {last.state}"
 
 
-def shorten(text: str, limit: int) -> str:
-    """Cut to ``limit`` bytes, visibly; what others wrote may be in it, so without credentials."""
-    return _cut(_shown(text[: 2 * limit]), limit)
+def _words(item: Judged, text: str, limit: int) -> str:
+    """Words of a verdict, cut to ``limit`` bytes."""
+    return shorten(text, limit, people=item.registered.names_people)
+
+
+def shorten(text: str, limit: int, *, people: bool = True) -> str:
+    """Cut to ``limit`` bytes, visibly; what others wrote may be in it, so without credentials.
+
+    With ``people`` users stay named in it: who paused, who approved, who may do what.
+    """
+    return _cut(told.words(text[: 2 * limit], people=people), limit)
 
 
 def _cut(text: str, limit: int) -> str:

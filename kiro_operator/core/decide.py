@@ -219,5 +219,5 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:
     first, *others = wanted
     more = f" ({len(others)} more findings)" if others else ""
-    message = f"{named(target)}: {why}: {first.finding.message}{more}"
+    message = f"{named(target)}: {why}: {first.message}{more}"
     return Escalation(target, first.check, reason, first.finding.reason, clip(message))

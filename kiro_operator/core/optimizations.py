@@ -111,6 +111,13 @@ def figure(amount: float) -> str:
     return f"{amount:.8g}"
 
 
+def realised(record: DecisionRecord) -> str:
+    """What a decision saved, beside what it was to save where that is known."""
+    text = f"saved {figure(record.realised_saving or 0.0)}"
+    predicted = record.predicted_saving
+    return text if predicted is None else f"{text} of {figure(predicted)} that were predicted"
+
+
 def began(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> datetime:
     """When the record was made, and never in the future."""
     return min(record.time or snapshot.sampled_at(OPTIMIZATIONS, now), now)

@@ -12,6 +12,7 @@ from kiro_operator.api.v1alpha1.endpoint import Endpoint
 from kiro_operator.api.v1alpha1.evidence.mcp import McpServer
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.types import LabelSelector
+from kiro_operator.core import told
 from kiro_operator.core.checks import Check
 from kiro_operator.core.snapshot import Polled, Ref
 from kiro_operator.core.verdict import Verdict
@@ -78,10 +79,13 @@ def _words(
     }
     words |= {"namespace": namespace, "selector": _selected(spec.selector)}
     first = verdict.findings[0].object if verdict.findings else None
-    if first:
+    if first and (told.words(first.kind), told.name(first)) == (first.kind, first.name):
         words |= {"object": quote(f"{first.kind.lower()}/{first.name}"), "name": quote(first.name)}
+    elif first:
+        # A name that may not be told is not there to be typed either.
+        words |= {"object": "NAME", "name": "NAME"}
     if check.queries and (asked := check.queries(parameters, namespace)):
-        words["query"] = quote(asked[0].expr)
+        words["query"] = quote(asked[0].words)
     if spec.prometheus:
         words["prometheus"] = quote(spec.prometheus.url(namespace))
     if spec.alertmanager:

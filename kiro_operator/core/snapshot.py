@@ -134,6 +134,8 @@ class Polled(Struct, Generic[V], frozen=True):
     """Field of a KiroHealthCheck's spec without which there is nothing to sample; empty: none."""
     timeout: float = 15.0
     """Seconds a sample may take at most; a shorter interval is a shorter limit."""
+    names_people: bool = False
+    """Whether it tells who may do what: the users in it are no personal data to be taken out."""
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -279,7 +279,7 @@ class Target:
                     reason="InvalidParameters",
                     message=f"spec.checks[{check_id}].parameters: {_parameter_error(error, registered)}",
                 )
-        self.checks = _borrowing(self.checks)
+        self.checks = _informed(_borrowing(self.checks))
         for name in list(self.tracks):
             now, then = self.checks.get(name), before.get(name)
             if now is None or (then is not None and then.polled != now.polled):
@@ -339,6 +339,17 @@ def _borrower(item: Enabled, lent: Collection[Polled[Any]]) -> Enabled:
     borrowed = tuple(source for source in item.check.borrows if source in lent)
     own = tuple(source for source in item.polled if source not in borrowed)
     return msgspec.structs.replace(item, polled=own, borrowed=borrowed)
+
+
+def _informed(checks: dict[str, Enabled]) -> dict[str, Enabled]:
+    """The checks, each with what it wants to know of how the others are set."""
+    others = {check_id: enabled.parameters for check_id, enabled in checks.items()}
+    return {
+        check_id: enabled
+        if enabled.check.informed is None
+        else msgspec.structs.replace(enabled, parameters=enabled.check.informed(enabled.parameters, others))
+        for check_id, enabled in checks.items()
+    }
 
 
 def _or(value: timedelta | None, default: timedelta) -> timedelta:

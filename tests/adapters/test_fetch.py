@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,62 +21,19 @@ from kiro_operator.adapters.network.connections import Address, Dns, Fixed, Unre
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
 from kiro_operator.core.objects import Service
 from kiro_operator.core.snapshot import Unobserved
+from tests.harness import raw
+from tests.harness.raw import Serve, Started, drip, endless_headers, http, pour, silent
 
 NAMESPACE = "kiro-system"
 SERVICE = "web"
 KNOWN = f"{SERVICE}.{NAMESPACE}:80"
 LIMIT = 1000
-Serve = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-class Raw:
-    """A server that answers each request with bytes of the test's choosing."""
-
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
-        self.requests: list[bytes] = []
-        self.port = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                self.requests.append(await reader.readuntil(b"\r\n\r\n"))
-                await self._serve(writer)
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError, ssl.SSLError):
-                await writer.wait_closed()
-
-    async def end(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-Started = Callable[..., Awaitable[Raw]]
 
 
 @pytest_asyncio.fixture
 async def started() -> AsyncIterator[Started]:
-    """Starts servers that end with the test."""
-    running: list[tuple[asyncio.Server, Raw]] = []
-
-    async def start(serve: Serve | bytes, context: ssl.SSLContext | None = None) -> Raw:
-        raw = Raw(sends(serve) if isinstance(serve, bytes) else serve)
-        server = await asyncio.start_server(raw.connected, "127.0.0.1", 0, ssl=context)
-        running.append((server, raw))
-        raw.port = server.sockets[0].getsockname()[1]
-        return raw
-
-    yield start
-    for server, raw in running:
-        server.close()
-        await raw.end()
+    async with raw.servers() as start:
+        yield start
 
 
 @pytest_asyncio.fixture
@@ -91,21 +47,6 @@ async def fetcher_of() -> AsyncIterator[Callable[..., Fetcher]]:
     yield make
     for fetcher in made:
         await fetcher.close()
-
-
-def sends(body: bytes) -> Serve:
-    async def serve(writer: asyncio.StreamWriter) -> None:
-        writer.write(body)
-        await writer.drain()
-
-    return serve
-
-
-def http(body: bytes, status: str = "200 OK", *headers: str, length: bool = True) -> bytes:
-    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", "Connection: close", *headers]
-    if length:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def endpoint(**changes: Any) -> Endpoint:
@@ -122,13 +63,13 @@ async def ask_json(fetcher: Fetcher, type_: Any = dict) -> Any:
 
 
 async def test_an_answer(started: Started, fetcher_of: Callable[..., Fetcher]) -> None:
-    raw = await started(http(b'{"a":1}', "201 Created", "X-Odd: 1"))
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}))
+    server = await started(http(b'{"a":1}', "201 Created", "X-Odd: 1"))
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}))
     got = await ask(fetcher, endpoint(path="/prefix"), params={"q": "a b"})
     assert isinstance(got, Response)
     assert (got.status, got.body, got.headers["x-odd"]) == (201, b'{"a":1}', "1")
     assert 0 < got.seconds < 5
-    [request] = raw.requests
+    [request] = server.requests
     first, *rest = request.decode().split("\r\n")
     assert first in {"GET /prefix/x?q=a+b HTTP/1.1", "GET /prefix/x?q=a%20b HTTP/1.1"}
     headers = {line.partition(":")[0].lower(): line.partition(": ")[2] for line in rest}
@@ -139,38 +80,9 @@ async def test_an_answer(started: Started, fetcher_of: Callable[..., Fetcher]) -
 
 
 async def test_a_form_is_posted(started: Started, fetcher_of: Callable[..., Fetcher]) -> None:
-    raw = await started(http(b"{}"))
-    await ask(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"})), form={"query": "up"})
-    assert raw.requests[0].startswith(b"POST /x HTTP/1.1\r\n")
-
-
-async def drip(writer: asyncio.StreamWriter) -> None:
-    """An answer whose end never comes, a byte now and then."""
-    writer.write(http(b"", "200 OK", length=False))
-    while not writer.is_closing():
-        writer.write(b" ")
-        await writer.drain()
-        await asyncio.sleep(0.05)
-
-
-async def pour(writer: asyncio.StreamWriter) -> None:
-    """An answer whose end never comes, as fast as it is read."""
-    writer.write(http(b"", "200 OK", length=False))
-    while not writer.is_closing():
-        writer.write(b" " * 65_536)
-        await writer.drain()
-
-
-async def silent(writer: asyncio.StreamWriter) -> None:
-    while not writer.is_closing():  # noqa: ASYNC110 - a stream has no event for it
-        await asyncio.sleep(0.05)
-
-
-async def endless_headers(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n")
-    while not writer.is_closing():
-        writer.write(b"X-A: " + b"b" * 4000 + b"\r\n")
-        await writer.drain()
+    server = await started(http(b"{}"))
+    await ask(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"})), form={"query": "up"})
+    assert server.requests[0].startswith(b"POST /x HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize(
@@ -192,21 +104,21 @@ async def endless_headers(writer: asyncio.StreamWriter) -> None:
 async def test_bad_answers_are_bounded(
     started: Started, fetcher_of: Callable[..., Fetcher], serve: Serve | bytes, reason: str
 ) -> None:
-    raw = await started(serve)
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}))
+    server = await started(serve)
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}))
     clock = asyncio.get_running_loop().time
     began = clock()
     got = await ask(fetcher, within=0.5)
     assert clock() - began < 2
     assert isinstance(got, Unobserved)
     assert got.reason == reason
-    assert str(raw.port) not in got.message
-    assert len(raw.requests) <= 2  # aiohttp tries a GET again when the connection was cut at once
+    assert str(server.port) not in got.message
+    assert len(server.requests) <= 2  # aiohttp tries a GET again when the connection was cut at once
 
 
 async def test_exactly_the_limit(started: Started, fetcher_of: Callable[..., Fetcher]) -> None:
-    raw = await started(http(b"x" * LIMIT))
-    got = await ask(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"})))
+    server = await started(http(b"x" * LIMIT))
+    got = await ask(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"})))
     assert isinstance(got, Response)
     assert len(got.body) == LIMIT
 
@@ -214,8 +126,8 @@ async def test_exactly_the_limit(started: Started, fetcher_of: Callable[..., Fet
 async def test_nothing_is_unpacked(started: Started, fetcher_of: Callable[..., Fetcher]) -> None:
     """A bomb stays as small as it was sent."""
     bomb = gzip.compress(bytes(50_000_000))
-    raw = await started(http(bomb, "200 OK", "Content-Encoding: gzip"))
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}))
+    server = await started(http(bomb, "200 OK", "Content-Encoding: gzip"))
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}))
     got = await ask(fetcher, limit=100_000)
     assert isinstance(got, Response)
     assert got.body == bomb
@@ -238,8 +150,8 @@ async def test_nothing_is_unpacked(started: Started, fetcher_of: Callable[..., F
 async def test_what_is_not_the_json_asked_for(
     started: Started, fetcher_of: Callable[..., Fetcher], body: bytes
 ) -> None:
-    raw = await started(http(body))
-    got = await ask_json(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"})), dict[str, Any])
+    server = await started(http(body))
+    got = await ask_json(fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"})), dict[str, Any])
     assert got.reason == "MalformedAnswer"
     assert len(got.message) <= 500
 
@@ -256,8 +168,8 @@ async def test_what_is_not_the_json_asked_for(
 async def test_other_statuses(
     started: Started, fetcher_of: Callable[..., Fetcher], status: str, reason: str
 ) -> None:
-    raw = await started(http(b"{}", status))
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}))
+    server = await started(http(b"{}", status))
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}))
     assert (await ask_json(fetcher)).reason == reason
     whole = await ask(fetcher)
     assert isinstance(whole, Response)
@@ -320,13 +232,13 @@ async def test_names_that_lead_where_nobody_may_go(fetcher_of: Callable[..., Fet
 async def test_only_the_allowed_addresses_of_a_name_are_used(
     started: Started, fetcher_of: Callable[..., Fetcher]
 ) -> None:
-    raw = await started(http(b"{}"))
+    server = await started(http(b"{}"))
 
     class Mixed(Fixed):
         async def resolve(self, host: str, port: int) -> Sequence[Address]:
             return [("169.254.169.254", port), *await super().resolve(host, port)]
 
-    got = await ask(fetcher_of(Mixed({KNOWN: f"127.0.0.1:{raw.port}"})))
+    got = await ask(fetcher_of(Mixed({KNOWN: f"127.0.0.1:{server.port}"})))
     assert isinstance(got, Response)
 
 
@@ -375,8 +287,8 @@ async def test_an_allowed_host_that_is_a_forbidden_address(
 
 
 async def test_hosts_are_compared_without_case(started: Started, fetcher_of: Callable[..., Fetcher]) -> None:
-    raw = await started(http(b"{}"))
-    fetcher = fetcher_of(Fixed({"example.com:80": f"127.0.0.1:{raw.port}"}), frozenset({"example.com:80"}))
+    server = await started(http(b"{}"))
+    fetcher = fetcher_of(Fixed({"example.com:80": f"127.0.0.1:{server.port}"}), frozenset({"example.com:80"}))
     got = await ask(fetcher, Endpoint.model_validate({"host": "Example.com:80"}))
     assert isinstance(got, Response)
 
@@ -397,14 +309,14 @@ def credential(folder: Path, **files: str) -> Path:
 async def test_a_token_is_sent_and_read_anew(
     started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
 ) -> None:
-    raw = await started(http(b"{}"))
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}), frozenset(), tmp_path)
+    server = await started(http(b"{}"))
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}), frozenset(), tmp_path)
     for token in ("first", "second"):
         credential(tmp_path, token=f"{token}\n")
         await ask(fetcher, endpoint(credential="mine"))
-        assert f"Authorization: Bearer {token}\r\n".encode() in raw.requests[-1]
+        assert f"Authorization: Bearer {token}\r\n".encode() in server.requests[-1]
     await ask(fetcher, endpoint())
-    assert b"Authorization" not in raw.requests[-1]
+    assert b"Authorization" not in server.requests[-1]
 
 
 @pytest.mark.parametrize("hosts", [None, "", f"other.{NAMESPACE}:80", f"{KNOWN}80", KNOWN.replace("80", "8")])
@@ -426,27 +338,27 @@ async def test_a_credential_goes_to_nobody_that_it_is_not_for(
 async def test_a_credential_for_several_hosts(
     started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
 ) -> None:
-    raw = await started(http(b"{}"))
-    known = dict.fromkeys((KNOWN, "example.com:80"), f"127.0.0.1:{raw.port}")
+    server = await started(http(b"{}"))
+    known = dict.fromkeys((KNOWN, "example.com:80"), f"127.0.0.1:{server.port}")
     credential(tmp_path, token="t", host=f"{KNOWN}\nExample.com:80\n")  # noqa: S106 - no password
     fetcher = fetcher_of(Fixed(known), frozenset({"example.com:80"}), tmp_path)
     for where in ({}, {"service": None, "host": "example.com:80"}):
         await ask(fetcher, endpoint(credential="mine", **where))
-        assert b"Authorization: Bearer t\r\n" in raw.requests[-1]
-    assert len(raw.requests) == 2
+        assert b"Authorization: Bearer t\r\n" in server.requests[-1]
+    assert len(server.requests) == 2
 
 
 async def test_a_token_in_the_clear(
     started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
 ) -> None:
-    raw = await started(http(b"{}"))
+    server = await started(http(b"{}"))
     place = credential(tmp_path, token="mine")  # noqa: S106 - no password
     (place / "insecure").unlink()
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}), frozenset(), tmp_path)
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}), frozenset(), tmp_path)
     got = await ask(fetcher, endpoint(credential="mine"))
     assert isinstance(got, Unobserved)
     assert got.reason == "CredentialNeedsHttps"
-    assert raw.requests == []
+    assert server.requests == []
     access = fetcher.access(endpoint(credential="mine", scheme="https"), NAMESPACE)
     assert not isinstance(access, Unobserved)
     assert access[0] == {"Authorization": "Bearer mine"}
@@ -481,13 +393,13 @@ async def test_a_credential_that_cannot_be_read(fetcher_of: Callable[..., Fetche
 async def test_a_token_that_would_break_out_of_its_header(
     started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path
 ) -> None:
-    raw = await started(http(b"{}"))
+    server = await started(http(b"{}"))
     credential(tmp_path, token="a\r\nX-Evil: 1")  # noqa: S106 - no password
-    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}), frozenset(), tmp_path)
+    fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}), frozenset(), tmp_path)
     got = await ask(fetcher, endpoint(credential="mine"))
     assert isinstance(got, Unobserved)
     assert "X-Evil" not in got.message
-    assert raw.requests == []
+    assert server.requests == []
 
 
 async def test_certificates(started: Started, fetcher_of: Callable[..., Fetcher], tmp_path: Path) -> None:
@@ -504,15 +416,15 @@ async def test_certificates(started: Started, fetcher_of: Callable[..., Fetcher]
         pair = authority.issue("server", common_name="server", dns=(name,))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(pair.cert, pair.key)
-        raw = await started(http(b"{}"), context)
-        fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{raw.port}"}), frozenset(), tmp_path)
+        server = await started(http(b"{}"), context)
+        fetcher = fetcher_of(Fixed({KNOWN: f"127.0.0.1:{server.port}"}), frozenset(), tmp_path)
         where = endpoint(scheme="https")
         if trusted is not None:
             credential(tmp_path, ca_crt=trusted.cert_file.read_text())
             where = endpoint(scheme="https", credential="mine")
         got = await ask(fetcher, where)
         assert (got.reason if isinstance(got, Unobserved) else "") == reason
-        assert bool(raw.requests) == (not reason)
+        assert bool(server.requests) == (not reason)
 
 
 @pytest.mark.parametrize(

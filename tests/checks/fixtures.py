@@ -14,6 +14,7 @@ from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import Registered, registry
 from kiro_operator.core.evidence.logs import POD_LOGS
+from kiro_operator.core.evidence.series import SERIES
 from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
@@ -86,7 +87,7 @@ class Fixture(Struct, frozen=True):
                 )
             )
         samples = {
-            source.name: _sample(source, self.body.get("samples", {}).get(source.name))
+            source.name: _sample(source, self.body.get("samples", {}).get(source.name), self.queries())
             for source in (*self.check.check.polled, *self.check.check.beside)
         }
         facts["samples"] = {name: sample for name, sample in samples.items() if sample is not None}
@@ -118,6 +119,14 @@ class Fixture(Struct, frozen=True):
                 target.began_to_fail(check, when(time))
         return target.own
 
+    def queries(self) -> list[Any]:
+        """What the check asks Prometheus: answers of a fixture that name no query are to these, in order."""
+        check = self.check.check
+        if check.queries is None:
+            return []
+        parameters = check.parameters.model_validate(self.body.get("parameters", {}))
+        return list(msgspec.to_builtins(check.queries(parameters, NAMESPACE)))
+
     def judge(self, objects: list[Mapping[str, Any]] | None = None, now: datetime | None = None) -> Verdict:
         check = self.check.check
         parameters = check.parameters.model_validate(self.body.get("parameters", {}))
@@ -128,7 +137,7 @@ def when(value: str | datetime) -> datetime:
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
-def _sample(source: Polled[Any], body: Mapping[str, Any] | None) -> Sample[Any] | None:
+def _sample(source: Polled[Any], body: Mapping[str, Any] | None, queries: list[Any]) -> Sample[Any] | None:
     """A sample as the source gives it; ``notConfigured: true`` stands for a section that is not set."""
     if body is None:
         return None
@@ -139,6 +148,11 @@ def _sample(source: Polled[Any], body: Mapping[str, Any] | None) -> Sample[Any] 
         value = Unobserved(**body["unobserved"])
     else:
         given = body["value"]
+        if source is SERIES:
+            given = [
+                {"query": queries[number]} | item if "query" not in item else item
+                for number, item in enumerate(given)
+            ]
         if source is POD_LOGS:
             given = [_lines(item) if "lines" in item else item for item in given]
         value = _convert(given, source.type)

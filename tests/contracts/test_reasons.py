@@ -26,7 +26,6 @@ OUT_OF_SIGHT = frozenset(
         "NotMounted",
         "NotSampled",
         "NothingToCompare",
-        "PartialAnswer",
         "Stale",
         "StaleWatch",
         "Unanswered",

@@ -229,12 +229,9 @@ def telling() -> list[Any]:
 
 def alike(one: Verdict, other: Verdict) -> bool:
     """Whether two readings differ in figures alone, or in words of which each holds for both."""
-    if (one.status, one.reason, one.threshold, len(one.findings)) != (
-        other.status,
-        other.reason,
-        other.threshold,
-        len(other.findings),
-    ):
+    if (one.status, one.reason, len(one.findings)) != (other.status, other.reason, len(other.findings)):
+        return False
+    if wordless(one.threshold or "") != wordless(other.threshold or ""):
         return False
     pairs = list(zip(one.findings, other.findings, strict=True))
     return all((mine.object, mine.reason) == (its.object, its.reason) for mine, its in pairs) and (

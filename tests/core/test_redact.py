@@ -136,7 +136,10 @@ def test_the_rest_is_left(text: str) -> None:
 def test_secrets_together(entries: list[Mapping[str, Any]], between: str) -> None:
     """One that stands beside another is found as well, line by line."""
     out = redact(f"\n{between}\n".join(secret_of(entry)[0] for entry in entries))
-    assert [part for entry in entries for part in secret_of(entry)[1] if part in out] == []
+    # What another entry says openly, such as the name of a host, is no secret of this one.
+    openly = f"\n{between}\n".join(entry["text"] for entry in entries)
+    parts = [part for entry in entries for part in secret_of(entry)[1] if part not in openly]
+    assert [part for part in parts if part in out] == []
 
 
 @given(

@@ -8,7 +8,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from devcluster import ControlPlane
 from devcluster.listen import Answer, Request, Server
 from kiro_operator import ports
-from kiro_operator.adapters.aws import account as accounts_module
+from kiro_operator.adapters.aws import transport
 from kiro_operator.adapters.aws.account import Account, Accounts, Who
 from kiro_operator.adapters.aws.costs import AwsCostsOf, day_cost
 from kiro_operator.adapters.aws.identity import AwsIdentities, principal
@@ -29,7 +29,9 @@ from kiro_operator.api.v1alpha1.evidence.aws import AwsEvidence
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.core.checks import Check
 from kiro_operator.core.checks.autonomous_operations import aws_identity, aws_permissions
-from kiro_operator.core.checks.cost_efficiency import cost_savings
+from kiro_operator.core.checks.cost_efficiency import cost_savings, optimization_strategy
+from kiro_operator.core.evidence.optimizations import Optimizations
+from kiro_operator.core.records import DecisionKind, DecisionRecord
 from kiro_operator.core.snapshot import Sample, Unobserved
 from kiro_operator.core.verdict import Status, Verdict
 from tests.adapters.helpers import facts, poll
@@ -69,14 +71,19 @@ def accounts(url: str) -> Accounts:
 
 
 async def judged(
-    observer: ports.Observer, check: Check, spec: dict[str, Any], parameters: dict[str, Any] | None = None
+    observer: ports.Observer,
+    check: Check,
+    spec: dict[str, Any],
+    parameters: dict[str, Any] | None = None,
+    **others: object,
 ) -> Verdict:
     """The verdict on a sample taken now."""
     now = datetime.now(UTC)
     evidence = AwsEvidence.model_validate(spec)
     request = poll(facts(NAMESPACE), spec=KiroHealthCheckSpec(aws=evidence), now=now)
     sample = Sample(1, now, await observer.observe(request))
-    snapshot = facts(NAMESPACE, samples={observer.source.name: sample})
+    more = {name.replace("_", "-"): Sample(1, now, value) for name, value in others.items()}
+    snapshot = facts(NAMESPACE, samples={observer.source.name: sample, **more})
     return check.judge(snapshot, check.parameters.model_validate(parameters or {}), now)
 
 
@@ -194,6 +201,39 @@ async def test_costs(aws: Aws) -> None:
     # Nothing queued: moto knows no costs, and that is not the same as none.
     verdict = await now()
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "TooFewDays")
+
+
+@pytest.mark.flips("optimization-strategy")
+async def test_spend_before_and_after_decisions(aws: Aws) -> None:
+    """Where records tell no saving, Cost Explorer does: one decision every five days."""
+    observer = AwsCostsOf(accounts(aws.url), keep=0)
+    ages = [40, 35, 30, 25, 20]
+    start = datetime.now(UTC)
+    decided = Optimizations(
+        tuple(
+            DecisionRecord(
+                DecisionKind.DECISION, f"d-{age}", "rightsize", start - timedelta(days=age), applied=True
+            )
+            for age in ages
+        )
+    )
+
+    async def spend(number: int, falls: float) -> Verdict:
+        """The verdict when each decision makes a day cheaper by this share."""
+        done = [sum(age > day for age in ages) for day in range(60, 0, -1)]
+        aws.costs(*[100 * (1 - falls) ** count for count in done])
+        # moto answers the same question in the same way: another tag is another question.
+        evidence = {"costs": {"tag": {"key": "round", "value": str(number)}}}
+        check = optimization_strategy.CHECK
+        return await judged(observer, check, evidence, {"days": 3}, optimization_log=decided)
+
+    assert (await spend(1, 0.05)).status is Status.PASS
+    verdict = await spend(2, 0.0)
+    assert (verdict.status, verdict.reason) == (Status.FAIL, "NoEffect")
+    assert "a usual day cost 100 USD before it and 100 after it" in verdict.message
+    # A fall that any day could bring is no effect.
+    assert (await spend(3, 0.002)).reason == "NoEffect"
+    assert (await spend(4, 0.05)).status is Status.PASS
 
 
 @pytest.mark.usefixtures("aws")
@@ -328,8 +368,8 @@ async def test_without_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("aws")
 async def test_a_hung_aws_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts_module, "READ_TIMEOUT", 2.0)
-    monkeypatch.setattr(accounts_module, "ATTEMPTS", 1)
+    monkeypatch.setattr(transport, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(transport, "ATTEMPTS", 1)
     with Server() as server:
         server.break_with("hang")
         observer = AwsIdentities(accounts(server.url))
@@ -396,6 +436,69 @@ async def test_a_role_is_taken_on_once_until_its_credentials_end(
     assert account._until is not None
     monkeypatch.setattr("time.time", lambda until=account._until: until - 60.0)
     assert await asyncio.to_thread(key) != first
+
+
+def keys_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+
+async def test_the_role_of_the_service_account(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """IRSA: a role and a token that the cluster signs, as its webhook tells the operator's pod."""
+    keys_are_gone(monkeypatch)
+    role = aws.role("kiro-operator", "*")
+    (tmp_path / "token").write_text("signed by the cluster")
+    monkeypatch.setenv("AWS_ROLE_ARN", role)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "regional")
+    expected = {"expectedAccount": ACCOUNT, "expectedRole": role}
+    # The flag is for all of AWS, also for the STS that botocore asks by itself, whatever else is set.
+    with Server() as elsewhere:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", elsewhere.url)
+        assert (await identity(aws.url, **expected)).status is Status.PASS
+        assert elsewhere.requests == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
+    assert (await identity("", **expected)).status is Status.PASS
+    # And from there on to another role.
+    other = aws.role("auditor", "*")
+    verdict = await identity(aws.url, roleArn=other, expectedRole=other)
+    assert verdict.status is Status.PASS
+    (tmp_path / "token").unlink()
+    verdict = await identity(aws.url, **expected)
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoCredentials")
+
+
+async def test_the_agent_of_pod_identity(aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """EKS Pod Identity: an agent on the node that hands credentials out for a token that it is shown."""
+    keys_are_gone(monkeypatch)
+    key, secret = aws.user("operator")
+    token = tmp_path / "eks-pod-identity-token"
+    token.write_text("signed by the cluster")
+
+    def agent(request: Request) -> Answer:
+        if request.headers.get("Authorization") != "signed by the cluster":
+            return Answer(400, b"no such token")
+        until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        given = {"AccessKeyId": key, "SecretAccessKey": secret, "Token": "t", "Expiration": until}
+        return Answer(200, json.dumps(given).encode())
+
+    with Server(agent) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/v1/credentials")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
+        verdict = await identity(aws.url, expectedAccount=ACCOUNT)
+        assert verdict.status is Status.PASS
+        assert "user/operator" in verdict.message
+        assert {one.path for one in server.requests} == {"/v1/credentials"}
+        token.write_text("signed by somebody else")
+        verdict = await identity(aws.url)
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "NoCredentials")
+        token.write_text("signed by the cluster")
+        assert (await identity(aws.url)).status is Status.PASS
+    # Nobody but an agent on the node is asked for credentials in the clear.
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/v1/credentials")
+    assert (await identity(aws.url)).status is Status.UNKNOWN
 
 
 def test_in_the_operator(aws: Aws, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:

@@ -339,7 +339,7 @@ async def test_over_provisioned(control_plane: ControlPlane, place: str, look: L
     deploy(control_plane, place, "modest", small)
     assert (await look("over-provisioned", parameters)).status is Status.PASS
 
-    unlikely = OverProvisionedParameters(window=DAY, min_points=5000)
+    unlikely = OverProvisionedParameters(window=30 * DAY, min_points=4000)
     assert (await look("over-provisioned", unlikely)).reason == "TooFewPoints"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import ControlPlane
+from devcluster.wait import until
 from tests.devcluster.helpers import make_pod
 from tests.harness.world import World
 
@@ -45,3 +46,26 @@ def test_what_fits_nowhere_is_told_in_the_status(world: World) -> None:
     giant = {"containers": [{"name": "main", "image": "main", "resources": resources}]}
     rest.post(world.path("pods", api="/api/v1"), {"metadata": {"name": "giant"}, "spec": giant})
     world.wait_check("node-capacity", "Fail", timeout=60.0)
+
+
+def test_since_when_waste_stands_outlives_the_operator(world: World) -> None:
+    claims = world.path("persistentvolumeclaims", api="/api/v1")
+    size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}}
+    world.plane.rest.post(claims, {"metadata": {"name": "old"}, "spec": size})
+    once = {"interval": "5s", "failureThreshold": 1, "parameters": {"minAge": "0s"}}
+    world.health_check(interval="5s", checks=[{"id": "unused-resources", **once}])
+    operator = world.operator()
+    world.wait_check("unused-resources", "Fail", timeout=60.0)
+
+    def since() -> dict[str, str | None]:
+        return {item["name"]: item.get("since") for item in world.check("unused-resources")["objects"]}
+
+    before = since()
+    assert before["old"]
+    operator.kill()
+    world.plane.rest.post(claims, {"metadata": {"name": "new"}, "spec": size})
+    world.restart(operator)
+    # That the new one is there says that the next process has looked for itself.
+    after = until(lambda: found if "new" in (found := since()) else None, "the new claim", 60.0)
+    assert after["old"] == before["old"]
+    assert str(after["new"]) > str(before["old"])

@@ -114,10 +114,57 @@ def history() -> Iterator[Samples]:
     )
     throttled = HERE | {"pod": "kiro-1", "container": "kiro"}
     yield Samples("kiro_cpu_throttling_ratio", throttled, course(recent, NOW, story(0.01, 0.6, 0.01)))
+    yield from hours()
     changes = HERE | {"horizontalpodautoscaler": "kiro"}
     name = "kube_horizontalpodautoscaler_status_desired_replicas"
     yield Samples(name, changes, course(recent, NOW, restless))
     yield from shortages()
+
+
+MOMENT = NOW.replace(minute=40, second=0) - 3 * HOUR
+"""Of an hour of the clock that is over, as the next one is."""
+NODES = 620
+"""More than are read."""
+
+
+def days(value: Callable[[datetime], float]) -> list[tuple[float, float]]:
+    """A course of the hour of MOMENT and of the one after it, on each day of a week and today."""
+    found: list[tuple[float, float]] = []
+    for day in range(8):
+        begin = MOMENT.replace(minute=0) - timedelta(days=day)
+        found += course(begin, begin + 2 * HOUR, value, minutes=4)
+    return sorted(found)
+
+
+def peaked(at: datetime) -> float:
+    """Busy at this very moment of each day, and at no other; today a little busier all the time."""
+    if at > NOW - 12 * HOUR:
+        return 0.6
+    apart = abs((at - MOMENT + 12 * HOUR) % timedelta(days=1) - 12 * HOUR)
+    return 0.9 if apart <= timedelta(minutes=8) else 0.3
+
+
+def node(number: int) -> Callable[[datetime], float]:
+    """Of many nodes a third is always busy; one is nearly full for an hour, one busier than usual."""
+
+    def value(at: datetime) -> float:
+        if number % 3 == 0 and number != 9:
+            return 0.7
+        if at < MOMENT.replace(minute=0):
+            return 0.3
+        return {7: 0.6, 9: 0.95 if at < MOMENT.replace(minute=0) + HOUR else 0.3}.get(number, 0.3)
+
+    return value
+
+
+def hours() -> Iterator[Samples]:
+    yield Samples("peaked", NODE, days(peaked))
+    for number in range(NODES):
+        labels = {"instance": f"10.0.1.{number}:9100", "nodename": f"node-{number:04}"}
+        yield Samples("of_many", labels, days(node(number)))
+    busy, idle = ({"namespace": "nan", "service": name} for name in ("busy", "idle"))
+    yield Samples("kiro_error_ratio", busy, days(lambda _: 0.001))
+    yield Samples("kiro_error_ratio", idle, days(lambda _: math.nan))
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +236,51 @@ async def test_a_query_of_the_user_s_own(look: Look) -> None:
     assert (await look("cpu-usage", BEFORE, own)).status is Status.FAIL
     own = {"query": "node_cpu_utilization[5m"}
     assert (await look("cpu-usage", BEFORE, own)).reason == "QueryInvalid"
+
+
+async def test_usual_is_what_the_hour_was_like_and_not_one_moment_of_it(look: Look) -> None:
+    given = {"query": "peaked"}
+    seen = [await look("cpu-usage", MOMENT + at, given) for at in (0 * HOUR, HOUR / 4, -HOUR / 2)]
+    assert [(item.status, item.reason) for item in seen] == [(Status.FAIL, "Degraded")] * 3
+    assert "usual, about 30%, the median of this hour of the clock on 7 earlier days" in seen[0].message
+    assert (seen[0].observed, seen[0].threshold) == ("60%", "50% above the usual 30%")
+    # Within the hour the words stay what they are.
+    assert len({(item.message, item.observed, item.threshold) for item in seen}) == 1
+
+
+async def test_the_days_that_the_usual_value_rests_on_are_told(look: Look) -> None:
+    verdict = await look("cpu-usage", MOMENT, {"query": "peaked", "baselineDays": 4})
+    assert "on 4 earlier days" in verdict.message
+    first = MOMENT - timedelta(days=4)
+    early = await look("cpu-usage", first, {"query": "peaked", "threshold": 95})
+    assert early.reason == "Degraded"
+    assert "on 3 earlier days" in early.message
+
+
+async def test_the_worst_of_more_nodes_than_are_read(look: Look) -> None:
+    given = {"query": "of_many"}
+    full = await look("cpu-usage", MOMENT, given)
+    assert (full.status, full.reason) == (Status.FAIL, "CpuHigh")
+    assert [finding.object.name for finding in full.findings] == ["node-0009", "node-0007"]
+    assert [finding.reason for finding in full.findings] == ["CpuHigh", "Degraded"]
+    # The same upside down: a third is always low, and these two have fallen.
+    fallen = await look("throughput", MOMENT, {"query": "100 * (1 - of_many)", "degradationPercent": 30})
+    assert [finding.object.name for finding in fallen.findings] == ["node-0007", "node-0009"]
+    # What was left out is no reason for a warning.
+    others = {"query": 'of_many{nodename!="node-0007"}'}
+    assert (await look("cpu-usage", MOMENT + HOUR, others)).status is Status.PASS
+    assert (await look("cpu-usage", MOMENT, others | {"degradationPercent": 0})).reason == "CpuHigh"
+    assert (await look("cpu-usage", MOMENT + HOUR, others | {"degradationPercent": 0})).status is Status.PASS
+
+
+async def test_what_is_no_number_beside_what_is_well(look: Look) -> None:
+    given = {"query": 'kiro_error_ratio{namespace="nan"}'}
+    for more in ({}, {"degradationPercent": 0}):
+        verdict = await look("error-rate", MOMENT, given | more)
+        assert (verdict.status, verdict.reason) == (Status.WARN, "NotANumber")
+        assert [finding.object.name for finding in verdict.findings] == ["idle"]
+    only = {"query": 'kiro_error_ratio{namespace="nan",service="idle"}'}
+    assert (await look("error-rate", MOMENT, only)).reason == "NotANumber"
 
 
 @pytest.mark.flips("capacity-forecast")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kiro_operator.logs import JsonFormatter, PlainFormatter
+from kiro_operator.logs import JsonFormatter, PlainFormatter, configure
 
 WORDS = "dial redis://:hunter2hunter2@cache"
 
@@ -44,3 +44,16 @@ def test_json_is_json() -> None:
     assert fields["url"] == "https://[redacted]@example.com"
     assert fields["error"] == "password: [redacted]"
     assert "redis://[redacted]@cache" in fields["exception"]
+
+
+def test_the_loudest_log_holds_no_answer_of_aws() -> None:
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    try:
+        configure(as_json=True, verbose=True)
+        assert logging.getLogger("kiro_operator.adapters.aws").isEnabledFor(logging.DEBUG)
+        for name in ("botocore.parsers", "botocore.endpoint", "urllib3.connectionpool", "boto3.resources"):
+            assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+    finally:
+        root.handlers = before[0]
+        root.setLevel(before[1])

@@ -1,7 +1,8 @@
 """An AWS account under one identity: credentials, clients, and the threads that wait for it.
 
 boto3 blocks, so it is asked on threads of its own: a hung AWS keeps those busy and nothing else. Each
-request is bounded; what is left waiting when its asker gives up is never begun.
+request is bounded, see transport, and so is a question with all its requests; what is left waiting when
+its asker gives up is never begun.
 """
 
 import asyncio
@@ -30,7 +31,8 @@ V = TypeVar("V")
 THREADS = 4
 ACCOUNTS = 32
 """Identities that are kept at once; the one not used for longest goes first."""
-CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 3.0, 5.0, 2
+QUESTION = 60.0
+"""Seconds that all requests of one question may take: as long as anybody waits for the answer."""
 RENEW_BEFORE = 300.0
 """Seconds before a role's credentials end at which new ones are asked for."""
 _SESSION_NAME = "kiro-operator"
@@ -63,15 +65,15 @@ class Account:
 
     def sts(self) -> "STSClient":
         """For who asks."""
-        return self._client("sts", lambda session: session.client("sts", endpoint_url=self._endpoint))
+        return self._client("sts", lambda session: session.client("sts"))
 
     def iam(self) -> "IAMClient":
         """For what may be done."""
-        return self._client("iam", lambda session: session.client("iam", endpoint_url=self._endpoint))
+        return self._client("iam", lambda session: session.client("iam"))
 
     def costs(self) -> "CostExplorerClient":
         """For what it costs."""
-        return self._client("ce", lambda session: session.client("ce", endpoint_url=self._endpoint))
+        return self._client("ce", lambda session: session.client("ce"))
 
     def forget(self) -> None:
         """Read credentials anew the next time."""
@@ -102,24 +104,14 @@ class Account:
 
     def _own(self, **credentials: str) -> "Session":
         import boto3.session  # noqa: PLC0415 - see errors.explain
-        import botocore.session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
 
-        core = botocore.session.Session()
-        # As the default it also bounds the requests that botocore makes by itself for credentials.
-        core.set_default_client_config(
-            Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            )
-        )
-        if not self._instance_metadata:
-            core.get_component("credential_provider").remove("iam-role")
+        from kiro_operator.adapters.aws import transport  # noqa: PLC0415
+
+        core = transport.Session(self._endpoint, instance_metadata=self._instance_metadata)
         return boto3.session.Session(botocore_session=core, region_name=self._who.region, **credentials)
 
     def _assumed(self, session: "Session") -> "Session":
-        sts = session.client("sts", endpoint_url=self._endpoint)
+        sts = session.client("sts")
         role = self._who.role_arn
         if self._who.external_id:
             answer = sts.assume_role(
@@ -179,8 +171,11 @@ class Accounts:
 
 
 def _ask(account: Account, question: Callable[[Account], V]) -> V | Unobserved:
+    from kiro_operator.adapters.aws import transport  # noqa: PLC0415 - see errors.explain
+
     try:
-        return question(account)
+        with transport.within(QUESTION):
+            return question(account)
     except Exception as error:  # noqa: BLE001 - boto3 raises nearly anything for an answer that is not AWS's
         explained = explain(error)
         if explained.reason in {EXPIRED, REFUSED, DENIED, "NoCredentials"}:

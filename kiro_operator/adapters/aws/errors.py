@@ -37,6 +37,9 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
+WORDS = 1024
+"""Characters of an error that are logged."""
+_NOT_AWS = Unobserved("MalformedAnswer", "what answers is not AWS: check --aws-endpoint-url and proxies")
 _SERVICES = {"GetCallerIdentity": "sts", "SimulatePrincipalPolicy": "iam", "GetCostAndUsage": "ce"}
 
 logger = logging.getLogger(__name__)
@@ -46,10 +49,19 @@ def explain(error: Exception) -> Unobserved:
     """Why AWS could not be asked, and what to do about it."""
     from botocore import exceptions as boto  # noqa: PLC0415 - 20 MiB that only users of AWS pay for
 
-    logger.info("AWS could not be asked: %s: %s", type(error).__name__, error)
+    from kiro_operator.adapters.aws import transport  # noqa: PLC0415
+
+    # What is wrong with an answer is told with the answer in it.
+    logger.info("AWS could not be asked: %s: %s", type(error).__name__, str(error)[:WORDS])
+    if isinstance(error, boto.ClientError):
+        return _answered(error)
+    if isinstance(error, transport.AnswerTooLarge):
+        return Unobserved(
+            "AnswerTooLarge",
+            f"what answers is not AWS: it says more than {transport.LIMIT} bytes; check --aws-endpoint-url "
+            "and proxies",
+        )
     match error:
-        case boto.ClientError():
-            return _answered(error)
         case boto.NoCredentialsError() | boto.PartialCredentialsError():
             return Unobserved(
                 "NoCredentials",
@@ -64,22 +76,26 @@ def explain(error: Exception) -> Unobserved:
             return Unobserved(
                 "Timeout", "AWS did not answer in time: see whether its endpoints are reachable"
             )
+        case boto.SSLError():
+            return Unobserved(
+                "CertificateInvalid",
+                "the certificate of AWS's endpoint does not verify: check --aws-endpoint-url and proxies, or "
+                "set AWS_CA_BUNDLE",
+            )
         case boto.ConnectionError() | boto.HTTPClientError():
             return Unobserved(
                 "Unreachable",
                 "the endpoints of AWS cannot be reached: check DNS, egress rules and proxies, or give the "
                 "operator --aws-endpoint-url",
             )
-        case boto.BotoCoreError():
+        case boto.BotoCoreError() if not isinstance(error, transport.AnswerDeclares):
             return Unobserved("AwsError", "AWS could not be asked: see the operator's log for the cause")
         case OSError():
             return Unobserved(
                 "NoCredentials", "the file of AWS credentials cannot be read: see the operator's log"
             )
         case _:
-            return Unobserved(
-                "MalformedAnswer", "what answers is not AWS: check --aws-endpoint-url and proxies"
-            )
+            return _NOT_AWS
 
 
 def _answered(error: "ClientError") -> Unobserved:

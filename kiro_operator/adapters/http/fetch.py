@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 
 from kiro_operator import __version__
+from kiro_operator.adapters.http.body import bounded
 from kiro_operator.adapters.network.connections import Resolver, Unresolved
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
 from kiro_operator.core.objects import Service
@@ -94,7 +95,7 @@ class Fetcher:
                     ssl=context,
                     allow_redirects=False,
                 ) as response:
-                    body = await _bounded(response, limit)
+                    body = await bounded(response, limit)
         except TimeoutError:
             return Unobserved("Timeout", f"{url}{path} did not answer within {within:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -289,17 +290,6 @@ def _listed(endpoint: Endpoint, namespace: str) -> str:
     if endpoint.service is not None:
         return f"{endpoint.service.name}.{namespace}:{endpoint.service.port}"
     return (endpoint.host or "").lower()
-
-
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The body; None when it is larger than the limit."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > limit:
-            response.close()
-            return None
-    return bytes(body)
 
 
 def unreachable(url: str, error: BaseException) -> Unobserved:

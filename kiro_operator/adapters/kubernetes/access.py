@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client, Lane
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client, Lane
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.access import RBAC, account, binds, groups, user, wanted
 from kiro_operator.core.evidence.access import (
@@ -172,7 +172,7 @@ class ClusterAccess:
             return await part
         except _TooMany:
             return _TOO_MANY
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, namespace, _WHAT)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, rule, namespace, _WHAT)
@@ -195,23 +195,20 @@ class ClusterAccess:
         )
 
     async def _roles(self, kind: str, path: str) -> list[Role]:
-        return [Role(kind, item.metadata.name, item.rules or ()) for item in await self._list(path, _Role)]
+        return [role(kind, item) for item in await self._list(path, _Role)]
 
     async def _bindings(self, kind: str, path: str) -> list[Binding]:
-        return [
-            Binding(kind, item.metadata.name, item.role_ref.kind, item.role_ref.name, item.subjects or ())
-            for item in await self._list(path, _Binding)
-        ]
+        return [binding(kind, item) for item in await self._list(path, _Binding)]
 
     async def _list(self, path: str, type_: type[T]) -> list[T]:
         query = {"limit": str(PAGE)}
         found: list[T] = []
         for _ in range(PAGES):
-            page = msgspec.json.decode(await self._client.get(path, **query), type=_List)
-            found += (msgspec.json.decode(item, type=type_) for item in page.items or ())
-            if not page.metadata.go_on:
+            items, go_on = listed(await self._client.get(path, **query), type_)
+            found += items
+            if not go_on:
                 return found
-            query["continue"] = page.metadata.go_on
+            query["continue"] = go_on
         raise _TooMany
 
     async def _accounts(self, namespace: str, names: Iterable[str]) -> dict[str, bool]:
@@ -239,6 +236,26 @@ class ClusterAccess:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
         return tuple(task.result() for task in tasks)
+
+
+def listed(body: bytes, type_: type[T]) -> tuple[list[T], str]:
+    """The items of a page, and the mark of the next; empty on the last.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is no such list.
+    """
+    page = msgspec.json.decode(body, type=_List)
+    return [msgspec.json.decode(item, type=type_) for item in page.items or ()], page.metadata.go_on
+
+
+def role(kind: str, item: _Role) -> Role:
+    """A Role or ClusterRole of a list."""
+    return Role(kind, item.metadata.name, item.rules or ())
+
+
+def binding(kind: str, item: _Binding) -> Binding:
+    """A RoleBinding or ClusterRoleBinding of a list."""
+    return Binding(kind, item.metadata.name, item.role_ref.kind, item.role_ref.name, item.subjects or ())
 
 
 def body(question: Question) -> dict[str, Any]:

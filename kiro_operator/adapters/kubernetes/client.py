@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import __version__, ports
+from kiro_operator.adapters.http.body import bounded
 from kiro_operator.adapters.kubernetes.credentials import Credentials
 from kiro_operator.core.redact import without_credentials
 
@@ -31,10 +32,23 @@ EXECS_EACH = 2
 """Of one namespace: commands that hang hold up nobody else's."""
 REQUEST_TIMEOUT = 10.0
 """Seconds a request may take."""
+LIST = 64 * 1024 * 1024
+"""Bytes of an answer to a GET: a page of 500 objects of 130 KB each, which is ten times their usual size."""
+OBJECT = 8 * 1024 * 1024
+"""Bytes of an answer to a write; etcd keeps objects of up to 1.5 MiB."""
+LOG = 4 * 1024 * 1024
+"""Bytes of a log where the request does not limit them itself."""
+SLACK = 64 * 1024
+"""Bytes by which a kubelet may go beyond the limit that it is given."""
+ERROR = 256 * 1024
+"""Bytes of an error; of one that is longer nothing but its status is told."""
 FAREWELL = 0.5
 """Seconds the other side has to answer the end of a websocket."""
 _WORDS_LIMIT = 4096
 """Characters of an error's message that are kept."""
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for an answer that is not what was asked for."""
 
 _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     401: ports.Forbidden,
@@ -125,11 +139,13 @@ class Client:
             connector=aiohttp.TCPConnector(limit=connections + LOGS, ssl=context, keepalive_timeout=30),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
         )
         self._streams = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
             # A watch is read as it comes; a small buffer would stop and start the connection all the time.
             read_bufsize=1024 * 1024,
         )
@@ -144,8 +160,9 @@ class Client:
         return await self._request("GET", path, params=params)
 
     async def get_text(self, path: str, **params: str) -> bytes:
-        """Read what is not JSON, such as a log."""
-        return await self._request("GET", path, params=params, accept="*/*", lane=Lane.LOG)
+        """Read what is not JSON, such as a log; of one that is limited, no more than that."""
+        most = int(params.get("limitBytes", LOG)) + SLACK
+        return await self._request("GET", path, params=params, accept="*/*", lane=Lane.LOG, most=most)
 
     async def get_metadata(self, path: str, **params: str) -> bytes:
         """List metadata only: names and managers, never contents."""
@@ -186,9 +203,12 @@ class Client:
                 params={**params, "watch": "1", "allowWatchBookmarks": "true"},
                 headers=self._headers("application/json"),
                 timeout=limits,
+                allow_redirects=False,
             ) as response:
-                if response.status >= 400:
-                    raise _error(response.status, response.headers, await response.read())
+                if response.status >= 300:
+                    async with asyncio.timeout(REQUEST_TIMEOUT):
+                        content = await bounded(response, ERROR)
+                    raise _error(response.status, response.headers, content or b"")
                 yield response.content
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
@@ -229,8 +249,11 @@ class Client:
         content_type: str = "application/json",
         accept: str = "application/json",
         lane: Lane = Lane.ACTION,
+        most: int | None = None,
     ) -> bytes:
         headers = self._headers(accept)
+        if most is None:
+            most = LIST if method == "GET" else OBJECT
         data = None
         if body is not None:
             data = msgspec.json.encode(body)
@@ -248,11 +271,14 @@ class Client:
                     allow_redirects=False,
                 ) as response,
             ):
-                content = await response.read()
+                failed = response.status >= 300
+                content = await bounded(response, ERROR if failed else most)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
-        if response.status >= 300:
-            raise _error(response.status, response.headers, content)
+        if failed:
+            raise _error(response.status, response.headers, content or b"")
+        if content is None:
+            raise ports.AnswerTooLarge(most)
         return content
 
     def _headers(self, accept: str) -> dict[str, str]:
@@ -281,7 +307,7 @@ def _refusal(error: aiohttp.WSServerHandshakeError) -> Exception:
 def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception:
     try:
         told = msgspec.json.decode(content, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         told = _Status(message=content[:200].decode("utf-8", "replace"))
     # An admission webhook may have written it, and it is shown.
     message = without_credentials(told.message[:_WORDS_LIMIT])

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.checks.responsiveness.recent_configuration_changes import (
     CLUSTER,
@@ -46,7 +47,7 @@ class _Annotations(Base, frozen=True):
 
 class _Metadata(Base, frozen=True):
     name: str
-    creation_timestamp: datetime | None = None
+    creation_timestamp: Annotated[datetime, Meta(tz=True)] | None = None
     annotations: _Annotations = _Annotations()
     managed_fields: tuple[ManagedField, ...] = ()
 
@@ -92,7 +93,7 @@ class ConfigChanges:
                 if not page.metadata.go_on:
                     return _latest(found)
                 query["continue"] = page.metadata.go_on
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, request.namespace, _WHAT)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, RULES[0], request.namespace, _WHAT)
@@ -111,10 +112,19 @@ def changes(metadata: _Metadata, first: datetime) -> Iterator[Change]:
     # Managers' times are whole seconds: a write in the very second of the bound counts.
     bound = first.replace(microsecond=0)
     for entry in metadata.managed_fields:
-        if entry.time is None or entry.time < bound or entry.subresource or entry.manager in CLUSTER:
+        at = _utc(entry.time)
+        if at is None or at < bound or entry.subresource or entry.manager in CLUSTER:
             continue
-        created = "created" if entry.time == metadata.creation_timestamp else ""
-        yield Change("ConfigMap", metadata.name, entry.manager, entry.time.astimezone(UTC), created)
+        created = "created" if at == metadata.creation_timestamp else ""
+        yield Change("ConfigMap", metadata.name, entry.manager, at, created)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """The same time in UTC; None where the calendar ends before that."""
+    try:
+        return None if time is None else time.astimezone(UTC)
+    except OverflowError:
+        return None
 
 
 def _latest(found: list[Change]) -> tuple[Change, ...]:

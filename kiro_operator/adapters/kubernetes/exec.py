@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.core.permissions import Grant, Rule
 
 RULES = (
@@ -108,7 +108,7 @@ def _exit_status(told: bytes) -> int:
     """
     try:
         status = msgspec.json.decode(told, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ports.Unreachable("the connection ended before the command did") from error
     if status.status == "Success":
         return 0

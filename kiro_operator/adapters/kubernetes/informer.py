@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.core.objects import Projection
 
@@ -23,6 +23,8 @@ T = TypeVar("T", bound=Projection)
 
 PAGE = 500
 """Objects listed at a time."""
+LINE = 16 * 1024 * 1024
+"""Bytes of one event: far more than any object may have."""
 SILENCE = 90.0
 """Seconds without a byte after which a watch counts as cut; bookmarks come about once a minute."""
 WATCH_SPAN = 300.0
@@ -117,9 +119,9 @@ class Informer(Generic[T]):
                 await self._watch()
             except ports.Gone:
                 self._version = ""
-            except (ports.ApiError, ports.Unreachable, msgspec.DecodeError) as error:
+            except (ports.ApiError, ports.Unreachable, *MALFORMED) as error:
                 # Where the stream stopped is known: going on there costs no listing.
-                if isinstance(error, msgspec.DecodeError):
+                if isinstance(error, MALFORMED):
                     self._version = ""
                 self._attempt += 1
                 self._on_trouble(error)
@@ -155,6 +157,8 @@ class Informer(Generic[T]):
             async for chunk in content.iter_any():
                 self._heard()
                 *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LINE:
+                    raise ports.AnswerTooLarge(LINE)
                 for line in lines:
                     if line:
                         self._take(line)

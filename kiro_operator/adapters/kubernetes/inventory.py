@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.references import templates
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.adapters.kubernetes.watches import RULES as WATCHED
@@ -197,7 +197,7 @@ class Inventories:
                 if not go_on:
                     return tuple(found)
                 query["continue"] = go_on
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, request.namespace, what)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, rule, request.namespace, what)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.pod_metrics import API, NOT_INSTALLED
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.evidence.nodes import NODES, NamespaceUsage, Node, Nodes
@@ -197,7 +197,7 @@ class ClusterNodes:
                 if not page.metadata.go_on:
                     return tuple(sorted(found, key=lambda node: node.name))
                 query["continue"] = page.metadata.go_on
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, "", what)
         except (ports.ApiError, ports.Unreachable) as error:
             return unobserved(error, RULES[0], "", what)
@@ -220,7 +220,7 @@ class ClusterNodes:
             return decoder.decode(await self._client.get(f"{API}/{what}"))
         except ports.NotFound:
             return NOT_INSTALLED
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, "", named)
         except ports.Unreachable as error:
             # The aggregation layer says 503 for an API whose server is not there.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.evidence.usage import POD_METRICS, PodUsage, Usage
 from kiro_operator.core.objects import Selector
@@ -88,7 +88,7 @@ class PodMetrics:
             return unobserved(error, RULES[0], request.namespace, _WHAT)
         try:
             return usages(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             return malformed(error, request.namespace, _WHAT)
 
 

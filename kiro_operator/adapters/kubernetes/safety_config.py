@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
 from kiro_operator.core.permissions import Rule
@@ -55,7 +55,7 @@ class SafetyConfigs:
                 found[name] = kept(await self._client.get(path))
             except ports.NotFound:
                 found[name] = None
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 return malformed(error, request.namespace, _WHAT)
             except (ports.ApiError, ports.Unreachable) as error:
                 return unobserved(error, RULES[0], request.namespace, _WHAT)

@@ -23,6 +23,11 @@ def unobserved(
             return Unobserved("Forbidden", rule.advice(namespace))
         case ports.TooManyRequests():
             return Unobserved("Throttled", f"the API server has too much to do to answer for {what}")
+        case ports.AnswerTooLarge():
+            return Unobserved(
+                "AnswerTooLarge",
+                f"the answer for {what} has more than {error.limit} bytes, which are all that is read",
+            )
         case ports.ApiError():
             return Unobserved(
                 "Refused", f"the API server refuses {what} with status {error.status}: see the operator's log"

@@ -129,7 +129,8 @@ class KindWatches(Generic[T]):
         if isinstance(trouble, ports.Forbidden):
             return Unobserved("Forbidden", RULES[self.name].advice(namespace))
         if trouble is not None:
-            return Unobserved("Unreachable", f"cannot list {self.name}: {trouble}"[:500])
+            reason = "AnswerTooLarge" if isinstance(trouble, ports.AnswerTooLarge) else "Unreachable"
+            return Unobserved(reason, f"cannot list {self.name}: {trouble}"[:500])
         return Unobserved("NotSynced", f"{self.name} have not been listed yet")
 
     def oldest_sign_of_life(self) -> float | None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator.adapters.http.fetch import Response
-from kiro_operator.core.evidence.series import Answer, Query, Series
+from kiro_operator.core.evidence.series import CUT, HINT, Answer, Query, Series
 from kiro_operator.core.findings import clip
 from kiro_operator.core.snapshot import Unobserved
 
@@ -16,6 +16,7 @@ SERIES_KEPT = 500
 """Series of one answer."""
 _WARNINGS_KEPT = 8
 _WORDS = 300
+_CUT = "results truncated due to limit"
 _REASONS = {"bad_data": "QueryInvalid", "timeout": "QueryTimeout", "canceled": "QueryTimeout"}
 
 _Point = tuple[float, str]
@@ -72,19 +73,22 @@ def read(query: Query, response: Response) -> Answer:
         if envelope.status != "success":
             return _refusal(query, envelope, response.status)
         if envelope.data.result_type == "string":
-            text = f"the query gives a text, not numbers: {clip(_plain(query.expr), 120)}"
+            text = f"the query gives a text, not numbers: {clip(_plain(query.words), 120)}"
             return Answer(query, missing=Unobserved("QueryInvalid", text))
         series, total = _series(envelope.data)
         if any(len(item.points) > longest(query) for item in series):
-            text = f"the answer has more points than were asked for: {clip(_plain(query.expr), 120)}"
+            text = f"the answer has more points than were asked for: {clip(_plain(query.words), 120)}"
             return Answer(query, missing=Unobserved("TooManyPoints", text))
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise NotPrometheus(_plain(str(error))) from error
-    words = [_plain(text) for text in (*(envelope.warnings or ()), *(envelope.infos or ()))]
+    said = (*(envelope.warnings or ()), *(envelope.infos or ()))
+    words = [CUT if _CUT in text else _plain(text) for text in said]
     if total > len(series):
-        words.append(f"only {SERIES_KEPT} of the series are read: aggregate the query")
-    # In order and without repeats, so that the same facts are told in the same words.
-    return Answer(query, series, tuple(sorted(set(words))[:_WARNINGS_KEPT]))
+        words.append(CUT)
+    # In order and without repeats, so that the same facts are told in the same words; what is missing
+    # comes first, so that no number of hints hides it.
+    told = sorted(set(words), key=lambda text: (text.startswith(HINT), text))
+    return Answer(query, series, tuple(told[:_WARNINGS_KEPT]))
 
 
 def longest(query: Query) -> int:
@@ -96,7 +100,7 @@ def _refusal(query: Query, said: _Envelope, status: int) -> Answer:
     if said.status != "error":
         raise NotPrometheus(f"status {status}")
     reason = _REASONS.get(said.error_type, "QueryFailed")
-    words = f"Prometheus refuses the query {clip(_plain(query.expr), 120)}: {_plain(said.error)}"
+    words = f"Prometheus refuses the query {clip(_plain(query.words), 120)}: {_plain(said.error)}"
     return Answer(query, missing=Unobserved(reason, clip(words, 2 * _WORDS)))
 
 

@@ -90,7 +90,7 @@ class Prometheus:
         if sample.dead is not None:
             return Answer(query, missing=sample.dead)
         if query.window > POINTS * query.step or (query.window and not query.step):
-            text = f"the query asks for more than {POINTS} points: {query.expr}"
+            text = f"the query asks for more than {POINTS} points: {query.words}"
             return Answer(query, missing=Unobserved("TooManyPoints", text))
         within = min(PATIENCE, sample.end - asyncio.get_running_loop().time())
         if within <= 0 or sample.left <= 0:
@@ -126,7 +126,7 @@ def _kept(sample: _Sample, answer: Answer) -> Answer:
     """An answer, if its points are not too many with those of the others."""
     points = sum(len(series.points) for series in answer.series)
     if points > sample.points:
-        text = f"the answers hold more than {POINTS_KEPT} points altogether: {answer.query.expr}"
+        text = f"the answers hold more than {POINTS_KEPT} points altogether: {answer.query.words}"
         return Answer(answer.query, missing=Unobserved("TooManyPoints", text))
     sample.points -= points
     return answer

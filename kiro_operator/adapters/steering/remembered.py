@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client, Lane
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client, Lane
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core.evidence.steering import Document, History
 from kiro_operator.core.permissions import Grant, Rule
@@ -103,7 +103,7 @@ class Remembered:
         if state is None or _due(state, request.now):
             try:
                 book = await self._save(request, before, documents, complete=complete)
-            except (ports.ApiError, ports.Unreachable, msgspec.DecodeError) as error:
+            except (ports.ApiError, ports.Unreachable, *MALFORMED) as error:
                 note = _note(error, request)
             else:
                 return _State(msgspec.structs.replace(book, texts={}), saved=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes import exec as remote
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.adapters.steering import config_maps, files, remembered
 from kiro_operator.adapters.steering.lint import Linter
@@ -118,7 +118,7 @@ class SteeringSource:
                 missing.append(name)
             except (ports.ApiError, ports.Unreachable) as error:
                 return unobserved(error, RULES[0], request.namespace, what)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 return malformed(error, request.namespace, what)
         mounts = await self._mounts(request, evidence) if evidence.config_maps else ()
         return Steering(tuple(documents), tuple(missing), mounts)
@@ -143,7 +143,7 @@ class SteeringSource:
                 continue  # it went away
             except (ports.ApiError, ports.Unreachable) as error:
                 return unobserved(error, RULES[1], request.namespace, f"Pod {pod.metadata.name}")
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except MALFORMED as error:
                 return malformed(error, request.namespace, f"Pod {pod.metadata.name}")
         return tuple(found)
 

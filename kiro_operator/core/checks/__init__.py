@@ -53,6 +53,8 @@ class Check(Struct, frozen=True, kw_only=True):
     for none of it."""
     judge: Callable[[Snapshot, Any, datetime], Verdict]
     parameters: type[Parameters] = Parameters
+    informed: Callable[[Any, Mapping[str, Parameters]], Parameters] | None = None
+    """Completes its parameters by those of the checks that are enabled with it."""
     queries: Callable[[Any, str], Sequence[Query]] | None = None
     """What it asks Prometheus, by its parameters and the namespace."""
     commands: Mapping[str, str] = {}
@@ -100,6 +102,8 @@ class Registered(Struct, frozen=True):
     check: Check
     escalates: bool = True
     """Whether what no remedy helps against waits for a person at once, or is told by its condition alone."""
+    names_people: bool = False
+    """Whether it says who may do what, so that users stay named in it."""
 
 
 @cache
@@ -116,6 +120,11 @@ def registry() -> Mapping[str, Registered]:
             check = importlib.import_module(f"{package.__name__}.{module.name}").CHECK
             check_id = module.name.replace("_", "-")
             found[check_id] = Registered(
-                check_id, symptom.name.replace("_", "-"), package.CONDITION, check, package.ESCALATES
+                check_id,
+                symptom.name.replace("_", "-"),
+                package.CONDITION,
+                check,
+                package.ESCALATES,
+                any(source.names_people for source in check.polled),
             )
     return MappingProxyType(found)

@@ -96,4 +96,4 @@ class Access(Struct, frozen=True):
         return next((review for review in self.reviews if review.question == question), None)
 
 
-ACCESS: Polled[Access] = Polled("access", Access)
+ACCESS: Polled[Access] = Polled("access", Access, names_people=True)

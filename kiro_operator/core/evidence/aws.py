@@ -68,8 +68,10 @@ class Costs(Struct, frozen=True):
     asked: datetime
 
 
-AWS_IDENTITY: Polled[AwsIdentity] = Polled("aws-identity", AwsIdentity, section="aws", timeout=30.0)
+AWS_IDENTITY: Polled[AwsIdentity] = Polled(
+    "aws-identity", AwsIdentity, section="aws", timeout=30.0, names_people=True
+)
 AWS_PERMISSIONS: Polled[AwsPermissions] = Polled(
-    "aws-permissions", AwsPermissions, section="aws", timeout=60.0
+    "aws-permissions", AwsPermissions, section="aws", timeout=60.0, names_people=True
 )
 AWS_COST: Polled[Costs] = Polled("aws-cost", Costs, section="aws", timeout=60.0)

@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
 
+HINT = "PromQL info"
+"""What a hint of Prometheus at how a query is written begins with: nothing is missing for it."""
+
 
 class Query(Struct, frozen=True):
     """One PromQL query; ``window`` zero asks for now, else for the past that long in steps."""
@@ -18,6 +21,13 @@ class Query(Struct, frozen=True):
     expr: str
     window: timedelta = timedelta(0)
     step: timedelta = timedelta(minutes=1)
+    told: str = ""
+    """What is told of it to a person, where the expression has grown around what was written."""
+
+    @property
+    def words(self) -> str:
+        """What a person knows the query by."""
+        return self.told or self.expr
 
 
 class Series(Struct, frozen=True):
@@ -39,7 +49,7 @@ class Answer(Struct, frozen=True):
     query: Query
     series: tuple[Series, ...] = ()
     warnings: tuple[str, ...] = ()
-    """A partial response, in the words of the server."""
+    """What may be missing from it, in the words of the server, or CUT."""
     missing: Unobserved | None = None
     """Why there is no answer."""
 
@@ -57,16 +67,25 @@ def answer(snapshot: Snapshot, query: Query) -> Answer | Unobserved:
         return sampled
     found = next((item for item in sampled if item.query == query), None)
     if found is None:
-        return Unobserved("NotAsked", f"the query was not asked: {query.expr}")
+        return Unobserved("NotAsked", f"the query was not asked: {query.words}")
     if found.missing is not None:
         return found.missing
     if not any(series.points for series in found.series):
-        return Unobserved("NoData", f"Prometheus has no series for: {query.expr}")
+        if missing := partial(found):
+            text = f"Prometheus has no series for: {found.query.words}; it says: {'; '.join(missing)}"
+            return Unobserved(PARTIAL, text)
+        return Unobserved("NoData", f"Prometheus has no series for: {query.words}")
     if not any(math.isfinite(value) for series in found.series for _, value in series.points):
-        return Unobserved("NotANumber", f"Prometheus answers nothing but NaN or infinity to: {query.expr}")
+        return Unobserved("NotANumber", f"Prometheus answers nothing but NaN or infinity to: {query.words}")
     return found
+
+
+PARTIAL = "PartialResponse"
+"""Reason of what is not known, or not for certain, because an answer is not all that there is."""
+CUT = "there are more series than are read: aggregate the query"
+"""A warning of our own: other series were left out, and those that are there are right."""
 
 
 def partial(answer_: Answer) -> tuple[str, ...]:
     """What the server says is missing from an answer; its hints at how a query is written are not that."""
-    return tuple(text for text in answer_.warnings if not text.startswith("PromQL info"))
+    return tuple(text for text in answer_.warnings if not text.startswith(HINT))

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 
 class Base(Struct, frozen=True, gc=False, rename="camel"):
@@ -44,7 +44,7 @@ class ManagedField(Base, frozen=True):
 
     manager: str = ""
     operation: str = ""
-    time: datetime | None = None
+    time: Annotated[datetime, Meta(tz=True)] | None = None
     subresource: str = ""
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from kiro_operator.core.policy.types import Deny
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.told import name
 
 LONGEST = 1024
 """Characters that a message may have in the API."""
@@ -16,7 +17,7 @@ def stamp(moment: datetime) -> str:
 
 def named(ref: Ref) -> str:
     """An object, for a person."""
-    return f"{ref.kind} {ref.name}"
+    return f"{ref.kind} {name(ref)}"
 
 
 def clip(text: str) -> str:

@@ -97,7 +97,7 @@ def _intent(request: Request, want: Wanted, method: Method, fence: Fence, pod: R
         fence=fence,
         check=want.check,
         reason=want.finding.reason,
-        message=want.finding.message,
+        message=want.message,
         episode=request.episode,
         step=request.step,
         timeout=request.timeout,

@@ -44,7 +44,7 @@ def propose(request: Request) -> Intent | Refusal:
         fence=fence_of(request.workload),
         check=want.check,
         reason=want.finding.reason,
-        message=want.finding.message,
+        message=want.message,
         episode=request.episode,
         step=request.step,
         timeout=request.timeout,

@@ -5,9 +5,11 @@ from datetime import timedelta
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
+from kiro_operator.core.checks import registry
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.types import Fence
 from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.told import words
 from kiro_operator.core.verdict import Finding
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
@@ -20,6 +22,12 @@ class Wanted(Struct, frozen=True):
 
     check: str
     finding: Finding
+
+    @property
+    def message(self) -> str:
+        """What was found, as it may be told."""
+        item = registry().get(self.check)
+        return words(self.finding.message, people=item is not None and item.names_people)
 
 
 class Request(Struct, frozen=True, kw_only=True):

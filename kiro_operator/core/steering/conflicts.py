@@ -28,7 +28,7 @@ ALTOGETHER = 131_072
 """Characters of a document; longer ones are not looked through."""
 MOST = 128
 """Conflicts that are told."""
-_HELD = 4 * MOST
+_HELD = 2 * MOST
 """What may be conflicts, before the files are looked at for which documents are included."""
 REMEMBERED = 256
 """Sets of documents whose conflicts are remembered."""
@@ -209,10 +209,16 @@ def _between(one: _Read, other: _Read) -> Iterator[_Candidate]:
         yield _Candidate(Conflict(one.path, other.path, "DuplicatedScope", words), patterns)
         return
     # What holds for some files only may differ from what holds for all: that is what it is for.
+    told: set[bool] = set()
     for mine, its, opposite in _pairs(one, other, special=any(limited) and not all(limited)):
+        if opposite in told:
+            continue
+        told.add(opposite)
         words = f"{_said(first, mine)} contradicts {_said(second, its)}"
         conflict = Conflict(one.path, other.path, "ContradictoryGuidance", words)
         yield _Candidate(conflict, patterns, excepted=not opposite)
+        if patterns is None or len(told) == 2:
+            return  # one of each kind is enough: which kind counts is for the files to say
 
 
 def _place(line: int, column: int) -> str:

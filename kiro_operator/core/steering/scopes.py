@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from kiro_operator.core.steering.globs import PATTERNS, Token, alternatives, covers, fits
 
-STEPS = 300_000
+STEPS = 200_000
 """Steps that holding patterns against files may take for all documents together, and against each other."""
 ALTERNATIVES = 64
 """Patterns of one document that are looked at, braces written out."""

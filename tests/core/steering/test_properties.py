@@ -159,11 +159,11 @@ def test_a_path_matches_itself_and_everything(path: str) -> None:
     assert not globs.matches(f"{path}?", path)
 
 
-@given(TEXTS, TEXTS)
-def test_documents_together(one: str, other: str) -> None:
+@given(TEXTS, TEXTS, st.none() | st.lists(st.sampled_from(["a.md", "src/a.ts", "docs/b", "\0"])))
+def test_documents_together(one: str, other: str, workspace: list[str] | None) -> None:
     documents = {".kiro/steering/a.md": one, ".kiro/steering/b.md": other}
-    found = conflicts.conflicts(documents)
-    assert found == conflicts.conflicts(dict(reversed(documents.items())))
+    found = conflicts.conflicts(documents, workspace)
+    assert found == conflicts.conflicts(dict(reversed(documents.items())), workspace)
     assert all(len(conflict.message) < 900 for conflict in found)
     for text in (one, other):
         count = text.count("\n") + 1

@@ -13,6 +13,8 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.partial import incomplete, proven, unnumbered
+from kiro_operator.core.promql import filled
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
@@ -56,7 +58,7 @@ class Rate(Struct, frozen=True):
 def queries(parameters: AutonomousSuccessRateParameters, namespace: str) -> tuple[Query, ...]:
     """The rate over the window; its last point is the rate now."""
     step = timedelta(seconds=max(60, parameters.window.total_seconds() // _STEPS))
-    return (Query(parameters.query.replace("$namespace", namespace), parameters.window, step),)
+    return (Query(filled(parameters.query, namespace), parameters.window, step),)
 
 
 def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: datetime) -> Verdict:
@@ -67,6 +69,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
         return unknown(told)
     since = snapshot.sampled_at(SERIES, now)
     fresh = [series for series in told.series if _is_fresh(series, since, query.step)]
+    numberless = [series for series in fresh if not math.isfinite(series.last)]
     if not fresh:
         return unknown(
             Unobserved(
@@ -76,7 +79,10 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
             )
         )
     scale = 1.0 if parameters.unit == "Ratio" else 100.0
-    rates = [_rate(series, scale) for series in fresh]
+    rates = [_rate(series, scale) for series in fresh if math.isfinite(series.last)]
+    if not rates:
+        text = f"The success rate is no number now: see what the query divides by: {query.words}"
+        return unknown(Unobserved("NotANumber", text))
     if not all(_is_share(rate.last) for rate in rates):
         return unknown(
             Unobserved(
@@ -89,25 +95,27 @@ def judge(snapshot: Snapshot, parameters: AutonomousSuccessRateParameters, now: 
     # Of several series of one name the worst is told.
     by_name = {rate.name: rate for rate in sorted(rates, key=lambda rate: -rate.last)}
     low = [rate for _, rate in sorted(by_name.items()) if rate.last < target - _SLACK]
+    missing = partial(told)
     if low:
         worst = min(rate.last for rate in low)
         return found(
             [_finding(rate, since) for rate in low],
+            status=proven(missing),
             observed=figure(100 * worst, "%"),
             threshold=f"{parameters.target_percent}%",
         )
-    if partial(told):
-        text = f"Prometheus says that its answer is not complete: {'; '.join(partial(told))}"
-        return Verdict(Status.WARN, "PartialResponse", clip(text, 1000))
+    if missing:
+        return incomplete(missing)
+    if numberless:
+        refs = sorted({Ref("Metric", _name(series.labels)) for series in numberless})
+        return found([unnumbered(ref, "success rate", since) for ref in refs], status=Status.WARN)
     courses = [rate.halves for rate in rates if rate.halves is not None]
     lowest = (min(one[0] for one in courses), min(one[1] for one in courses)) if courses else None
     return passed(f"Enough autonomous operations succeed{_course(lowest)}.")
 
 
 def _is_fresh(series: Series, now: datetime, step: timedelta) -> bool:
-    if not series.points or not math.isfinite(series.last):
-        return False
-    return now.timestamp() - series.points[-1][0] < 2 * step.total_seconds()
+    return bool(series.points) and now.timestamp() - series.points[-1][0] < 2 * step.total_seconds()
 
 
 def _rate(series: Series, scale: float) -> Rate:

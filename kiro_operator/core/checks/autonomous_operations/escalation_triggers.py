@@ -6,9 +6,10 @@ from itertools import combinations, permutations
 
 from kiro_operator.api.v1alpha1.autonomy import EscalationTrigger
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import Answer
+from kiro_operator.core.evidence.series import Answer, partial
 from kiro_operator.core.evidence.triggers import TRIGGER_METRICS
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.partial import incomplete
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
@@ -44,6 +45,8 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
     blind = _blind(named, sample) if named else None
     if blind is not None:
         return unknown(blind)
+    if missing := _missing(sample):
+        return incomplete(missing)
     return passed("Each tier has a trigger, each trigger can fire, and none contradicts another.")
 
 
@@ -151,7 +154,17 @@ def _lost(triggers: Sequence[EscalationTrigger], sample: tuple[Answer, ...] | Un
 def _nothing(answer: Answer) -> str:
     if answer.missing is not None:
         return "its metric is no valid PromQL" if answer.missing.reason == "QueryInvalid" else ""
-    return "" if any(series.points for series in answer.series) else "Prometheus has no series for its metric"
+    # A store that is down looks like a metric that is not there.
+    there = any(series.points for series in answer.series) or partial(answer)
+    return "" if there else "Prometheus has no series for its metric"
+
+
+def _missing(sample: tuple[Answer, ...] | Unobserved) -> tuple[str, ...]:
+    """What is missing from answers in which no series is."""
+    if isinstance(sample, Unobserved):
+        return ()
+    empty = (answer for answer in sample if not any(series.points for series in answer.series))
+    return tuple(sorted({text for answer in empty for text in partial(answer)}))
 
 
 def _blind(named: set[str], sample: tuple[Answer, ...] | Unobserved) -> Unobserved | None:

@@ -22,7 +22,7 @@ _ADVICE = {
     "PIDPressure": "it runs out of process ids: look for a pod that starts too many",
     "NetworkUnavailable": "its network is not set up: look at the network plugin",
 }
-_LACKS = re.compile(r"Insufficient ([a-z0-9](?:[a-z0-9./-]*[a-z0-9])?)")
+_LACKS = re.compile(r"Insufficient ([A-Za-z0-9](?:[A-Za-z0-9_./-]*[A-Za-z0-9])?)")
 
 
 class NodeCapacityParameters(Parameters):

@@ -12,7 +12,7 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
 from kiro_operator.core.checks.cost_efficiency._requests import requested
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
-from kiro_operator.core.evidence.series import SERIES, Answer, Query
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import (
     ConditionKind,
@@ -21,6 +21,7 @@ from kiro_operator.core.objects import (
     Truth,
     Workload,
 )
+from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
@@ -95,20 +96,21 @@ def judge(snapshot: Snapshot, parameters: AutoscalingConfigurationParameters, no
         if alone and load.reason != NOT_CONFIGURED:
             return unknown(load)
         return passed("The autoscalers can do their work; load was not looked at.")
+    missing = partial(load)
     loads = _loads(alone, workloads, load, parameters)
     since = snapshot.sampled_at(SERIES, now)
-    faults += [
+    unscaled = [
         _unscaled(ref, seen, parameters, snapshot, since)
         for ref, seen in loads.items()
         if seen is not None and _varies(seen, parameters)
     ]
-    if faults:
-        certain = not load.warnings or any(item.finding.reason != "NoAutoscaler" for item in faults)
-        return _told(faults, Status.FAIL if certain else Status.WARN)
-    if load.warnings:
-        return Verdict(
-            Status.WARN, "PartialAnswer", "Prometheus answered only in part; no fault is seen in it."
-        )
+    findings, status = weighed(
+        [item.finding for item in faults], [item.finding for item in unscaled], missing
+    )
+    if findings:
+        return _told([*faults, *unscaled][: len(findings)], status)
+    if missing:
+        return incomplete(missing)
     young = [ref.name for ref, seen in loads.items() if seen is None]
     if young and len(young) == len(loads) and not ours:
         text = f"There are less than {parameters.min_points} points of history for any workload."

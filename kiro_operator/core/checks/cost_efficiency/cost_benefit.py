@@ -9,7 +9,7 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
 from kiro_operator.core.findings import found
-from kiro_operator.core.optimizations import applied, began, named, newest, too_few
+from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.statistics import banded, wilson
@@ -83,12 +83,12 @@ def _finding(
     since = began(record, snapshot, now)
     if (_percent(record) or 0.0) < parameters.min_percent:
         message = (
-            f"{what} saved less than {parameters.min_percent} % of what was predicted: see what the "
+            f"{what} {realised(record)}, which is less than {parameters.min_percent} %: see what the "
             f"prediction for {record.action} leaves out"
         )
         return Finding(ref, "SavedLess", message, since)
     message = (
-        f"{what} saved more than {parameters.max_percent} % of what was predicted: such decisions may be "
+        f"{what} {realised(record)}, which is more than {parameters.max_percent} %: such decisions may be "
         "passed over, because they look less worthwhile than they are"
     )
     return Finding(ref, "SavedMore", message, since)

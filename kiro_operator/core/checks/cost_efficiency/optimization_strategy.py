@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Annotated
 
+from msgspec import Struct
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
@@ -12,9 +13,9 @@ from kiro_operator.core.costs import settled, span
 from kiro_operator.core.evidence.aws import AWS_COST
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
 from kiro_operator.core.findings import found
-from kiro_operator.core.optimizations import applied, began, named, newest, too_few
+from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
 from kiro_operator.core.records import DecisionRecord
-from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
 from kiro_operator.core.statistics import banded, wilson
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
@@ -33,6 +34,10 @@ class OptimizationStrategyParameters(Parameters):
     min_decisions: Annotated[int, Field(ge=3, le=400)] = Field(
         default=5, description="Fewest decisions of known effect that are judged."
     )
+    min_fall_percent: Annotated[int, Field(ge=1, le=90)] = Field(
+        default=1,
+        description="Fall of a usual day's spend below which a day's decisions had no effect, in percent.",
+    )
     days: Annotated[int, Field(ge=3, le=14)] = Field(
         default=7, description="Days of spend that are compared before and after a decision."
     )
@@ -47,6 +52,13 @@ class OptimizationStrategyParameters(Parameters):
         return f"spend never tells: {self.days} days after a decision it is out of window"
 
 
+class _Effect(Struct, frozen=True):
+    """Whether a decision saved something, and the figures that say so."""
+
+    saved: bool
+    figures: str
+
+
 def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: datetime) -> Verdict:
     """Judge the share of decisions without effect, by what their number can prove."""
     sample = snapshot.value(OPTIMIZATIONS)
@@ -54,7 +66,7 @@ def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: d
         return unknown(sample)
     decisions = applied(sample, parameters.window, now)
     spend = _effects_on_spend(snapshot, parameters, decisions)
-    without: list[DecisionRecord] = []
+    without: dict[DecisionRecord, str] = {}
     count = 0
     for record in decisions:
         effect = _told(record, parameters)
@@ -63,42 +75,59 @@ def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: d
             effect = spend.pop(_day(record), None)
         if effect is not None:
             count += 1
-            without += [] if effect else [record]
+            if not effect.saved:
+                without[record] = effect.figures
     if count < parameters.min_decisions:
-        return unknown(too_few("applied decisions of known effect", parameters.min_decisions, sample))
+        missing = too_few("applied decisions of known effect", parameters.min_decisions, sample)
+        return unknown(_spend_unseen(snapshot, missing) if count < len(decisions) else missing)
     allowed = parameters.max_ineffective_percent / 100
     if not without or len(without) / count <= allowed:
         return passed("Applied optimization decisions have an effect.")
     return found(
-        [_finding(record, snapshot, now) for record in newest(without)],
+        [_finding(record, without[record], snapshot, now) for record in newest(list(without))],
         status=Status.FAIL if wilson(len(without), count)[0] > allowed else Status.WARN,
         observed=f"without effect: {banded(len(without) / count)}",
         threshold=f"{parameters.max_ineffective_percent}%",
     )
 
 
-def _told(record: DecisionRecord, parameters: OptimizationStrategyParameters) -> bool | None:
-    """Whether the decision saved something, by its own record; None when that does not tell."""
+def _spend_unseen(snapshot: Snapshot, missing: Unobserved) -> Unobserved:
+    """Where decisions tell nothing of their effect, that spend cannot be seen is why there are too few."""
+    costs = snapshot.value(AWS_COST)
+    if not isinstance(costs, Unobserved) or costs.reason == NOT_CONFIGURED:
+        return missing
+    return Unobserved(costs.reason, f"{missing.message}; {costs.message}")
+
+
+def _told(record: DecisionRecord, parameters: OptimizationStrategyParameters) -> _Effect | None:
+    """What the decision saved, by its own record; None when that does not tell."""
     if record.realised_saving is None:
         return None
     least = parameters.min_effect_percent / 100 * max(record.predicted_saving or 0.0, 0.0)
-    return record.realised_saving > 0 and record.realised_saving >= least
+    saved = record.realised_saving > 0 and record.realised_saving >= least
+    return _Effect(saved, realised(record))
 
 
 def _effects_on_spend(
     snapshot: Snapshot, parameters: OptimizationStrategyParameters, decisions: tuple[DecisionRecord, ...]
-) -> dict[date, bool]:
-    """Whether a usual day costs less after each day of a decision than before it, where that is known."""
+) -> dict[date, _Effect]:
+    """Whether a usual day costs less after each day of a decision than before it, where that is known.
+
+    What was predicted is no measure here: a record tells neither its currency nor for how long it is.
+    """
     costs = snapshot.value(AWS_COST)
     if isinstance(costs, Unobserved):
         return {}
     amounts = settled(costs, _SETTLING_DAYS)
-    effects: dict[date, bool] = {}
+    effects: dict[date, _Effect] = {}
+    most = 1 - parameters.min_fall_percent / 100
     for day in {_day(record) for record in decisions}:
         before = span(amounts, day, parameters.days)
         after = span(amounts, day + timedelta(days=1 + parameters.days), parameters.days)
         if before and after:
-            effects[day] = median(after) < median(before)
+            then, now = median(before), median(after)
+            figures = f"a usual day cost {then:.3g} {costs.unit} before it and {now:.3g} after it"
+            effects[day] = _Effect(now <= then * most and now < then, figures)
     return effects
 
 
@@ -107,11 +136,11 @@ def _day(record: DecisionRecord) -> date:
     return record.time.date() if record.time else date.min
 
 
-def _finding(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> Finding:
+def _finding(record: DecisionRecord, figures: str, snapshot: Snapshot, now: datetime) -> Finding:
     ref, what = named(record)
     message = (
-        f"{what} had no effect on what is spent: see whether it was carried out in full, or whether "
-        f"something else eats up what {record.action} saves"
+        f"{what} had no effect on what is spent ({figures}): see whether it was carried out in full, or "
+        f"whether something else eats up what {record.action} saves"
     )
     return Finding(ref, "NoEffect", message, began(record, snapshot, now))
 

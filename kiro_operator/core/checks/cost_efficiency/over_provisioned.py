@@ -14,10 +14,11 @@ from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Query
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Phase, Pod
+from kiro_operator.core.partial import incomplete, lacking, proven
 from kiro_operator.core.quantity import parse_quantity
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 _JUDGED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 _MIB, _GIB = 2.0**20, 2.0**30
@@ -77,7 +78,8 @@ class _History(Struct, frozen=True):
     used: Mapping[str, Mapping[_history.Key, float]]
     """By resource."""
     points: Mapping[str, Mapping[_history.Key, float]]
-    partial: bool
+    missing: tuple[str, ...]
+    """What Prometheus says is missing."""
 
 
 def queries(parameters: OverProvisionedParameters, namespace: str) -> Sequence[Query]:
@@ -115,14 +117,12 @@ def judge(snapshot: Snapshot, parameters: OverProvisionedParameters, now: dateti
             findings.append(finding)
     if findings:
         threshold = f"{parameters.waste_percent}% unused"
-        return found(findings, status=Status.WARN if past.partial else Status.FAIL, threshold=threshold)
+        return found(findings, status=proven(past.missing), threshold=threshold)
+    if past.missing:
+        return incomplete(past.missing)
     if len(young) == len(workloads):
         text = f"There are less than {parameters.min_points} points of history for any workload."
         return unknown(Unobserved("TooFewPoints", text))
-    if past.partial:
-        return Verdict(
-            Status.WARN, "PartialAnswer", "Prometheus answered only in part; no waste is seen in it."
-        )
     text = "No workload asks for much more than it uses."
     return passed(text + (f" Too young to be judged: {_some(young)}." if young else ""))
 
@@ -136,7 +136,7 @@ def _past(snapshot: Snapshot, parameters: OverProvisionedParameters) -> _History
     return _History(
         {"cpu": _history.stat(cpu, "used"), "memory": _history.stat(memory, "used")},
         {"cpu": _history.stat(cpu, "points"), "memory": _history.stat(memory, "points")},
-        bool(cpu.warnings or memory.warnings),
+        lacking(cpu, memory),
     )
 
 

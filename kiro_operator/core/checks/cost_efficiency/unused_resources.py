@@ -16,6 +16,7 @@ from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Deployment, EndpointSlice, Service
+from kiro_operator.core.partial import incomplete, lacking, weighed
 from kiro_operator.core.snapshot import (
     NOT_CONFIGURED,
     Collection,
@@ -96,18 +97,23 @@ def judge(snapshot: Snapshot, parameters: UnusedResourcesParameters, now: dateti
     costs = prices(snapshot)
     since = snapshot.sampled_at(INVENTORY, now)
     history = _peaks(snapshot, parameters)
+    missing: tuple[str, ...] = ()
     young: list[str] = []
     idle: list[Finding] = []
     if not isinstance(history, Unobserved):
+        missing = lacking(*history)
         idle, young = _idle(snapshot, facts, history, judged, now)
     findings = [
-        *idle,
         *_claims(facts, judged, costs, since),
         *_services(facts, judged, since),
         *_config_maps(facts, judged, since),
     ]
-    if findings:
-        return found(findings)
+    told, status = weighed(findings, idle, missing)
+    if told:
+        # What runs and does nothing costs most.
+        return found(sorted(told, key=lambda item: item.reason != "IdleDeployment"), status=status)
+    if missing:
+        return incomplete(missing)
     if isinstance(history, Unobserved) and history.reason != NOT_CONFIGURED:
         return unknown(history)
     looked = " Idle Deployments were not looked for." if isinstance(history, Unobserved) else ""
@@ -140,14 +146,12 @@ def _facts(snapshot: Snapshot) -> _Facts | Unobserved:
 
 
 def _peaks(snapshot: Snapshot, parameters: UnusedResourcesParameters) -> tuple[Answer, Answer] | Unobserved:
-    """CPU and network of each owner; half an answer proves no idleness."""
+    """CPU and network of each owner."""
     cpu, network = (_history.read(snapshot, query) for query in queries(parameters, snapshot.namespace))
     if isinstance(cpu, Unobserved):
         return cpu
     if isinstance(network, Unobserved):
         return network
-    if cpu.warnings or network.warnings:
-        return Unobserved("PartialAnswer", "Prometheus answered only in part, which proves no idleness")
     return cpu, network
 
 

@@ -16,6 +16,7 @@ from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
 from kiro_operator.core.findings import found
+from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
@@ -28,7 +29,6 @@ _HALF, _ABOUT = 0.5, 0.1
 _POINTS = 288
 """Of each node over the window: every five minutes of a day."""
 _RESOURCES = ("CPU", "memory")
-_PARTIAL = Unobserved("PartialAnswer", "Prometheus answered only in part, which shows no pattern")
 
 
 class UtilizationPatternsParameters(Parameters):
@@ -111,20 +111,35 @@ def judge(snapshot: Snapshot, parameters: UtilizationPatternsParameters, now: da
     use, load = queries(parameters, snapshot.namespace)
     seen = _seen(snapshot, use, parameters, now)
     rhythm = _rhythm(snapshot, load, parameters, now)
-    findings = [] if isinstance(seen, Unobserved) else list(_usage(snapshot, seen, parameters))
-    observed = None if isinstance(seen, Unobserved) else _figure(snapshot, seen, findings)
-    findings += [] if isinstance(rhythm, Unobserved) else rhythm
+    nodes = [] if isinstance(seen, Unobserved) else list(_usage(snapshot, seen, parameters))
+    shape = [] if isinstance(rhythm, Unobserved) else rhythm
+    gaps = [_gaps(snapshot, query) for query in (use, load)]
+    missing = tuple(sorted({*gaps[0], *gaps[1]}))
+    certain = [*([] if gaps[0] else nodes), *([] if gaps[1] else shape)]
+    doubtful = [*(nodes if gaps[0] else []), *(shape if gaps[1] else [])]
     band = f"{parameters.low_percent}% to {parameters.high_percent}%"
+    findings, status = weighed(certain, doubtful, missing)
     if findings:
-        return found(findings, observed=observed, threshold=band)
+        observed = None if isinstance(seen, Unobserved) else _figure(snapshot, seen, nodes)
+        return found(findings, status=status, observed=observed, threshold=band)
     causes = [cause for cause in (seen, rhythm) if isinstance(cause, Unobserved)]
     excused = {NOT_CONFIGURED, *INSUFFICIENT}
     blind = [cause for cause in causes if cause.reason not in excused]
-    if blind or (isinstance(seen, Unobserved) and isinstance(rhythm, Unobserved)):
-        return unknown(min(blind or causes, key=lambda cause: cause.reason == NOT_CONFIGURED))
+    if blind:
+        return unknown(blind[0])
+    if missing:
+        return incomplete(missing)
+    if isinstance(seen, Unobserved) and isinstance(rhythm, Unobserved):
+        return unknown(min(causes, key=lambda cause: cause.reason == NOT_CONFIGURED))
     return passed(
         f"{_well(seen)}; {_follows(rhythm)}.", threshold=None if isinstance(seen, Unobserved) else band
     )
+
+
+def _gaps(snapshot: Snapshot, query: Query) -> tuple[str, ...]:
+    """What Prometheus says is missing from an answer."""
+    told = answer(snapshot, query)
+    return () if isinstance(told, Unobserved) else partial(told)
 
 
 def _well(seen: _Seen | Unobserved) -> str:
@@ -162,8 +177,6 @@ def _seen(
 def _over_window(
     told: Answer, parameters: UtilizationPatternsParameters, snapshot: Snapshot, now: datetime
 ) -> _Seen | Unobserved:
-    if partial(told):
-        return _PARTIAL
     figures: dict[str, dict[str, float]] = {}
     for series in told.series:
         if math.isfinite(series.last):
@@ -311,8 +324,6 @@ def _rhythm(
     load = _history.read(snapshot, query)
     if isinstance(load, Unobserved):
         return load
-    if partial(load):
-        return _PARTIAL
     if len(snapshot.autoscalers):
         return []
     hours = _by_hour([point for item in load.series for point in item.points], parameters.days)

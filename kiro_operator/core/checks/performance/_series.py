@@ -1,7 +1,7 @@
 """What the checks of one metric share: a threshold, and the metric's own history."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial as bound
 from typing import Annotated, ClassVar, Self
@@ -13,6 +13,8 @@ from kiro_operator.core.baseline import Baseline, baseline, degraded, present_an
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.partial import incomplete, proven, unnumbered
+from kiro_operator.core.promql import PART, USUAL, filled, with_usual, worst
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
@@ -55,7 +57,7 @@ class SeriesParameters(Parameters):
     )
     floor: Annotated[int, Field(ge=0, le=1_000_000_000)]
     baseline_days: Annotated[int, Field(ge=1, le=30)] = Field(
-        default=7, description="Previous days whose values at this time of day make up the usual value."
+        default=7, description="Previous days whose values in this hour of the clock make up the usual value."
     )
     min_baseline_days: Annotated[int, Field(ge=1, le=30)] = Field(
         default=3, description="Days that have to have a value before anything counts as usual."
@@ -108,58 +110,67 @@ def measured(measure: Measure, parameters: type[SeriesParameters], *, title: str
         sources=(SERIES,),
         judge=bound(judge, measure),
         parameters=parameters,
-        queries=queries,
+        queries=bound(queries, measure),
         interval=INTERVAL,
     )
 
 
-def queries(parameters: SeriesParameters, namespace: str) -> tuple[Query, ...]:
-    """The present value and those of the same time on previous days, in one."""
-    expression = filled(parameters.query, namespace)
+def queries(measure: Measure, parameters: SeriesParameters, namespace: str) -> tuple[Query, ...]:
+    """The present values that matter most, and what they were in this hour of previous days, in one."""
+    expression, lowest = filled(parameters.query, namespace), measure.lower_is_worse
     if not parameters.degradation_percent:
-        return (Query(expression),)
-    return (Query(expression, parameters.baseline_days * _DAY, _DAY),)
-
-
-def filled(expression: str, namespace: str) -> str:
-    """A query with the namespace of the KiroHealthCheck in it."""
-    return expression.replace("$namespace", namespace)
+        return (Query(worst(expression, lowest=lowest), told=expression),)
+    asked = with_usual(expression, lowest=lowest)
+    return (Query(asked, parameters.baseline_days * _DAY, _DAY, expression),)
 
 
 def judge(measure: Measure, snapshot: Snapshot, parameters: SeriesParameters, now: datetime) -> Verdict:
     """Judge each series of the answer, first by the threshold, then by its own history."""
-    [query] = queries(parameters, snapshot.namespace)
+    [query] = queries(measure, parameters, snapshot.namespace)
     told = answer(snapshot, query)
     if isinstance(told, Unobserved):
         return unknown(advised(told))
-    readings = _readings(told, snapshot, parameters, measure)
-    if isinstance(readings, Unobserved):
-        return unknown(readings)
+    readings, numberless = _readings(told, snapshot, parameters, measure)
+    if not readings:
+        return unknown(_nothing(query, numberless))
     since = snapshot.sampled_at(SERIES, now)
-    findings = _over(readings, measure, parameters, since)
-    worse = _worse(readings, measure, parameters, since, {finding.object for finding in findings})
+    over = [item for item in readings if _is_over(item, measure, parameters)]
+    known = {item.object for item in over}
+    worse = [item for item in readings if item.object not in known and _is_worse(item, measure, parameters)]
     missing = partial(told)
-    if findings or worse:
-        values = [item.value for item in readings]
-        worst = min(values) if measure.lower_is_worse else max(values)
+    if over or worse:
+        findings = _over(over, measure, parameters, since) + _worse(worse, measure, parameters, since)
+        values = [item.value for item in over or worse[:1]]
         return found(
-            findings + worse,
-            status=Status.WARN if missing else Status.FAIL,
-            observed=figure(worst, measure.unit),
-            threshold=f"{parameters.threshold}{measure.unit}" if parameters.threshold else None,
+            findings,
+            status=proven(missing),
+            observed=figure(min(values) if measure.lower_is_worse else max(values), measure.unit),
+            threshold=_threshold(measure, parameters) if over else _limit(worse[0], measure, parameters),
         )
     if missing:
         return incomplete(missing)
-    if parameters.degradation_percent and all(item.usual is None for item in readings):
+    if numberless:
+        return found([unnumbered(ref, measure.noun, since) for ref in numberless], status=Status.WARN)
+    return _within(readings, measure, parameters)
+
+
+def _within(readings: Sequence[Reading], measure: Measure, parameters: SeriesParameters) -> Verdict:
+    """All are within the threshold; whether they are as usual is said only where it was looked at."""
+    within = f"The {measure.noun} is within its threshold"
+    if not parameters.degradation_percent:
+        return passed(f"{within}.")
+    days = parameters.baseline_days
+    compared = sum(item.usual is not None for item in readings)
+    if not compared:
         return unknown(
             Unobserved(
                 "NoBaseline",
-                f"The {measure.noun} is within its threshold, but it has no values at this time of day on "
-                f"{parameters.min_baseline_days} of the last {parameters.baseline_days} days to be held "
-                "against.",
+                f"{within}, but it has no values in this hour of the day on {parameters.min_baseline_days} "
+                f"of the last {days} days to be held against.",
             )
         )
-    return passed(f"The {measure.noun} is within its threshold and as usual.")
+    others = "" if compared == len(readings) else " What is new was not compared."
+    return passed(f"{within} and as usual in this hour, by up to {days} days.{others}")
 
 
 def advised(cause: Unobserved) -> Unobserved:
@@ -167,12 +178,6 @@ def advised(cause: Unobserved) -> Unobserved:
     if cause.reason != "NoData":
         return cause
     return Unobserved(cause.reason, clip(f"{cause.message}: {RECORDED}", 1000))
-
-
-def incomplete(missing: tuple[str, ...]) -> Verdict:
-    """What there is passes, and something is missing from it."""
-    text = f"Prometheus says that its answer is not complete: {'; '.join(missing)}"
-    return Verdict(Status.WARN, "PartialResponse", clip(text, 1000))
 
 
 def about(labels: Mapping[str, str], namespace: str) -> tuple[Ref, str]:
@@ -183,68 +188,112 @@ def about(labels: Mapping[str, str], namespace: str) -> tuple[Ref, str]:
     return Ref(kind, name), f" ({detail})" if detail else ""
 
 
+def named(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Labels without the metric's name, which functions take away, and without the part of the answer."""
+    return frozenset((key, value) for key, value in labels.items() if key not in {"__name__", PART})
+
+
 def _readings(
     told: Answer, snapshot: Snapshot, parameters: SeriesParameters, measure: Measure
-) -> list[Reading] | Unobserved:
-    """What has a present value, one reading an object and detail; Unobserved when nothing has."""
+) -> tuple[list[Reading], list[Ref]]:
+    """What has a present value, one reading an object and detail, and what has one that is no number."""
     sample = snapshot.sample(SERIES)
     at = sample.time.timestamp() if sample else 0.0
+    past = {
+        named(series.labels): present_and_past(series.points, at)[1]
+        for series in told.series
+        if series.labels.get(PART) == USUAL
+    }
     readings: dict[tuple[Ref, str], Reading] = {}
-    ended = True
+    numberless: set[Ref] = set()
     for series in told.series:
-        present, past = present_and_past(series.points, at)
-        ended = ended and present is None
-        if present is None or not math.isfinite(present * measure.scale):
+        present, _ = present_and_past(series.points, at)
+        if present is None or series.labels.get(PART) == USUAL:
             continue
         ref, detail = about(series.labels, snapshot.namespace)
-        usual = baseline((value * measure.scale for value in past), parameters.min_baseline_days)
-        reading = Reading(ref, detail, present * measure.scale, usual)
+        value = present * measure.scale
+        if not math.isfinite(value):
+            numberless.add(ref)
+            continue
+        values = (item * measure.scale for item in past.get(named(series.labels), ()))
+        usual = baseline(values, parameters.min_baseline_days)
+        reading = Reading(ref, detail, value, usual)
         other = readings.get((ref, detail))
         if other is None or (reading.value < other.value) == measure.lower_is_worse:
             readings[ref, detail] = reading
-    if readings:
-        return [readings[key] for key in sorted(readings)]
-    if ended:
-        return Unobserved("NoData", f"{told.query.expr} has no present value, only old ones: {RECORDED}")
-    return Unobserved("NotANumber", f"the present value is no number, of: {told.query.expr}")
+    return [readings[key] for key in sorted(readings)], sorted(numberless)
+
+
+def _nothing(query: Query, numberless: Sequence[Ref]) -> Unobserved:
+    """Why there is no reading."""
+    if numberless:
+        return Unobserved("NotANumber", f"the present value is no number, of: {query.words}")
+    return advised(Unobserved("NoData", f"there is no present value of: {query.words}"))
+
+
+def _is_over(item: Reading, measure: Measure, parameters: SeriesParameters) -> bool:
+    limit = parameters.threshold
+    return item.value < limit if measure.lower_is_worse else item.value > limit
+
+
+def _is_worse(item: Reading, measure: Measure, parameters: SeriesParameters) -> bool:
+    percent, lower = parameters.degradation_percent, measure.lower_is_worse
+    if not percent or item.usual is None:
+        return False
+    counts = item.usual.usual if lower else item.value
+    return counts >= parameters.floor and degraded(item.value, item.usual, percent, lower_is_worse=lower)
+
+
+def _threshold(measure: Measure, parameters: SeriesParameters) -> str:
+    return f"{parameters.threshold}{measure.unit}"
+
+
+def _limit(item: Reading, measure: Measure, parameters: SeriesParameters) -> str:
+    """How far from its usual value something may be."""
+    return f"{parameters.degradation_percent}% {_way(measure)} what is usual, {_usual(item, measure)}"
+
+
+def _usual(item: Reading, measure: Measure) -> str:
+    return figure(item.usual.usual if item.usual else 0.0, measure.unit)
+
+
+def _way(measure: Measure) -> str:
+    return "below" if measure.lower_is_worse else "above"
 
 
 def _over(
-    readings: list[Reading], measure: Measure, parameters: SeriesParameters, since: datetime
+    readings: Iterable[Reading], measure: Measure, parameters: SeriesParameters, since: datetime
 ) -> list[Finding]:
-    limit, way = parameters.threshold, "below" if measure.lower_is_worse else "above"
-    bad: dict[Ref, list[str]] = {}
-    for item in readings:
-        if (item.value < limit) if measure.lower_is_worse else (item.value > limit):
-            bad.setdefault(item.object, []).append(item.detail)
-    text = f"its {measure.noun} is {way} {limit}{measure.unit}: {measure.advice}"
-    return [_finding(ref, measure.reason, details, text, since) for ref, details in bad.items()]
+    text = f"its {measure.noun} is {_way(measure)} {_threshold(measure, parameters)}: {measure.advice}"
+    return [_finding(measure.reason, items, text, since) for items in _by_object(readings)]
 
 
 def _worse(
-    readings: list[Reading],
-    measure: Measure,
-    parameters: SeriesParameters,
-    since: datetime,
-    known: set[Ref],
+    readings: Iterable[Reading], measure: Measure, parameters: SeriesParameters, since: datetime
 ) -> list[Finding]:
-    percent, worse = parameters.degradation_percent, measure.lower_is_worse
-    bad: dict[Ref, list[str]] = {}
+    findings: list[Finding] = []
+    for items in _by_object(readings):
+        days = items[0].usual.days if items[0].usual else 0
+        text = (
+            f"its {measure.noun} is more than {parameters.degradation_percent}% {_way(measure)} what is "
+            f"usual, {_usual(items[0], measure)}, the median of this hour of the clock on {days} "
+            f"earlier day{'s' * (days != 1)}: {measure.advice}"
+        )
+        findings.append(_finding("Degraded", items, text, since))
+    return findings
+
+
+def _by_object(readings: Iterable[Reading]) -> Iterable[list[Reading]]:
+    """The readings of each object, in the order that they come in."""
+    grouped: dict[Ref, list[Reading]] = {}
     for item in readings:
-        if not percent or item.usual is None or item.object in known:
-            continue
-        counts = item.usual.usual if worse else item.value
-        if counts >= parameters.floor and degraded(item.value, item.usual, percent, lower_is_worse=worse):
-            bad.setdefault(item.object, []).append(item.detail)
-    text = (
-        f"its {measure.noun} is more than {percent}% {'below' if worse else 'above'} what is usual, the "
-        f"median of this time of day over the last {parameters.baseline_days} days: {measure.advice}"
-    )
-    return [_finding(ref, "Degraded", details, text, since) for ref, details in bad.items()]
+        grouped.setdefault(item.object, []).append(item)
+    return grouped.values()
 
 
-def _finding(ref: Ref, reason: str, details: list[str], text: str, since: datetime) -> Finding:
-    return Finding(ref, reason, f"{ref.kind} {ref.name}{''.join(details[:3])}: {text}", since)
+def _finding(reason: str, items: list[Reading], text: str, since: datetime) -> Finding:
+    ref, details = items[0].object, "".join(item.detail for item in items[:3])
+    return Finding(ref, reason, f"{ref.kind} {ref.name}{details}: {text}", since)
 
 
 def _plain(text: str) -> str:

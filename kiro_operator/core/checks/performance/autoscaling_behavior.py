@@ -5,14 +5,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.checks.performance._series import INTERVAL, Expression, filled, incomplete
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.checks.performance._series import INTERVAL, Expression
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
 from kiro_operator.core.findings import clip, earliest, found
 from kiro_operator.core.objects import ConditionKind, Deployment, HorizontalPodAutoscaler, StatefulSet, Truth
+from kiro_operator.core.partial import incomplete, unnumbered, weighed
+from kiro_operator.core.promql import filled, worst
 from kiro_operator.core.snapshot import (
     NOT_CONFIGURED,
     Collection,
@@ -23,7 +26,7 @@ from kiro_operator.core.snapshot import (
     controller_of,
     workload,
 )
-from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _EXPORTER = "have Prometheus scrape kube-state-metrics, or set the parameter query"
 
@@ -47,8 +50,9 @@ class AutoscalingBehaviorParameters(Parameters):
 
 
 def queries(parameters: AutoscalingBehaviorParameters, namespace: str) -> tuple[Query, ...]:
-    """How often desired replicas changed."""
-    return (Query(filled(parameters.query, namespace)),)
+    """How often desired replicas changed, of those that change most."""
+    expression = filled(parameters.query, namespace)
+    return (Query(worst(expression), told=expression),)
 
 
 def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: datetime) -> Verdict:
@@ -69,24 +73,38 @@ def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: da
         else:
             due = earliest(due, fault.since + parameters.grace)
     told = answer(snapshot, queries(parameters, snapshot.namespace)[0])
-    if not isinstance(told, Unobserved):
-        findings += _thrashing(told, scalers, parameters, snapshot.sampled_at(SERIES, now))
-    if findings:
-        return found(findings, next_check=due)
-    return _at_rest(told, scalers, due)
+    verdict = _restless(findings, told, scalers, parameters, snapshot.sampled_at(SERIES, now))
+    return replace(verdict, next_check=due)
 
 
-def _at_rest(
-    told: Answer | Unobserved, scalers: Sequence[HorizontalPodAutoscaler], due: datetime | None
+def _restless(
+    findings: list[Finding],
+    told: Answer | Unobserved,
+    scalers: Sequence[HorizontalPodAutoscaler],
+    parameters: AutoscalingBehaviorParameters,
+    since: datetime,
 ) -> Verdict:
-    """What is said where no fault is found: as much as was seen."""
-    text = "Every autoscaler has the replicas that it wants"
+    """The verdict over what is watched, and what Prometheus tells of how often they changed."""
     if isinstance(told, Unobserved):
+        if findings:
+            return found(findings)
         if told.reason != NOT_CONFIGURED:
             return unknown(_advised(told))
-        return Verdict(Status.PASS, "AsExpected", f"{text}; their changes are not counted.", next_check=due)
-    if partial(told):
-        return incomplete(partial(told))
+        return passed("Every autoscaler has the replicas that it wants; their changes are not counted.")
+    missing = partial(told)
+    findings, status = weighed(findings, _thrashing(told, scalers, parameters, since), missing)
+    if findings:
+        return found(findings, status=status)
+    if missing:
+        return incomplete(missing)
+    numberless = {_scaled_by(series) for series in told.series if not math.isfinite(series.last)}
+    if refs := [_ref(scaler) for scaler in scalers if scaler.metadata.name in numberless]:
+        return found([unnumbered(ref, "count of changes", since) for ref in refs], status=Status.WARN)
+    return _at_rest(told, scalers)
+
+
+def _at_rest(told: Answer, scalers: Sequence[HorizontalPodAutoscaler]) -> Verdict:
+    """What is said where no fault is found: as much as was seen."""
     changes = _changes(told)
     uncounted = [scaler.metadata.name for scaler in scalers if scaler.metadata.name not in changes]
     if len(uncounted) == len(scalers):
@@ -95,7 +113,7 @@ def _at_rest(
     rest = (
         f"comes to rest, but changes of {_some(uncounted)} are not counted" if uncounted else "comes to rest"
     )
-    return Verdict(Status.PASS, "AsExpected", f"{text} and {rest}.", next_check=due)
+    return passed(f"Every autoscaler has the replicas that it wants and {rest}.")
 
 
 def _advised(cause: Unobserved) -> Unobserved:
@@ -195,11 +213,7 @@ def _not_ready_since(snapshot: Snapshot, owner: Ref) -> datetime | None:
 
 def _changes(told: Answer) -> dict[str, float]:
     """How often each autoscaler changed its mind, by name."""
-    return {
-        series.labels.get("horizontalpodautoscaler", ""): series.last
-        for series in told.series
-        if math.isfinite(series.last)
-    }
+    return {_scaled_by(series): series.last for series in told.series if math.isfinite(series.last)}
 
 
 def _thrashing(
@@ -226,8 +240,16 @@ def _thrashing(
 def _finding(
     scaler: HorizontalPodAutoscaler, reason: str, text: str, since: datetime, *, at_once: bool = True
 ) -> Finding:
-    ref = Ref("HorizontalPodAutoscaler", scaler.metadata.name, scaler.metadata.uid)
+    ref = _ref(scaler)
     return Finding(ref, reason, f"HorizontalPodAutoscaler {ref.name}: {text}", since, at_once=at_once)
+
+
+def _ref(scaler: HorizontalPodAutoscaler) -> Ref:
+    return Ref("HorizontalPodAutoscaler", scaler.metadata.name, scaler.metadata.uid)
+
+
+def _scaled_by(series: Series) -> str:
+    return series.labels.get("horizontalpodautoscaler", "")
 
 
 CHECK = Check(

@@ -1,7 +1,7 @@
 """Days until volumes and file systems are full, if they go on as they do."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated
@@ -15,11 +15,12 @@ from kiro_operator.core.checks.performance._series import (
     Expression,
     about,
     advised,
-    filled,
-    incomplete,
+    named,
 )
-from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer
 from kiro_operator.core.findings import found
+from kiro_operator.core.partial import incomplete, lacking, proven, unnumbered
+from kiro_operator.core.promql import WORST, filled, worst
 from kiro_operator.core.quiet import forecast
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
@@ -50,12 +51,16 @@ class CapacityForecastParameters(Parameters):
 
 
 def queries(parameters: CapacityForecastParameters, namespace: str) -> tuple[Query, ...]:
-    """How full things are now, and will be, where at least half of the past is known."""
+    """How full the fullest are, and will be where at least half of the past is known."""
     now = filled(parameters.query, namespace)
-    past = f"({now})[{_seconds(parameters.past)}s:{_seconds(parameters.past / _POINTS)}s]"
+    # A moment without a number would make the whole forecast none.
+    past = f"(({now}) >= -Inf)[{_seconds(parameters.past)}s:{_seconds(parameters.past / _POINTS)}s]"
     ahead = _seconds(parameters.days * _DAY)
     known = f"count_over_time({past}) >= {_POINTS // 2}"
-    return Query(now), Query(f"predict_linear({past}, {ahead}) and ({known})")
+    full_then = f"topk({WORST}, predict_linear({past}, {ahead}) and ({known}))"
+    # What will be full need not be among the fullest today.
+    present = f"{worst(now)} or (({now}) and {full_then})"
+    return Query(present, told=now), Query(full_then, told=now)
 
 
 def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datetime) -> Verdict:
@@ -74,17 +79,19 @@ def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datet
         _finding(ref, detail, left, since)
         for ref, (detail, left) in _full({key: left for key, left in days.items() if left <= parameters.days})
     ]
-    missing = tuple(sorted({*partial(present), *partial(ahead)}))
+    missing = lacking(present, ahead)
     if findings:
         soonest = min(days.values())
         return found(
             findings,
-            status=Status.WARN if missing else Status.FAIL,
+            status=proven(missing),
             observed=forecast(soonest, " days"),
             threshold=f"{parameters.days} days",
         )
     if missing:
         return incomplete(missing)
+    if numberless := _numberless(present, ahead, snapshot.namespace):
+        return found([unnumbered(ref, "use", since) for ref in numberless], status=Status.WARN)
     text = f"Nothing will be full within {parameters.days} days."
     unknown_ = sorted({about(series.labels, snapshot.namespace) for series in present.series} - set(days))
     return passed(text + (f" Not foretold, for want of history: {_some(unknown_)}." if unknown_ else ""))
@@ -97,11 +104,11 @@ def _some(things: Sequence[tuple[Ref, str]]) -> str:
 
 def _days_left(present: Answer, ahead: Answer, namespace: str, days: int) -> dict[tuple[Ref, str], float]:
     """Days until each thing is full; infinite for what does not fill up."""
-    now = {_named(series.labels): series.last for series in present.series}
+    now = {named(series.labels): series.last for series in present.series}
     left: dict[tuple[Ref, str], float] = {}
     for series in ahead.series:
         key = about(series.labels, namespace)
-        value = now.get(_named(series.labels), math.nan)
+        value = now.get(named(series.labels), math.nan)
         growth = (series.last - value) / days
         if not (math.isfinite(value) and math.isfinite(growth)):
             continue
@@ -110,9 +117,15 @@ def _days_left(present: Answer, ahead: Answer, namespace: str, days: int) -> dic
     return left
 
 
-def _named(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """Labels without the metric's name, which functions take away."""
-    return frozenset((key, value) for key, value in labels.items() if key != "__name__")
+def _numberless(present: Answer, ahead: Answer, namespace: str) -> list[Ref]:
+    """What has no number, or none that can be told ahead."""
+    return sorted(
+        {
+            about(series.labels, namespace)[0]
+            for series in (*present.series, *ahead.series)
+            if not math.isfinite(series.last)
+        }
+    )
 
 
 def _full(days: dict[tuple[Ref, str], float]) -> Iterator[tuple[Ref, tuple[str, float]]]:

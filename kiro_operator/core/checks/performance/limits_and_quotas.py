@@ -14,19 +14,19 @@ from kiro_operator.core.checks.performance._series import (
     Expression,
     about,
     advised,
-    filled,
-    incomplete,
 )
 from kiro_operator.core.evidence.inventory import INVENTORY, Inventory, Limit
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer, partial
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Container, Deployment, Phase, Pod, Truth
+from kiro_operator.core.partial import incomplete, unnumbered, weighed
+from kiro_operator.core.promql import filled, worst
 from kiro_operator.core.quantity import parse_quantity
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Source, Unobserved, controller_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _QUOTA = re.compile(r"exceeded quota: ([-a-z0-9.]{1,253})")
-_RANGE = re.compile(r"(maximum|minimum) ([-a-z./]{1,64}) usage per (\w{1,32}) is|limit to request ratio per")
+_RANGE = re.compile(r"(?:maximum|minimum) [\w./-]{1,128} usage per \w{1,32} is|limit to request ratio per")
 _NAMED = 3
 
 
@@ -49,8 +49,9 @@ class LimitsAndQuotasParameters(Parameters):
 
 
 def queries(parameters: LimitsAndQuotasParameters, namespace: str) -> tuple[Query, ...]:
-    """How much is throttled."""
-    return (Query(filled(parameters.throttling_query, namespace)),)
+    """How much is throttled, of those that are most."""
+    expression = filled(parameters.throttling_query, namespace)
+    return (Query(worst(expression), told=expression),)
 
 
 def judge(snapshot: Snapshot, parameters: LimitsAndQuotasParameters, now: datetime) -> Verdict:
@@ -72,16 +73,18 @@ def judge(snapshot: Snapshot, parameters: LimitsAndQuotasParameters, now: dateti
         missing = partial(throttling)
         since = snapshot.sampled_at(SERIES, now)
         throttled = _throttled(throttling, snapshot.namespace, parameters.throttling_percent, since)
-    if findings or throttled:
-        return found(findings + throttled, status=Status.FAIL if findings or not missing else Status.WARN)
-    return _nothing_found(snapshot, inventory, throttling, missing)
+    told, status = weighed(findings, throttled, missing)
+    if told:
+        return found(told, status=status)
+    return _nothing_found(inventory, throttling, missing, snapshot, now)
 
 
 def _nothing_found(
-    snapshot: Snapshot,
     inventory: Inventory | Unobserved,
     throttling: Answer | Unobserved,
     missing: tuple[str, ...],
+    snapshot: Snapshot,
+    now: datetime,
 ) -> Verdict:
     if isinstance(inventory, Unobserved):
         return unknown(inventory)
@@ -97,6 +100,14 @@ def _nothing_found(
         return unknown(advised(throttling))
     if missing:
         return incomplete(missing)
+    refs = {
+        about(series.labels, snapshot.namespace)[0]
+        for series in throttling.series
+        if not math.isfinite(series.last)
+    }
+    if refs:
+        since = snapshot.sampled_at(SERIES, now)
+        return found([unnumbered(ref, "throttling", since) for ref in sorted(refs)], status=Status.WARN)
     return passed("Quotas have room, no pod is refused, and no container is throttled much.")
 
 

@@ -12,8 +12,9 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, Series, answer, partial
 from kiro_operator.core.findings import MESSAGE_LIMIT, clip
+from kiro_operator.core.partial import incomplete, proven
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
 
 _NAME = 200
 Dated = tuple[datetime, str]
@@ -112,12 +113,19 @@ def _measured(
     if isinstance(found, Unobserved):
         unjudged.append(_metric("ageQuery", found.reason, found.message, at))
         return 0
-    if partial(found):
-        text = "the answer of Prometheus is partial: see its stores"
-        unjudged.append(_metric("ageQuery", "PartialAnswer", text, at))
+    missing = partial(found)
+    if missing:
+        unjudged.append(_metric("ageQuery", "PartialResponse", incomplete(missing).message, at))
     ages = {_name(series): series.last for series in found.series if math.isfinite(series.last)}
+    unjudged += [
+        _metric(_name(series), "NotANumber", "the age of its data by ageQuery is no number", at)
+        for series in found.series
+        if not math.isfinite(series.last)
+    ]
     allowed = parameters.max_age
-    faults += [
+    # Of a partial answer an old age is a warning, beside the one that the answer is partial.
+    told = faults if proven(missing) is Status.FAIL else unjudged
+    told += [
         _metric(
             name,
             "DataStale",

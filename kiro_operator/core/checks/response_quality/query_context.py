@@ -11,8 +11,9 @@ from pydantic import Field
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.diagnosis import Gap, Need, gaps, queries
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
-from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer
+from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.partial import incomplete, proven
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.records import QueryRecord
 from kiro_operator.core.redact import redact
@@ -185,14 +186,15 @@ def _judge_ratio(snapshot: Snapshot, parameters: QueryContextParameters, now: da
             Unobserved("NotAShare", "The query has to give a share from 0 to 1: check its PromQL.")
         )
     limit, peak = parameters.max_share_percent, 100 * max(shares)
-    if given.warnings:
-        return Verdict(Status.WARN, "PartialAnswer", "Prometheus answers with a part of the series only.")
+    missing = partial(given)
+    if peak <= limit and missing:
+        return incomplete(missing)
     if peak <= limit:
         return passed("Most queries say what they are about.", threshold=f"{limit}%")
     namespace = Ref("Namespace", snapshot.namespace)
     text = f"Namespace {namespace.name}: too many queries lack context, by Prometheus: {_ADVICE}"
     finding = Finding(namespace, "ContextMissing", text, snapshot.sampled_at(SERIES, now))
-    return found([finding], observed=figure(peak, "%"), threshold=f"{limit}%")
+    return found([finding], status=proven(missing), observed=figure(peak, "%"), threshold=f"{limit}%")
 
 
 def _asks(parameters: QueryContextParameters, _namespace: str) -> Sequence[Query]:

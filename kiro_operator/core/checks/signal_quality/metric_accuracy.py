@@ -9,10 +9,11 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer
 from kiro_operator.core.evidence.usage import POD_METRICS
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import ConditionKind, Pod, Truth
+from kiro_operator.core.partial import incomplete, lacking, proven, unnumbered
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
@@ -66,13 +67,16 @@ def judge(snapshot: Snapshot, parameters: MetricAccuracyParameters, now: datetim
     wrong = sorted(
         (item for item in findings if item is not None), key=lambda item: (item.reason, item.object)
     )
+    missing = lacking(memory, ready)
     if wrong:
-        return found(wrong, threshold=f"{parameters.tolerance_percent}%")
+        # A part of a pod's containers, or of what a store has, is less than the whole.
+        return found(wrong, status=proven(missing), threshold=f"{parameters.tolerance_percent}%")
     if not findings:
         return unknown(_nothing(snapshot, memory))
-    words = [text for told in (memory, ready) if isinstance(told, Answer) for text in partial(told)]
-    if words:
-        return Verdict(Status.WARN, "PartialAnswer", f"Prometheus answers in part: {words[0]}")
+    if missing:
+        return incomplete(missing)
+    if refs := _numberless(running, memory, ready):
+        return found([unnumbered(ref, "figure in Prometheus", since) for ref in refs], status=Status.WARN)
     return passed("Where two sources know of the same pod, they agree.")
 
 
@@ -117,6 +121,19 @@ def _readiness(
         yield (
             Finding(Ref("Pod", name, pod.metadata.uid), "ReadinessDiffers", text, since) if differs else None
         )
+
+
+def _numberless(pods: Iterable[Pod], *told: Answer | Unobserved) -> list[Ref]:
+    """Running pods of which Prometheus tells something that is no number."""
+    names = {
+        series.labels.get("pod", "")
+        for item in told
+        if isinstance(item, Answer)
+        for series in item.series
+        if not math.isfinite(series.last)
+    }
+    found_ = (pod.metadata for pod in pods if pod.metadata.name in names)
+    return sorted(Ref("Pod", metadata.name, metadata.uid) for metadata in found_)
 
 
 def _nothing(snapshot: Snapshot, memory: Answer | Unobserved) -> Unobserved:

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
+from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer
 from kiro_operator.core.findings import found
-from kiro_operator.core.promql import PART, filled, union
+from kiro_operator.core.partial import incomplete, lacking, proven
+from kiro_operator.core.promql import PART, WORST, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
@@ -43,13 +44,13 @@ class MetricCollectionParameters(Parameters):
 
 
 def queries(parameters: MetricCollectionParameters, namespace: str) -> Sequence[Query]:
-    """The targets, and what Prometheus has thrown away."""
+    """The targets that do worst, and what Prometheus has thrown away."""
     targets = f"{{{filled(parameters.targets, namespace)}}}"
     over = f"[{format_duration(parameters.window)}]"
     scraped = {
-        "up": f"avg_over_time(up{targets}{over})",
-        "seconds": f"avg_over_time(scrape_duration_seconds{targets}{over})",
-        "samples": f"max_over_time(scrape_samples_scraped{targets}{over})",
+        "up": f"bottomk({WORST}, avg_over_time(up{targets}{over}))",
+        "seconds": f"topk({WORST}, avg_over_time(scrape_duration_seconds{targets}{over}))",
+        "samples": f"bottomk({WORST}, max_over_time(scrape_samples_scraped{targets}{over}))",
     }
     rejected = {cause: f"sum(increase({_REJECTED.format(cause)}{over})) > 0" for cause in _CAUSES}
     return Query(union(scraped)), Query(union(rejected))
@@ -73,13 +74,13 @@ def judge(snapshot: Snapshot, parameters: MetricCollectionParameters, now: datet
         for reason, names in zip(_REASONS, (down, slow, empty), strict=True)
         for name in sorted(names)
     ]
+    thrown = answer(snapshot, rejected)
     if findings:
-        return found(findings)
-    lost = _lost(answer(snapshot, rejected), since)
-    if lost:
+        return found(findings, status=proven(lacking(told)))
+    if lost := _lost(thrown, since):
         return found(lost, status=Status.WARN)
-    if words := partial(told):
-        return Verdict(Status.WARN, "PartialAnswer", f"Prometheus answers in part: {words[0]}")
+    if missing := lacking(told, thrown):
+        return incomplete(missing)
     return passed("Every target is scraped in time.")
 
 

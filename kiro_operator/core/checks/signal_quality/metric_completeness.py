@@ -11,9 +11,10 @@ from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.series import SERIES, Query, answer, partial
 from kiro_operator.core.findings import clip, found
+from kiro_operator.core.partial import incomplete, proven
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
 DOCUMENTED = (
     "kiro_autonomous_success_rate",
@@ -64,15 +65,17 @@ def judge(snapshot: Snapshot, parameters: MetricCompletenessParameters, now: dat
         return unknown(told)
     end = snapshot.sampled_at(SERIES, now)
     times = {series.labels.get(PART, ""): [time for time, _ in series.points] for series in told.series}
+    missing = partial(told)
     findings = list(_findings(snapshot.namespace, parameters, times, end))
     if findings:
-        return found(findings)
-    if set(times) <= {_ANY}:
+        # A store that is down looks like a series that is not there.
+        return found(findings, status=proven(missing))
+    if set(times) <= {_ANY} and not missing:
         return unknown(
             Unobserved("NoData", "Prometheus has none of the documented series: set the parameter expected.")
         )
-    if words := partial(told):
-        return Verdict(Status.WARN, "PartialAnswer", f"Prometheus answers in part: {words[0]}")
+    if missing:
+        return incomplete(missing)
     return passed("Every expected series is there, without gaps.")
 
 

@@ -1,7 +1,7 @@
 """Whether thresholds fit the metrics they are set on: not within the normal range, and not out of reach."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -9,10 +9,12 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.checks.performance._series import SeriesParameters
 from kiro_operator.core.checks.performance.cpu_usage import CpuUsageParameters
 from kiro_operator.core.checks.performance.memory_usage import MemoryUsageParameters
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Query, answer, partial
 from kiro_operator.core.findings import found
+from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, too_few, unknown
@@ -27,22 +29,22 @@ class Threshold(Parameters):
     """A threshold that somebody alerts or acts on."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
-    query: Annotated[str, Field(min_length=1, max_length=512)]
+    query: Annotated[str, Field(min_length=1, max_length=1024)]
     threshold: Annotated[float, Field(allow_inf_nan=False)]
     direction: Literal["Above", "Below"] = "Above"
     bound: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
-def _ours(name: str, kind: type[Parameters]) -> Threshold:
-    """The default threshold of a check of this operator on a share from 0 to 1."""
-    fields = kind.model_fields
-    return Threshold(
-        name=name, query=fields["query"].default, threshold=fields["threshold"].default / 100, bound=1
-    )
+def _of(check: str, parameters: SeriesParameters) -> Threshold:
+    """The threshold of a check of this operator on a share from 0 to 1."""
+    return Threshold(name=check, query=parameters.query, threshold=parameters.threshold / 100, bound=1)
 
 
-OURS = (_ours("cpu-usage", CpuUsageParameters), _ours("memory-usage", MemoryUsageParameters))
-"""Judged where nothing else is asked for."""
+OURS: Mapping[str, SeriesParameters] = {
+    "cpu-usage": CpuUsageParameters(),
+    "memory-usage": MemoryUsageParameters(),
+}
+"""Checks whose thresholds are judged where nothing else is asked for, with their defaults."""
 
 
 class ThresholdFitParameters(Parameters):
@@ -50,7 +52,10 @@ class ThresholdFitParameters(Parameters):
 
     thresholds: Annotated[list[Threshold], Field(max_length=16)] = Field(
         default=[],
-        description="Each {name, query, threshold, direction, bound}; [] for this operator's own thresholds.",
+        description=(
+            "Each {name, query, threshold, direction, bound}; [] for those of cpu-usage and memory-usage, as "
+            "they are set."
+        ),
     )
     window: Annotated[timedelta, Between("1h", "168h")] = Field(
         default=timedelta(hours=24), description="How far back the metric's range is taken from."
@@ -63,11 +68,23 @@ class ThresholdFitParameters(Parameters):
     )
 
 
+def informed(parameters: ThresholdFitParameters, others: Mapping[str, Parameters]) -> ThresholdFitParameters:
+    """With the thresholds of this operator's own checks, as they are set, where none are listed."""
+    ours = {name: item for name in OURS if isinstance(item := others.get(name), SeriesParameters)}
+    if parameters.thresholds or not ours:
+        return parameters
+    return parameters.model_copy(update={"thresholds": [_of(name, item) for name, item in ours.items()]})
+
+
+def _thresholds(parameters: ThresholdFitParameters) -> Sequence[Threshold]:
+    return parameters.thresholds or [_of(name, item) for name, item in OURS.items()]
+
+
 def queries(parameters: ThresholdFitParameters, namespace: str) -> Sequence[Query]:
     """The course of all metrics: the highest series of each, or the lowest where less is worse."""
     parts = {
         str(number): f"{'max' if item.direction == 'Above' else 'min'}({filled(item.query, namespace)})"
-        for number, item in enumerate(parameters.thresholds or OURS)
+        for number, item in enumerate(_thresholds(parameters))
     }
     return (Query(union(parts), parameters.window, parameters.window / POINTS),)
 
@@ -86,7 +103,7 @@ def judge(snapshot: Snapshot, parameters: ThresholdFitParameters, now: datetime)
     judged = 0
     findings: list[Finding] = []
     far: list[Finding] = []
-    for number, item in enumerate(parameters.thresholds or OURS):
+    for number, item in enumerate(_thresholds(parameters)):
         seen = values.get(str(number), [])
         if len(seen) < parameters.minimum:
             continue
@@ -95,14 +112,19 @@ def judge(snapshot: Snapshot, parameters: ThresholdFitParameters, now: datetime)
         if reason is not None:
             finding = Finding(Ref("Threshold", item.name), reason, _text(item, reason), since)
             (far if reason == "ThresholdFarAway" else findings).append(finding)
+    missing = partial(told)
+    # What is out of reach is so whatever else there is.
+    certain = [item for item in findings if item.reason == "ThresholdUnreachable"]
+    others = [item for item in findings if item.reason != "ThresholdUnreachable"]
+    findings, status = weighed(certain, others, missing)
     if findings:
-        return found(sorted(findings, key=lambda item: (item.reason, item.object)))
+        return found(sorted(findings, key=lambda item: (item.reason, item.object)), status=status)
     if far:
         return found(sorted(far, key=lambda item: item.object), status=Status.WARN)
+    if missing:
+        return incomplete(missing)
     if not judged:
         return too_few(f"No metric has {parameters.minimum} points yet: its normal range is not known.")
-    if words := partial(told):
-        return Verdict(Status.WARN, "PartialAnswer", f"Prometheus answers in part: {words[0]}")
     return passed("No threshold lies within its metric's normal range, and each can be reached.")
 
 
@@ -137,6 +159,7 @@ CHECK = Check(
     sources=(SERIES,),
     judge=judge,
     parameters=ThresholdFitParameters,
+    informed=informed,
     queries=queries,
     # The range of a day hardly changes in minutes, and it is its own flap control.
     interval=timedelta(minutes=10),
