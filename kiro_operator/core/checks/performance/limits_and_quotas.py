@@ -213,7 +213,7 @@ _REFUSALS = (
 CHECK = Check(
     title="Quotas and limits hold nothing back",
     section="performance-scaling",
-    command="kubectl describe resourcequota,limitrange -n {namespace}",
+    command=f"kubectl describe resourcequota,limitrange -n {{namespace}}; {SHOWN}",
     commands={
         "CpuThrottled": SHOWN,
         **dict.fromkeys(("QuotaExceeded", "LimitRangeViolated"), _REFUSALS),
