@@ -243,7 +243,7 @@ async def test_usual_is_what_the_hour_was_like_and_not_one_moment_of_it(look: Lo
     seen = [await look("cpu-usage", MOMENT + at, given) for at in (0 * HOUR, HOUR / 4, -HOUR / 2)]
     assert [(item.status, item.reason) for item in seen] == [(Status.FAIL, "Degraded")] * 3
     assert "usual, about 30%, the median of this hour of the clock on 7 earlier days" in seen[0].message
-    assert (seen[0].observed, seen[0].threshold) == ("60%", "50% above the usual 30%")
+    assert (seen[0].observed, seen[0].threshold) == ("about 60%", "50% above what is usual, about 30%")
     # Within the hour the words stay what they are.
     assert len({(item.message, item.observed, item.threshold) for item in seen}) == 1
 
