@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# One worker a core: the control plane that the tests share takes its part as well.
-PYTEST_WORKERS ?= auto
+# One more than there are cores: tests wait for the control plane most of the time.
+PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help
 help: ## Print the targets
