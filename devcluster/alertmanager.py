@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import yaml
 
 from devcluster import build, wait
-from devcluster.errors import BootFailed
-from devcluster.paths import HERE
+from devcluster.webserver import ANYWHERE, WebServer
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
 # Nothing is notified: groups are what is looked at.
 CONFIG = {
     "route": {"receiver": "nobody", "group_by": ["alertname"], "group_wait": "1s"},
@@ -34,63 +26,23 @@ CONFIG = {
         }
     ],
 }
-_LISTENS = re.compile(r"Listening on\"? address=127\.0\.0\.1:(\d+)")
 
 
-class Alertmanager:
-    """An Alertmanager on a free loopback port, without cluster, as a context manager."""
+class Alertmanager(WebServer):
+    """An Alertmanager without a cluster."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any] = CONFIG) -> None:
-        self._folder = folder
+        super().__init__("alertmanager", folder)
         self._config = config
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> Self:
         """Start; returns once it answers."""
         config = self._folder / "alertmanager.yaml"
         config.write_text(yaml.safe_dump(dict(self._config)))
-        log = self._folder / "alertmanager.log"
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [
-                    # Ends with this process, however that ends.
-                    *(sys.executable, "-I", "-S", str(HERE / "launch.py"), str(os.getpid())),
-                    *(str(program()), f"--config.file={config}", f"--storage.path={self._folder / 'data'}"),
-                    *("--web.listen-address=127.0.0.1:0", "--cluster.listen-address="),
-                ],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                cwd=build.cache_folder(),  # where it finds its templates
-            )
-        try:
-            self.port = int(wait.until(lambda: self._listens(log), "Alertmanager", START_SECONDS)[1])
-            wait.until(self._ready, "Alertmanager to be ready", START_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
+        files = (f"--config.file={config}", f"--storage.path={self._folder / 'data'}")
+        # It finds its templates where it was unpacked.
+        self.launch((str(program()), *files, ANYWHERE, "--cluster.listen-address="), cwd=build.cache_folder())
         return self
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_SECONDS)
-        self._process = None
 
     # --- what is done with it ---------------------------------------------------------------
 
@@ -150,19 +102,6 @@ class Alertmanager:
         )
         with urllib.request.urlopen(request, timeout=10):  # noqa: S310
             pass
-
-    def _ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def _listens(self, log: Path) -> re.Match[str] | None:
-        text = log.read_bytes().decode(errors="replace")
-        if self._process is None or self._process.poll() is not None:
-            raise BootFailed(f"Alertmanager has ended:\n{text[-2000:]}")
-        return _LISTENS.search(text)
 
 
 def program() -> Path:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import re
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import yaml
@@ -21,11 +17,7 @@ import yaml
 from devcluster import build, wait
 from devcluster.errors import BootFailed
 from devcluster.listen import Answer, Server
-from devcluster.paths import HERE
-
-START_SECONDS = 60.0
-STOP_SECONDS = 10.0
-_LISTENS = re.compile(r'msg="Listening on".* address=127\.0\.0\.1:(\d+)')
+from devcluster.webserver import ANYWHERE, WebServer
 
 
 class Samples(NamedTuple):
@@ -82,24 +74,14 @@ class Exporter:
         ).encode()
 
 
-class Prometheus:
-    """A Prometheus on a free loopback port, as a context manager; ``rules`` are rule files."""
+class Prometheus(WebServer):
+    """A Prometheus with a history; ``rules`` are rule files."""
 
     def __init__(self, folder: Path, history: Iterable[Samples] = (), rules: Sequence[Path] = ()) -> None:
-        self._folder = folder
+        super().__init__("prometheus", folder)
         self._history = history
         self._rules = rules
-        self._process: subprocess.Popen[bytes] | None = None
         self.exporter = Exporter()
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -111,43 +93,20 @@ class Prometheus:
         self.exporter.server.__enter__()
         config = self._folder / "prometheus.yaml"
         config.write_text(yaml.safe_dump(self._config()))
-        log = self._folder / "prometheus.log"
-        log.touch()
-        skip = log.stat().st_size
-        with log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [
-                    # Ends with this process, however that ends.
-                    *(sys.executable, "-I", "-S", str(HERE / "launch.py"), str(os.getpid())),
-                    *(str(program("prometheus")), f"--config.file={config}"),
-                    *(f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=10y"),
-                    # Targets are looked for every 5 s otherwise, which the first scrape would wait for.
-                    *("--web.listen-address=127.0.0.1:0", "--scrape.discovery-reload-interval=1s"),
-                ],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+        self.launch(
+            (
+                *(str(program("prometheus")), f"--config.file={config}", ANYWHERE),
+                *(f"--storage.tsdb.path={data}", "--storage.tsdb.retention.time=10y"),
+                # Targets are looked for every 5 s otherwise, which the first scrape would wait for.
+                "--scrape.discovery-reload-interval=1s",
             )
-        try:
-            self.port = int(wait.until(lambda: self._listens(log, skip), "Prometheus", START_SECONDS)[1])
-            wait.until(self._ready, "Prometheus to be ready", START_SECONDS)
-        except BaseException:
-            self.stop()
-            raise
+        )
         return self
 
     def stop(self) -> None:
         """End it; another start goes on with the same data."""
         self.exporter.server.close()
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_SECONDS)
-        self._process = None
+        super().stop()
 
     # --- what a test asks of it -----------------------------------------------------------------
 
@@ -173,19 +132,6 @@ class Prometheus:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
-
-    def _ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def _listens(self, log: Path, skip: int) -> re.Match[str] | None:
-        text = log.read_bytes()[skip:].decode(errors="replace")
-        if self._process is None or self._process.poll() is not None:
-            raise BootFailed(f"Prometheus has ended:\n{text[-2000:]}")
-        return _LISTENS.search(text)
 
     def _config(self) -> dict[str, Any]:
         return {

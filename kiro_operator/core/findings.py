@@ -52,6 +52,11 @@ def summary(findings: Sequence[Finding]) -> str:
     return clip("; ".join(parts), MESSAGE_LIMIT)
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and whether there are others: a number would change with each of them."""
+    return ", ".join(names[:most]) + (" and others" if len(names) > most else "")
+
+
 def clip(text: str, limit: int) -> str:
     """The text, cut to a number of characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import ConditionKind, Pod, Truth
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -72,7 +72,7 @@ def judge(snapshot: Snapshot, parameters: NodeCapacityParameters, now: datetime)
         return Verdict(
             Status.WARN,
             "PartialMetrics",
-            f"The nodes with figures have room, but these have none: {_some(unmeasured)}.",
+            f"The nodes with figures have room, but these have none: {some(unmeasured)}.",
             threshold=threshold,
         )
     return passed("All nodes work and have room for more pods.", threshold=threshold)
@@ -148,10 +148,6 @@ def _full(short: Iterable[_Room], since: datetime) -> Iterator[Finding]:
             "help full nodes"
         )
         yield Finding(Ref("Cluster", "nodes"), reason, text, since)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 CHECK = Check(

@@ -13,7 +13,7 @@ from kiro_operator.core.checks.cost_efficiency import _amounts, _history
 from kiro_operator.core.checks.cost_efficiency._requests import requested
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import (
     ConditionKind,
     HorizontalPodAutoscaler,
@@ -116,7 +116,7 @@ def judge(snapshot: Snapshot, parameters: AutoscalingConfigurationParameters, no
         text = f"There are less than {parameters.min_points} points of history for any workload."
         return unknown(Unobserved("TooFewPoints", text))
     text = "The autoscalers can do their work, and no varying load is without one."
-    return passed(text + (f" Too young to be judged: {_some(young)}." if young else ""))
+    return passed(text + (f" Too young to be judged: {some(young)}." if young else ""))
 
 
 def _told(faults: Sequence[_Fault], status: Status = Status.FAIL) -> Verdict:
@@ -280,10 +280,6 @@ def _condition_fault(
         f"{format_duration(parameters.pinned_for)}: raise maxReplicas, or what each pod can carry"
     )
     return "PinnedAtMax", text, began
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 CHECK = Check(

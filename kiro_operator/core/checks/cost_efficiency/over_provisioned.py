@@ -12,7 +12,7 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Query
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import Container, Phase, Pod
 from kiro_operator.core.partial import incomplete, lacking, proven
 from kiro_operator.core.quantity import parse_quantity
@@ -124,7 +124,7 @@ def judge(snapshot: Snapshot, parameters: OverProvisionedParameters, now: dateti
         text = f"There are less than {parameters.min_points} points of history for any workload."
         return unknown(Unobserved("TooFewPoints", text))
     text = "No workload asks for much more than it uses."
-    return passed(text + (f" Too young to be judged: {_some(young)}." if young else ""))
+    return passed(text + (f" Too young to be judged: {some(sorted(young))}." if young else ""))
 
 
 def _past(snapshot: Snapshot, parameters: OverProvisionedParameters) -> _History | Unobserved:
@@ -213,10 +213,6 @@ def _advice(large: list[Oversize]) -> Iterator[str]:
     for container in sorted({size.container for size in large}):
         changes = " and ".join(str(size) for size in large if size.container == container)
         yield f"{changes} for container {container}"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (" and others" if len(names) > 3 else "")
 
 
 CHECK = Check(

@@ -14,7 +14,7 @@ from kiro_operator.core.checks.cost_efficiency._requests import requested
 from kiro_operator.core.evidence.inventory import INVENTORY, Claim, Uses
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import Deployment, EndpointSlice, Service
 from kiro_operator.core.partial import incomplete, lacking, weighed
 from kiro_operator.core.snapshot import (
@@ -117,12 +117,8 @@ def judge(snapshot: Snapshot, parameters: UnusedResourcesParameters, now: dateti
     if isinstance(history, Unobserved) and history.reason != NOT_CONFIGURED:
         return unknown(history)
     looked = " Idle Deployments were not looked for." if isinstance(history, Unobserved) else ""
-    looked += f" Not known for long enough to be idle: {_some(young)}." if young else ""
+    looked += f" Not known for long enough to be idle: {some(young)}." if young else ""
     return passed(f"Nothing in the namespace is unused.{looked}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _facts(snapshot: Snapshot) -> _Facts | Unobserved:

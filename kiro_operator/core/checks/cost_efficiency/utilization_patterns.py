@@ -15,7 +15,7 @@ from kiro_operator.core.checks.performance._series import Expression, about
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
 from kiro_operator.core.evidence.prices import PRICES, Prices, prices
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, answer, partial
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.quiet import figure
@@ -199,7 +199,7 @@ def _over_window(
     if not nodes:
         return Unobserved("TooFewPoints", f"Less than half of the last {span} is known of any node.")
     left_out = f", without {' and '.join(sorted(gaps))} that is not recorded" if gaps else ""
-    left_out += f", but for {_some(young)}, known for too short" if young else ""
+    left_out += f", but for {some(young)}, known for too short" if young else ""
     since = snapshot.sampled_at(SERIES, now)
     return _Seen(tuple(nodes), since, f"over {span}", parameters.window, left_out)
 
@@ -360,10 +360,6 @@ def _by_hour(points: Iterable[tuple[float, float]], days: int) -> list[list[floa
         if math.isfinite(value):
             found_[int(time // 3600) % _DAY].append(value)
     return found_ if all(len(values) >= days for values in found_) else None
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 CHECK = Check(

@@ -12,7 +12,7 @@ from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import INTERVAL, Expression
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, Series, answer, partial
-from kiro_operator.core.findings import clip, earliest, found
+from kiro_operator.core.findings import clip, earliest, found, some
 from kiro_operator.core.objects import ConditionKind, Deployment, HorizontalPodAutoscaler, StatefulSet, Truth
 from kiro_operator.core.partial import incomplete, unnumbered, weighed
 from kiro_operator.core.promql import filled, worst
@@ -108,10 +108,10 @@ def _at_rest(told: Answer, scalers: Sequence[HorizontalPodAutoscaler]) -> Verdic
     changes = _changes(told)
     uncounted = [scaler.metadata.name for scaler in scalers if scaler.metadata.name not in changes]
     if len(uncounted) == len(scalers):
-        words = f"Prometheus counts changes of other autoscalers, and not of {_some(uncounted)}: {_EXPORTER}"
+        words = f"Prometheus counts changes of other autoscalers, and not of {some(uncounted)}: {_EXPORTER}"
         return unknown(Unobserved("NoData", words))
     rest = (
-        f"comes to rest, but changes of {_some(uncounted)} are not counted" if uncounted else "comes to rest"
+        f"comes to rest, but changes of {some(uncounted)} are not counted" if uncounted else "comes to rest"
     )
     return passed(f"Every autoscaler has the replicas that it wants and {rest}.")
 
@@ -119,10 +119,6 @@ def _at_rest(told: Answer, scalers: Sequence[HorizontalPodAutoscaler]) -> Verdic
 def _advised(cause: Unobserved) -> Unobserved:
     """The same, with what to do about changes that nothing counts."""
     return Unobserved(cause.reason, f"{cause.message}: {_EXPORTER}") if cause.reason == "NoData" else cause
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 def _selected(

@@ -1,7 +1,7 @@
 """Days until volumes and file systems are full, if they go on as they do."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Annotated
@@ -18,7 +18,7 @@ from kiro_operator.core.checks.performance._series import (
     named,
 )
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, answer
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.partial import incomplete, lacking, proven, unnumbered
 from kiro_operator.core.promql import WORST, filled, worst
 from kiro_operator.core.quiet import forecast
@@ -94,12 +94,10 @@ def judge(snapshot: Snapshot, parameters: CapacityForecastParameters, now: datet
         return found([unnumbered(ref, "use", since) for ref in numberless], status=Status.WARN)
     text = f"Nothing will be full within {parameters.days} days."
     unknown_ = sorted({about(series.labels, snapshot.namespace) for series in present.series} - set(days))
-    return passed(text + (f" Not foretold, for want of history: {_some(unknown_)}." if unknown_ else ""))
-
-
-def _some(things: Sequence[tuple[Ref, str]]) -> str:
-    names = [f"{ref.kind} {ref.name}{detail}" for ref, detail in things[:2]]
-    return ", ".join(names) + (" and others" if len(things) > len(names) else "")
+    if not unknown_:
+        return passed(text)
+    names = some([f"{ref.kind} {ref.name}{detail}" for ref, detail in unknown_], 2)
+    return passed(f"{text} Not foretold, for want of history: {names}.")
 
 
 def _days_left(present: Answer, ahead: Answer, namespace: str, days: int) -> dict[tuple[Ref, str], float]:

@@ -12,7 +12,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.usage import POD_METRICS, PodUsage, Usage
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import Container, Pod
 from kiro_operator.core.quantity import parse_quantity
 from kiro_operator.core.quiet import figure
@@ -82,7 +82,7 @@ def judge(snapshot: Snapshot, parameters: ResourceUtilizationParameters, now: da
             Status.WARN,
             "NoLimits",
             "No container has a limit or a request to hold its use against: "
-            f"set resources for {_some(boundless)}.",
+            f"set resources for {some(sorted(boundless))}.",
         )
     limits = {"cpu": parameters.cpu_percent, "memory": parameters.memory_percent}
     since = snapshot.sampled_at(POD_METRICS, now)
@@ -169,7 +169,7 @@ def _verdict(
     if not findings:
         text = "No container uses more of its CPU or memory than it should."
         if boundless:
-            text += f" Without limit and request, and so not judged: {_some(boundless)}."
+            text += f" Without limit and request, and so not judged: {some(sorted(boundless))}."
         return Verdict(Status.PASS, "AsExpected", text, replicas_needed=replicas_needed)
     resource = peaks[0][0]
     peak = max(share for name, share in peaks if name == resource)
@@ -227,11 +227,6 @@ def _needed(group: Iterable[Load], percent: int) -> int:
         )
         for loads in by_container.values()
     )
-
-
-def _some(names: set[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(ordered[:_NAMED]) + (" and others" if len(ordered) > _NAMED else "")
 
 
 CHECK = Check(

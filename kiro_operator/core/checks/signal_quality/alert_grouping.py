@@ -20,7 +20,7 @@ from kiro_operator.core.checks.signal_quality._alerts import (
 )
 from kiro_operator.core.evidence.alerts import ALERTS, Alert, Alerts
 from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
-from kiro_operator.core.findings import clip, found
+from kiro_operator.core.findings import clip, found, some
 from kiro_operator.core.promql import PART
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.statistics import wilson
@@ -224,8 +224,7 @@ def _grouped(names: Sequence[str], present: Alerts) -> bool:
 
 
 def _some(names: Iterable[str]) -> str:
-    ordered = sorted({clip(name, 128) for name in names})
-    return ", ".join(ordered[:_NAMED]) + (" and others" if len(ordered) > _NAMED else "")
+    return some(sorted({clip(name, 128) for name in names}), _NAMED)
 
 
 CHECK = Check(
