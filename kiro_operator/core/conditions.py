@@ -263,7 +263,7 @@ def _check(item: Judged, outcome: Outcome, bounds: _Bounds) -> CheckStatus:
     quiet = verdict.status in _QUIET
     found = {(ref.kind, ref.name): ref for ref in (finding.object for finding in verdict.findings)}
     # What stands is still told while nothing new is seen: the next process goes on from the status.
-    objects = found or {(kind, name): Ref(kind, name) for kind, name in item.standing}
+    objects = found or ({} if quiet else {(kind, name): Ref(kind, name) for kind, name in item.standing})
     return CheckStatus(
         id=item.registered.id,
         status=verdict.status.value,

@@ -124,6 +124,9 @@ def settle(
             without polled sources.
     """
     track = track or Track()
+    if sample is None and track.poor:
+        # What it failed by is sampled no more: only what is watched can keep it up, or end it.
+        track = replace(track, poor=False, faulty=True)
     fresh = sample is not None and sample != track.sample
     if fresh:
         track = replace(track, sample=sample)

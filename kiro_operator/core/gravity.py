@@ -60,4 +60,5 @@ Gravity = tuple[int, bool]
 def gravity(check: str, verdict: Verdict) -> Gravity:
     """What sorts the worst first: the kind of fault, and whether it waits for a person."""
     kind = next((number for number, checks in _CLASSES if check in checks), _DEGRADED)
-    return kind, all(finding.remedies for finding in verdict.findings)
+    # Without findings, as after a restart, nothing says that anybody but a person can help.
+    return kind, bool(verdict.findings) and all(finding.remedies for finding in verdict.findings)

@@ -45,6 +45,8 @@ def tally(count: int) -> str:
 
 def _digits(value: float) -> str:
     """Two digits, none of them finer than a tenth."""
+    if not math.isfinite(value):
+        return str(value)
     if abs(value) >= _LARGE:
         return f"{value:.1e}"
     places = min(1, 1 - math.floor(math.log10(abs(value)))) if value else 1

@@ -14,6 +14,7 @@ from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.types import LabelSelector
 from kiro_operator.core import told
 from kiro_operator.core.checks import Check
+from kiro_operator.core.promql import filled
 from kiro_operator.core.snapshot import Polled, Ref
 from kiro_operator.core.verdict import Verdict
 
@@ -75,7 +76,9 @@ def _words(
 ) -> Mapping[str, str]:
     """What the names in a template stand for, each ready for a shell; what is not known is not there."""
     words: dict[str, str] = {
-        name: quote(value) for name, value in parameters if isinstance(value, str) and value
+        name: quote(filled(value, namespace))
+        for name, value in parameters
+        if isinstance(value, str) and value
     }
     words |= {"namespace": namespace, "selector": _selected(spec.selector)}
     first = verdict.findings[0].object if verdict.findings else None

@@ -13,14 +13,16 @@ Since = Mapping[tuple[str, str], datetime]
 def stood(before: Since, verdict: Verdict, now: datetime) -> Since:
     """Since when each object of a settled verdict has been found without a break.
 
-    Unknown breaks nothing, nor does a Fail that is held while nothing new was seen.
+    Unknown breaks nothing, nor does a Fail that is held while nothing new was seen, nor a Warn: half an
+    answer proves nothing gone.
     """
     if verdict.status is Status.UNKNOWN or (verdict.status is Status.FAIL and not verdict.findings):
         return before
     if verdict.status not in {Status.FAIL, Status.WARN}:
         return {}
     keys = {(item.object.kind, item.object.name) for item in verdict.findings}
-    return {key: min(before.get(key, now), now) for key in keys}
+    found = {key: min(before.get(key, now), now) for key in keys}
+    return {**before, **found} if verdict.status is Status.WARN else found
 
 
 def weighed(verdict: Verdict, since: Since, now: datetime) -> Weighed:

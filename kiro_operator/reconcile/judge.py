@@ -77,9 +77,11 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
         if now_settled.verdict.status is Status.FAIL and not (check.about_others or _fails(before)):
             # What judges the verdicts of the others is not counted itself, or it would keep itself up.
             target.began_to_fail(check_id, now)
+        standing: Since = {}
         if check_id in weighed_ids:
-            target.standing[check_id] = stood(target.standing.get(check_id, {}), now_settled.verdict, now)
-        judged[check_id] = _judged(enabled, now_settled, target.standing.get(check_id, {}))
+            standing = stood(target.standing.get(check_id, {}), now_settled.verdict, now)
+            target.standing[check_id] = standing
+        judged[check_id] = _judged(enabled, now_settled, standing)
     target.dirty.clear()
     checks = target.checks.items()
     return Judgement(
@@ -188,7 +190,8 @@ def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, 
 
 def _number(target: Target, enabled: Enabled) -> int | None:
     """Number of the sample on which a check is judged: none yet, before what it weighs has been sampled."""
-    if not enabled.check.polled:
+    if not (enabled.polled or enabled.borrowed):
+        # None of what it could sample is configured: what is watched is all that it goes by.
         return None
     others = (target.checks[name] for name in enabled.check.weighs if name in target.checks)
     if any(other.polled and not _oldest(target, other).number for other in others):

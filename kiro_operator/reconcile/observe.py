@@ -220,7 +220,7 @@ def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
     enabled = target.checks[check_id]
     if not (enabled.check.polled or enabled.check.beside):
         return facts
-    samples = {source.name: sample for source in enabled.check.beside if (sample := latest(source, target))}
+    samples = {source.name: sample for source in enabled.check.beside if (sample := target.latest(source))}
     for source in enabled.check.polled:
         if source in enabled.borrowed:
             sample = target.latest(source)
@@ -231,12 +231,6 @@ def with_samples(facts: Snapshot, target: Target, check_id: str) -> Snapshot:
         if sample:
             samples[source.name] = sample
     return replace(facts, samples=samples)
-
-
-def latest(source: Polled[Any], target: Target) -> Sample[Any] | None:
-    """The newest sample of a source, whichever round took it."""
-    taken = [sample for (name, _), sample in target.samples.items() if name == source.name]
-    return max(taken, key=lambda sample: sample.time, default=None)
 
 
 def not_configured(source: Polled[Any]) -> Sample[Any]:

@@ -285,7 +285,9 @@ class Target:
             if now is None or (then is not None and then.polled != now.polled):
                 del self.tracks[name]
                 self.failed.pop(name, None)
-                self.standing.pop(name, None)
+        # While nobody weighs it nobody looks whether it still stands.
+        weighed = {name for item in self.checks.values() for name in item.check.weighs} & set(self.checks)
+        self.standing = {name: since for name, since in self.standing.items() if name in weighed}
         self.intervals = frozenset(enabled.seconds for enabled in self.checks.values() if enabled.polled)
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:

@@ -8,7 +8,7 @@ import pytest
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
 from kiro_operator.core.checks import registry
 from kiro_operator.core.conditions import Judged, Outcome, Permission, summarize
-from kiro_operator.core.gravity import IMPROVABLE, OUT_OF_SERVICE, UNSAFE
+from kiro_operator.core.gravity import IMPROVABLE, OUT_OF_SERVICE, UNSAFE, gravity
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding, Status, Verdict
 
@@ -77,3 +77,10 @@ def test_each_check_has_one_gravity() -> None:
     named = [*OUT_OF_SERVICE, *UNSAFE, *IMPROVABLE]
     assert len(set(named)) == len(named)
     assert set(named) <= set(registry())
+
+
+def test_what_an_earlier_process_found_waits_for_a_person_as_far_as_is_known() -> None:
+    held = Verdict(Status.FAIL, "CrashLoopBackOff", "of an earlier process")
+    assert gravity("pods-ready", held) < gravity(
+        "pods-ready", judged("pods-ready", 0, Status.FAIL, ActionName.RESTART).verdict
+    )

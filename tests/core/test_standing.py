@@ -40,6 +40,16 @@ def test_what_is_out_of_sight_is_not_gone() -> None:
     assert stood(since, waste("a", status=Status.WARN), LATER) == since
 
 
+def test_half_an_answer_ends_nothing() -> None:
+    since = stood({}, waste("a", "b"), FIRST)
+    nothing = Verdict(Status.WARN, "PartialResponse", "half an answer")
+    assert stood(since, nothing, LATER) == since
+    assert stood(since, waste("b", status=Status.WARN), LATER) == since
+    hidden = weighed(nothing, since, LATER).hidden
+    assert hidden
+    assert hidden.reason == "PartialResponse"
+
+
 def test_a_clock_set_back_leaves_nothing_in_the_future() -> None:
     assert stood(stood({}, waste("a"), LATER), waste("a"), FIRST) == {("Deployment", "a"): FIRST}
 

@@ -175,3 +175,49 @@ def test_a_finding_that_is_dated_needs_no_further_sample() -> None:
     seen = [said(scene.sample(9, minutes))["c-polled"] for minutes in (0, 5)]
     scene.target.tracks["b-metered"] = seeded(Status.FAIL, "High", at(1), polled=True)
     assert [*seen, said(scene.judge(6))["c-polled"]] == ["Pass", "Pass", "Fail"]
+
+
+def section(name: str) -> Polled[int]:
+    return Polled(name, int, section="prometheus")
+
+
+def told(target: Target, raw: Verdict, minutes: float) -> Verdict:
+    """What is told of a check that has polled sources, none of which is configured."""
+    check = Check(title="t", section="s", command="c", sources=(section("metrics"),), judge=lambda *_: raw)
+    registered = Registered("response-time", "performance", "PerformanceAdequate", check)
+    target.checks = {"response-time": Enabled(registered, Parameters(), FlapRule(), EVERY, ())}
+    target.raw.clear()
+    [judged] = judge(target, facts("kiro-system"), at(minutes)).judged
+    return judged.verdict
+
+
+FAILS = Verdict(Status.FAIL, "Bad", "by what is watched")
+
+
+def test_without_what_it_samples_a_check_goes_by_what_is_watched() -> None:
+    target = Target(("kiro-system", "kiro"))
+    assert told(target, FAILS, 0).status is Status.FAIL
+    assert told(target, passed("well"), 1).status is Status.PASS
+
+
+def test_a_fail_of_what_is_sampled_no_more_ends_after_a_restart() -> None:
+    target = Target(("kiro-system", "kiro"))
+    target.tracks["response-time"] = seeded(Status.FAIL, "Slow", at(-30), "too slow", polled=True)
+    skipped = Verdict(Status.SKIPPED, "NotConfigured", "spec.prometheus is not set")
+    assert told(target, skipped, 0).status is Status.SKIPPED
+
+
+def test_what_nobody_weighs_is_not_told_to_stand() -> None:
+    since = {("Deployment", "big"): at(-60)}
+    target = Target(("kiro-system", "kiro"))
+    target.standing = {"over-provisioned": since, "unused-resources": since}
+    metadata = {
+        "uid": "u",
+        "generation": 2,
+        "resourceVersion": "2",
+        "creationTimestamp": "2026-03-01T00:00:00Z",
+    }
+    target.uid = "u"
+    off = [{"id": "missed-opportunities", "enabled": False}]
+    target.take({"metadata": metadata, "spec": {"checks": off}})
+    assert target.standing == {}

@@ -188,8 +188,11 @@ def _declares(body: bytes) -> bool:
         raise _PrologEnded
 
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = declared, root
-    with suppress(_PrologEnded, expat.ExpatError):
-        parser.Parse(body, True)  # noqa: FBT003 - the signature is expat's
+    try:
+        with suppress(_PrologEnded, expat.ExpatError):
+            parser.Parse(body, True)  # noqa: FBT003 - the signature is expat's
+    except (LookupError, ValueError):
+        return True  # an encoding that is not read here may hide one
     return found
 
 

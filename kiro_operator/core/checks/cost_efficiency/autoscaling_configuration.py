@@ -290,7 +290,7 @@ CHECK = Check(
         "NoAutoscaler": "kubectl get hpa -n {namespace}; promtool query instant {prometheus} 'sum by (pod) "
         '(rate(container_cpu_usage_seconds_total{{namespace="{namespace}"}}[10m]))\''
     },
-    sources=(Source.AUTOSCALERS, SERIES, PRICES),
+    sources=(Source.AUTOSCALERS, Source.DEPLOYMENTS, Source.STATEFUL_SETS, SERIES, PRICES),
     judge=judge,
     parameters=AutoscalingConfigurationParameters,
     queries=queries,

@@ -120,8 +120,10 @@ def judge(snapshot: Snapshot, parameters: UtilizationPatternsParameters, now: da
     band = f"{parameters.low_percent}% to {parameters.high_percent}%"
     findings, status = weighed(certain, doubtful, missing)
     if findings:
-        observed = None if isinstance(seen, Unobserved) else _figure(snapshot, seen, nodes)
-        return found(findings, status=status, observed=observed, threshold=band)
+        told = [finding for finding in findings if finding in nodes]
+        if isinstance(seen, Unobserved) or findings[0] not in told:
+            return found(findings, status=status)
+        return found(findings, status=status, observed=_figure(snapshot, seen, told), threshold=band)
     causes = [cause for cause in (seen, rhythm) if isinstance(cause, Unobserved)]
     excused = {NOT_CONFIGURED, *INSUFFICIENT}
     blind = [cause for cause in causes if cause.reason not in excused]
@@ -185,21 +187,28 @@ def _over_window(
             part = series.labels.get(PART, "")
             # Of two exporters on one node the busier figure counts.
             parts[part] = max(series.last, parts.get(part, -math.inf))
-    nodes, young, gaps = [], [], set()
+    nodes, young, numberless, gaps = [], [], [], set()
     for name, parts in sorted(figures.items()):
         known = [each for each in _RESOURCES if parts.get(f"{each} points", 0.0) >= _POINTS // 2]
-        if known:
-            mean = {each: 100 * parts[f"{each} mean"] for each in known if f"{each} mean" in parts}
-            peak = {each: 100 * parts[f"{each} peak"] for each in known if f"{each} peak" in parts}
+        if known and not all(f"{each} {stat}" in parts for each in known for stat in ("mean", "peak")):
+            numberless.append(name)
+        elif known:
+            mean = {each: 100 * parts[f"{each} mean"] for each in known}
+            peak = {each: 100 * parts[f"{each} peak"] for each in known}
             nodes.append(_Use(name, mean, peak))
             gaps |= set(_RESOURCES) - set(known)
         else:
             young.append(name)
     span = format_duration(parameters.window)
+    if numberless and not nodes:
+        whose = some(numberless)
+        text = f"What is used of {whose} is no number: see what cpuQuery and memoryQuery divide by."
+        return Unobserved("NotANumber", text)
     if not nodes:
         return Unobserved("TooFewPoints", f"Less than half of the last {span} is known of any node.")
     left_out = f", without {' and '.join(sorted(gaps))} that is not recorded" if gaps else ""
     left_out += f", but for {some(young)}, known for too short" if young else ""
+    left_out += f", but for {some(numberless)}, of which it is no number" if numberless else ""
     since = snapshot.sampled_at(SERIES, now)
     return _Seen(tuple(nodes), since, f"over {span}", parameters.window, left_out)
 

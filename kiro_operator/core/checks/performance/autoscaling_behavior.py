@@ -1,7 +1,7 @@
 """Autoscalers: what they want against what there is, and whether they come to rest."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -64,8 +64,9 @@ def judge(snapshot: Snapshot, parameters: AutoscalingBehaviorParameters, now: da
         return skipped("NoAutoscalers", "No HorizontalPodAutoscaler scales a selected workload.")
     findings: list[Finding] = []
     due: datetime | None = None
+    waiting = _waiting(snapshot)
     for scaler in scalers:
-        fault = _inactive(scaler, now) or _short(scaler, snapshot, parameters.grace, now)
+        fault = _inactive(scaler, now) or _short(scaler, snapshot, waiting, parameters.grace, now)
         if fault is None:
             continue
         if now - fault.since >= parameters.grace:
@@ -160,7 +161,11 @@ def _inactive(scaler: HorizontalPodAutoscaler, now: datetime) -> Finding | None:
 
 
 def _short(
-    scaler: HorizontalPodAutoscaler, snapshot: Snapshot, grace: timedelta, now: datetime
+    scaler: HorizontalPodAutoscaler,
+    snapshot: Snapshot,
+    waiting: Mapping[Ref, datetime],
+    grace: timedelta,
+    now: datetime,
 ) -> Finding | None:
     """It wants more replicas than are available."""
     status, target = scaler.status, scaler.spec.scale_target_ref
@@ -169,8 +174,8 @@ def _short(
     if available >= status.desired_replicas:
         return None
     scaled = status.last_scale_time or scaler.metadata.creation_timestamp or now
-    waiting = _not_ready_since(snapshot, known[0]) if known else None
-    since = min(max(scaled, waiting or scaled), now)
+    first = waiting.get(known[0]) if known and workload(known[0], snapshot) is not None else None
+    since = min(max(scaled, first or scaled), now)
     return _finding(
         scaler,
         "BelowDesired",
@@ -194,17 +199,18 @@ def _workload(snapshot: Snapshot, kind: str, name: str) -> tuple[Ref, int] | Non
     return None if item is None else (Ref(kind, name, item.metadata.uid), item.available)
 
 
-def _not_ready_since(snapshot: Snapshot, owner: Ref) -> datetime | None:
-    """Since when the first of the workload's pods that are not Ready is not."""
-    if isinstance(snapshot.pods, Unobserved) or workload(owner, snapshot) is None:
-        return None
-    times = [
-        condition.last_transition_time if condition else pod.metadata.creation_timestamp
-        for pod in snapshot.pods.unsettled
-        if ((condition := pod.condition("Ready")) is None or condition.status is not Truth.TRUE)
-        and controller_of(pod, snapshot) == owner
-    ]
-    return earliest(*times)
+def _waiting(snapshot: Snapshot) -> dict[Ref, datetime]:
+    """Since when the first pod that is not Ready is not, by workload."""
+    first: dict[Ref, datetime] = {}
+    for pod in () if isinstance(snapshot.pods, Unobserved) else snapshot.pods.unsettled:
+        condition = pod.condition("Ready")
+        if condition is not None and condition.status is Truth.TRUE:
+            continue
+        since = condition.last_transition_time if condition else pod.metadata.creation_timestamp
+        owner = controller_of(pod, snapshot)
+        if owner is not None and since is not None:
+            first[owner] = min(since, first.get(owner, since))
+    return first
 
 
 def _changes(told: Answer) -> dict[str, float]:
@@ -252,7 +258,14 @@ CHECK = Check(
     title="Autoscalers get what they want, and come to rest",
     section="performance-scaling",
     command="kubectl get hpa -n {namespace}",
-    sources=(Source.AUTOSCALERS, SERIES),
+    sources=(
+        Source.AUTOSCALERS,
+        Source.DEPLOYMENTS,
+        Source.STATEFUL_SETS,
+        Source.PODS,
+        Source.REPLICA_SETS,
+        SERIES,
+    ),
     judge=judge,
     parameters=AutoscalingBehaviorParameters,
     queries=queries,

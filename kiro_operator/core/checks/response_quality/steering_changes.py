@@ -11,6 +11,7 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.evidence.steering import STEERING, Revision, is_hook, is_steering
+from kiro_operator.core.findings import some
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.statistics import banded
 from kiro_operator.core.steering.judging import INTERVAL, verdict
@@ -107,7 +108,7 @@ def _failed_since(change: Revision, failing: Mapping[str, datetime], look_back: 
 
 
 def _before_failure(change: Revision, checks: Sequence[str], note: str, now: datetime) -> Finding:
-    named = ", ".join(checks[:_NAMED]) + (" and others" if len(checks) > _NAMED else "")
+    named = some(checks, _NAMED)
     finding = _finding(change, "ChangedBeforeFailure", f"before {named} began to fail", note, now)
     # Those checks have counted their samples, and the change is dated: nothing is gained by waiting.
     return replace(finding, at_once=True)

@@ -6,7 +6,7 @@ from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
 from kiro_operator.core.evidence.steering import STEERING
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.mcp_listing import held_against
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
@@ -45,8 +45,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
 
 
 def _missing(session: McpSession, missing: list[str], since: datetime) -> Finding:
-    names = ", ".join(missing[:_NAMED]) + (" and others" if len(missing) > _NAMED else "")
-    text = f"it has no tool {names}: see its version and its settings, then reconnect"
+    text = f"it has no tool {some(missing, _NAMED)}: see its version and its settings, then reconnect"
     return mcp.finding(session.server, "ToolMissing", text, since)
 
 

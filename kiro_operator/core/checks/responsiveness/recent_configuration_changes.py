@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.changes import CONFIG_CHANGES, Change
 from kiro_operator.core.faults.kinds import NOTHING
-from kiro_operator.core.findings import found
+from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import ReplicaSet, Workload
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
@@ -178,7 +178,7 @@ def _findings(
 def _message(change: Written, checks: list[str]) -> str:
     who = change.manager or "an unknown manager"
     detail = f" ({change.detail})" if change.detail else ""
-    named = ", ".join(checks[:_NAMED]) + (" and others" if len(checks) > _NAMED else "")
+    named = some(checks, _NAMED)
     return (
         f"{change.object.kind} {change.object.name} was changed by {who} at {change.time:%Y-%m-%dT%H:%M:%SZ}"
         f"{detail}, before {named} began to fail. If that is the cause: {change.advice}"

@@ -18,8 +18,8 @@ from kiro_operator.core.checks.signal_quality._alerts import (
     most_within,
 )
 from kiro_operator.core.evidence.alerts import ALERTS, Alert, Alerts
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
-from kiro_operator.core.findings import clip, earliest, found
+from kiro_operator.core.evidence.series import PARTIAL, SERIES, Answer, Query, partial
+from kiro_operator.core.findings import clip, earliest, found, some
 from kiro_operator.core.promql import PART
 from kiro_operator.core.snapshot import Ref, Snapshot, Source
 from kiro_operator.core.statistics import wilson
@@ -96,7 +96,8 @@ def judge(snapshot: Snapshot, parameters: AlertFrequencyParameters, now: datetim
     if (missing := first_missing(past, present)) is not None:
         return unknown(missing)
     if in_part:
-        return Verdict(Status.WARN, "PartialAnswer", "There are more alerts than are read: see which repeat.")
+        text = "There are more alerts than are read, or Prometheus answered in part: see which repeat."
+        return Verdict(Status.WARN, PARTIAL, text)
     if unsure:
         return too_few("Many alerts are left alone, but they are too few to tell a habit from chance.")
     return passed("Alerts are few, lasting and attended to.")
@@ -153,10 +154,10 @@ def _unattended(
     if len(judged) < parameters.minimum or wilson(len(left), len(judged))[0] <= limit:
         return [], len(left) > limit * len(judged)
     names = sorted({clip(item.name, 128) for item in left})
-    some = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
     text = (
         f"In namespace {snapshot.namespace} too many alerts have been left alone for more than "
-        f"{format_duration(parameters.unattended_after)} ({some}): resolve or silence them, or drop the rules"
+        f"{format_duration(parameters.unattended_after)} ({some(names, _NAMED)}): resolve or silence them, "
+        "or drop the rules"
     )
     return [Finding(Ref("Namespace", snapshot.namespace), "AlertsUnattended", text, at)], False
 

@@ -19,7 +19,7 @@ from kiro_operator.core.checks.signal_quality._alerts import (
     most_within,
 )
 from kiro_operator.core.evidence.alerts import ALERTS, Alert, Alerts
-from kiro_operator.core.evidence.series import SERIES, Answer, Query, partial
+from kiro_operator.core.evidence.series import PARTIAL, SERIES, Answer, Query, partial
 from kiro_operator.core.findings import clip, found, some
 from kiro_operator.core.promql import PART
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
@@ -105,7 +105,8 @@ def judge(snapshot: Snapshot, parameters: AlertGroupingParameters, now: datetime
     if (missing := first_missing(past, present)) is not None:
         return unknown(missing)
     if in_part:
-        return Verdict(Status.WARN, "PartialAnswer", "There are more alerts than are read: see which repeat.")
+        text = "There are more alerts than are read, or Prometheus answered in part: see which repeat."
+        return Verdict(Status.WARN, PARTIAL, text)
     return passed("Alerts that belong together are told together.")
 
 
