@@ -25,6 +25,13 @@ PROMETHEUS, ALERTMANAGER, MCP = "prometheus.bench:9090", "alertmanager.bench:909
 SERVICE, PORT = "kiro", 8080
 GRANTS = ("observe", "restart", "exec", "history", "permissions")
 """Of deploy/namespace."""
+HUNG = frozenset(
+    {
+        *("prometheus", "trigger-metrics", "alertmanager", "mcp-health", "mcp-sessions", "endpoints"),
+        *("aws-identity", "aws-permissions", "aws-cost"),
+    }
+)
+"""Sources that ask what hangs."""
 COMPONENTS = {"app-0": "autonomous-operations", "app-1": "cost-optimization"}
 DAYS = 3
 GAUGES = {

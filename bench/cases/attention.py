@@ -193,8 +193,7 @@ def _hung(made: World, servers: Backends, spaces: int, span: float) -> list[Figu
         before = _buckets(process, "delay")
         time.sleep(span)
         after = _buckets(process, "delay")
-    hung = ("prometheus", "alertmanager", "mcp", "aws")
-    others = {source: bounds for source, bounds in after.items() if not source.startswith(hung)}
+    others = {source: bounds for source, bounds in after.items() if source not in everything.HUNG}
     late, total = _beyond(before, others, LATE)
     return [
         Figure(

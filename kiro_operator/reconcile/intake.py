@@ -13,11 +13,15 @@ from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency, WorkQueue
 from kiro_operator.reconcile.records import Records
+from kiro_operator.reconcile.scheduler import Alarms
 from kiro_operator.reconcile.target import Key, Target
 
 GATHER = 0.15
 """Seconds without a new namespace after which the watches follow; a start brings many at once."""
 GATHER_AT_MOST = 1.5
+TOGETHER = 0.5
+"""Seconds that a sample waits for the others of its round: each alone would have all checks judged and the
+status put together anew, a dozen times a round."""
 
 SELECTED = frozenset(
     {
@@ -59,6 +63,7 @@ class Intake:
         self._by_namespace: dict[str, set[Key]] = {}
         self._gathering: tuple[asyncio.TimerHandle, float] | None = None
         self.queue: WorkQueue[Work] = WorkQueue()
+        self._rounds: Alarms[Key] = Alarms(lambda key: self.queue.add((HEALTH_CHECK, key), Urgency.RESYNC))
 
     def get(self, key: Key) -> Target | None:
         """The KiroHealthCheck of that key."""
@@ -152,8 +157,9 @@ class Intake:
             self.wake(namespace)
 
     def sampled(self, target: Target) -> None:
-        """A polled check has a new sample."""
-        self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
+        """A source has been sampled; the others of its round come soon after, and are judged with it."""
+        if not self._rounds.waiting(target.key):
+            self._rounds.set(target.key, TOGETHER)
 
     def wake(self, namespace: str) -> None:
         """Queue every KiroHealthCheck of a namespace."""
@@ -167,6 +173,7 @@ class Intake:
         if not self._by_namespace[key[0]]:
             del self._by_namespace[key[0]]
         self.queue.forget((HEALTH_CHECK, key))
+        self._rounds.cancel(key)
         self._metrics.forget(*key)
         self._metrics.health_checks.set(len(self._targets))
         self._on_removed(target)
