@@ -47,6 +47,6 @@ def difference(before: tuple[int, int], after: tuple[int, int], z: float = Z) ->
     return max(-1.0, two - one - below), min(1.0, two - one + above)
 
 
-def banded(share: float) -> str:
+def percentage(share: float) -> str:
     """A share as a percentage, told so that it does not tick."""
     return figure(100 * share, "%")

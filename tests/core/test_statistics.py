@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_operator.core.statistics import banded, difference, wilson
+from kiro_operator.core.statistics import difference, percentage, wilson
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_three_tell_nothing(good: int, rated: int) -> None:
 
 
 def test_shares_are_told_as_figures() -> None:
-    assert [banded(share) for share in (0.0, 0.049, 0.3, 0.999, 1.0)] == [
+    assert [percentage(share) for share in (0.0, 0.049, 0.3, 0.999, 1.0)] == [
         "about 0.0%", "about 4.9%", "about 30%", "about 100%", "about 100%",
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.statistics import banded
+from kiro_operator.core.statistics import percentage
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 _SHOWN = 4
@@ -79,7 +79,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
             "TooRestrictive",
             f"Most autonomous operations are refused: hold the boundaries of KiroSafetyPolicy {names}, and "
             "what enforces them, against what the operations are for.",
-            observed=f"refused: {banded(refused / len(operations))}",
+            observed=f"refused: {percentage(refused / len(operations))}",
             threshold=f"{parameters.refused_percent}%, of at least {parameters.min_operations} operations",
         )
     return passed("Autonomous operations stay within their boundaries.")

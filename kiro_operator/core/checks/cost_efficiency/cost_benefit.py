@@ -12,7 +12,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import Snapshot, Unobserved
-from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.statistics import percentage, wilson
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 
@@ -65,7 +65,7 @@ def judge(snapshot: Snapshot, parameters: CostBenefitParameters, now: datetime) 
     return found(
         [_finding(record, parameters, snapshot, now) for record in newest(outside)],
         status=Status.FAIL if proven else Status.WARN,
-        observed=f"outside of the band: {banded(len(outside) / len(ratios))}",
+        observed=f"outside of the band: {percentage(len(outside) / len(ratios))}",
         threshold=f"{parameters.max_outside_percent}%",
     )
 

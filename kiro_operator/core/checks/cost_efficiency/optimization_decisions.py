@@ -12,7 +12,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.optimizations import applied, began, named, newest, too_few
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import Snapshot, Unobserved
-from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.statistics import percentage, wilson
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 
@@ -54,7 +54,7 @@ def judge(snapshot: Snapshot, parameters: OptimizationDecisionsParameters, now: 
     return found(
         [_finding(record, snapshot, now) for record in newest(bad)],
         status=Status.FAIL if proven else Status.WARN,
-        observed=f"wrong or reverted: {banded(len(bad) / len(decisions))}",
+        observed=f"wrong or reverted: {percentage(len(bad) / len(decisions))}",
         threshold=f"{parameters.max_bad_percent}%",
     )
 

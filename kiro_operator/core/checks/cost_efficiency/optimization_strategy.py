@@ -16,7 +16,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
-from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.statistics import percentage, wilson
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _SETTLING_DAYS = 2
@@ -86,7 +86,7 @@ def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: d
     return found(
         [_finding(record, without[record], snapshot, now) for record in newest(list(without))],
         status=Status.FAIL if wilson(len(without), count)[0] > allowed else Status.WARN,
-        observed=f"without effect: {banded(len(without) / count)}",
+        observed=f"without effect: {percentage(len(without) / count)}",
         threshold=f"{parameters.max_ineffective_percent}%",
     )
 

@@ -13,7 +13,7 @@ from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.evidence.steering import STEERING, Revision, is_hook, is_steering
 from kiro_operator.core.findings import some
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.statistics import banded
+from kiro_operator.core.statistics import percentage
 from kiro_operator.core.steering.judging import INTERVAL, verdict
 from kiro_operator.core.steering.ratings import Rated, Rise, Span, rises
 from kiro_operator.core.verdict import Finding, Verdict, unknown
@@ -152,8 +152,8 @@ def _with_shares(told: Verdict, worse: Mapping[Span, Rise]) -> Verdict:
     )
     return replace(
         told,
-        observed=f"{banded(bad / rated)} rated bad",
-        threshold=f"{banded(former / of)} before the change",
+        observed=f"{percentage(bad / rated)} rated bad",
+        threshold=f"{percentage(former / of)} before the change",
     )
 
 

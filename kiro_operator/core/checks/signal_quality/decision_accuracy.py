@@ -13,7 +13,7 @@ from kiro_operator.core.checks.signal_quality._ratings import with_misread
 from kiro_operator.core.feedback import FEEDBACK, VERDICTS, Cell, Rating, misread, ratings, recent
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.statistics import percentage, wilson
 from kiro_operator.core.verdict import Finding, Verdict, passed, too_few, unknown
 
 _ADVICE = {
@@ -106,7 +106,7 @@ def _weigh(
                 who = f"{ref.kind} {ref.name}" if ref.kind == "Check" else f"In {ref.name} the operator"
                 findings.append(Finding(ref, reason, f"{who} {_ADVICE[reason]}", since))
                 noun = "sensitivity" if reason == "SensitivityLow" else "specificity"
-                worst = worst or f"{noun} {banded(right / total)}"
+                worst = worst or f"{noun} {percentage(right / total)}"
             elif right * 100 < target * total:
                 unsure = True
     return findings, unsure, worst

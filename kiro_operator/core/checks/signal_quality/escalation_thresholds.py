@@ -12,7 +12,7 @@ from kiro_operator.core.checks.signal_quality._ratings import with_misread
 from kiro_operator.core.feedback import OUTCOMES, Rating, misread, ratings, recent
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.statistics import banded, wilson
+from kiro_operator.core.statistics import percentage, wilson
 from kiro_operator.core.verdict import Finding, Verdict, passed, too_few, unknown
 
 
@@ -79,7 +79,7 @@ def _weigh(
     if findings:
         return found(
             findings,
-            observed=f"{banded(peak)} unnecessary",
+            observed=f"{percentage(peak)} unnecessary",
             threshold=f"{parameters.unnecessary_percent}%",
             next_check=earliest(
                 *(item.time + parameters.window for items in groups.values() for item in items)
