@@ -152,8 +152,8 @@ class Operator:
     def _synced(self, kind: str, namespaces: frozenset[str]) -> None:
         self.loop.intake.synced(kind, namespaces)
 
-    def _sampled(self, target: Target) -> None:
-        self.loop.intake.sampled(target)
+    def _sampled(self, target: Target, more: bool) -> None:  # noqa: FBT001 - of a Callable
+        self.loop.intake.sampled(target, more=more)
 
     def unhealthy(self) -> str:
         """What a restart of this process could mend; empty when nothing."""

@@ -4,11 +4,14 @@ A template has commands with ``; `` between them, and names in braces. A command
 open, such as the object of a verdict that found none, is left out, and so is one for which there is no room.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.endpoint import Endpoint
+from kiro_operator.api.v1alpha1.evidence.autonomy import NamedEndpoint
 from kiro_operator.api.v1alpha1.evidence.mcp import McpServer
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.types import LabelSelector
@@ -34,7 +37,7 @@ def command(
 ) -> str | None:
     """The commands that can be told within a number of characters; None when that is none of them."""
     template = check.commands.get(verdict.reason, check.command)
-    words = _words(check, verdict, parameters, spec, namespace)
+    words = _Words(_Asked(check, verdict, parameters, spec, namespace))
     shown = ""
     for part in template.split(_BETWEEN):
         try:
@@ -71,67 +74,152 @@ def _endpoints(source: str, spec: KiroHealthCheckSpec) -> Iterator[tuple[Endpoin
             return
 
 
-def _words(
-    check: Check, verdict: Verdict, parameters: Any, spec: KiroHealthCheckSpec, namespace: str
-) -> Mapping[str, str]:
-    """What the names in a template stand for, each ready for a shell; what is not known is not there."""
-    words: dict[str, str] = {
-        name: quote(filled(value, namespace))
-        for name, value in parameters
-        if isinstance(value, str) and value
-    }
-    words |= {"namespace": namespace, "selector": _selected(spec.selector)}
-    first = verdict.findings[0].object if verdict.findings else None
-    if first and (told.words(first.kind), told.name(first)) == (first.kind, first.name):
-        words |= {"object": quote(f"{first.kind.lower()}/{first.name}"), "name": quote(first.name)}
-    elif first:
-        # A name that may not be told is not there to be typed either.
-        words |= {"object": "NAME", "name": "NAME"}
-    if check.queries and (asked := check.queries(parameters, namespace)):
-        words["query"] = quote(asked[0].words)
-    if spec.prometheus:
-        words["prometheus"] = quote(spec.prometheus.url(namespace))
-    if spec.alertmanager:
-        words["alertmanager"] = quote(spec.alertmanager.url(namespace))
-    if spec.steering and spec.steering.config_maps:
-        words["steering"] = " ".join(spec.steering.config_maps)
-    for endpoint in _named(spec.autonomy.endpoints, first):
-        words["endpoint"] = quote(endpoint.url(namespace) + ("" if endpoint.path else "/"))
-    for server in _named(spec.mcp.servers if spec.mcp else [], first):
-        words |= _of_server(server, first, namespace)
-    return words | _of_aws(spec, first)
+class _Asked(Struct, frozen=True):
+    """What a command is made of."""
+
+    check: Check
+    verdict: Verdict
+    parameters: Any
+    spec: KiroHealthCheckSpec
+    namespace: str
+
+    @property
+    def first(self) -> Ref | None:
+        """The object that the verdict is about, or the first of them."""
+        return self.verdict.findings[0].object if self.verdict.findings else None
 
 
-def _named(items: list[Any], first: Ref | None) -> list[Any]:
+class _Words(dict[str, str]):
+    """What the names in a template stand for, each ready for a shell; what is not known is not there.
+
+    A name is looked into when a template has it: most have two of twenty, and this is asked for every check
+    that does not pass, at every judgement.
+    """
+
+    def __init__(self, asked: _Asked) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def __missing__(self, name: str) -> str:
+        known = _KNOWN.get(name)
+        word = known(self._asked) if known else None
+        if word is None:
+            word = _parameter(self._asked, name)
+        if word is None:
+            raise KeyError(name)
+        return word
+
+
+def _parameter(asked: _Asked, name: str) -> str | None:
+    value = getattr(asked.parameters, name, None)
+    return quote(filled(value, asked.namespace)) if isinstance(value, str) and value else None
+
+
+def _object(asked: _Asked) -> str | None:
+    return _typed(asked.first, lambda ref: f"{ref.kind.lower()}/{ref.name}")
+
+
+def _name(asked: _Asked) -> str | None:
+    return _typed(asked.first, lambda ref: ref.name)
+
+
+def _typed(ref: Ref | None, write: Callable[[Ref], str]) -> str | None:
+    if ref is None:
+        return None
+    # A name that may not be told is not there to be typed either.
+    tellable = (told.words(ref.kind), told.name(ref)) == (ref.kind, ref.name)
+    return quote(write(ref)) if tellable else "NAME"
+
+
+def _query(asked: _Asked) -> str | None:
+    queries = asked.check.queries(asked.parameters, asked.namespace) if asked.check.queries else ()
+    return quote(queries[0].words) if queries else None
+
+
+def _prometheus(asked: _Asked) -> str | None:
+    return quote(asked.spec.prometheus.url(asked.namespace)) if asked.spec.prometheus else None
+
+
+def _alertmanager(asked: _Asked) -> str | None:
+    return quote(asked.spec.alertmanager.url(asked.namespace)) if asked.spec.alertmanager else None
+
+
+def _steering(asked: _Asked) -> str | None:
+    return (asked.spec.steering and " ".join(asked.spec.steering.config_maps)) or None
+
+
+def _endpoint(asked: _Asked) -> str | None:
+    endpoint = _named(asked.spec.autonomy.endpoints, asked.first)
+    return quote(endpoint.url(asked.namespace) + ("" if endpoint.path else "/")) if endpoint else None
+
+
+def _server(asked: _Asked) -> McpServer | None:
+    return _named(asked.spec.mcp.servers if asked.spec.mcp else [], asked.first)
+
+
+def _mcp(asked: _Asked) -> str | None:
+    server = _server(asked)
+    return quote(server.url(asked.namespace) + server.mcp_path) if server else None
+
+
+def _health(asked: _Asked) -> str | None:
+    server = _server(asked)
+    if server is None or not server.health_path:
+        return None
+    return quote(server.url(asked.namespace) + server.health_path)
+
+
+def _tool(asked: _Asked) -> str | None:
+    server, first = _server(asked), asked.first
+    if server is None or not server.golden_queries:
+        return None
+    name = first.name.partition("/")[2] if first else ""
+    query = next((item for item in server.golden_queries if item.name == name), server.golden_queries[0])
+    given = (f"--tool-arg {quote(f'{key}={value}')}" for key, value in query.arguments.items())
+    return " ".join([quote(query.tool), *given])
+
+
+T = TypeVar("T", NamedEndpoint, McpServer)
+
+
+def _named(items: Sequence[T], first: Ref | None) -> T | None:
     """The item that a finding is about, whose name may have more behind a slash; else the first there is."""
     name = first.name.partition("/")[0] if first else ""
-    return ([item for item in items if item.name == name] or items)[:1]
+    return next((item for item in items if item.name == name), items[0] if items else None)
 
 
-def _of_server(server: McpServer, first: Ref | None, namespace: str) -> dict[str, str]:
-    words = {"mcp": quote(server.url(namespace) + server.mcp_path)}
-    if server.health_path:
-        words["health"] = quote(server.url(namespace) + server.health_path)
-    query = first.name.partition("/")[2] if first else ""
-    golden = [item for item in server.golden_queries if item.name == query] or server.golden_queries
-    if golden:
-        given = (f"--tool-arg {quote(f'{key}={value}')}" for key, value in golden[0].arguments.items())
-        words["tool"] = " ".join([quote(golden[0].tool), *given])
-    return words
+def _region(asked: _Asked) -> str | None:
+    return asked.spec.aws.region if asked.spec.aws else None
 
 
-def _of_aws(spec: KiroHealthCheckSpec, first: Ref | None) -> dict[str, str]:
-    aws = spec.aws
+def _metric(asked: _Asked) -> str | None:
+    return asked.spec.aws.costs.metric if asked.spec.aws else None
+
+
+def _principal(asked: _Asked) -> str | None:
+    aws = asked.spec.aws
     if aws is None:
-        return {}
-    words = {"region": aws.region, "metric": aws.costs.metric}
-    words["principal"] = quote(aws.principal) if aws.principal else _IDENTITY
+        return None
+    return quote(aws.principal) if aws.principal else _IDENTITY
+
+
+def _action(asked: _Asked) -> str | None:
+    return quote(on[0]) if (on := _permission(asked)) else None
+
+
+def _resource(asked: _Asked) -> str | None:
+    return quote(on[1] or "*") if (on := _permission(asked)) else None
+
+
+def _permission(asked: _Asked) -> tuple[str, str] | None:
+    """The action in AWS that is spoken of, and on what."""
+    aws, first = asked.spec.aws, asked.first
+    if aws is None:
+        return None
     declared = [f"{item.action} {item.resource}" for item in (*aws.must_deny, *aws.must_allow)]
     name = first.name if first and first.kind == "AwsAction" else next(iter(declared), "")
-    if name:
-        action, _, resource = name.partition(" ")
-        words |= {"action": quote(action), "resource": quote(resource or "*")}
-    return words
+    action, _, resource = name.partition(" ")
+    return (action, resource) if action else None
 
 
 def _selected(selector: LabelSelector) -> str:
@@ -142,3 +230,24 @@ def _selected(selector: LabelSelector) -> str:
         for item in selector.match_expressions
     ]
     return f"-l {quote(','.join(wanted))}" if wanted else ""
+
+
+_KNOWN: Mapping[str, Callable[[_Asked], str | None]] = {
+    "namespace": lambda asked: asked.namespace,
+    "selector": lambda asked: _selected(asked.spec.selector),
+    "object": _object,
+    "name": _name,
+    "query": _query,
+    "prometheus": _prometheus,
+    "alertmanager": _alertmanager,
+    "steering": _steering,
+    "endpoint": _endpoint,
+    "mcp": _mcp,
+    "health": _health,
+    "tool": _tool,
+    "region": _region,
+    "metric": _metric,
+    "principal": _principal,
+    "action": _action,
+    "resource": _resource,
+}

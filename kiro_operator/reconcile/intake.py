@@ -19,9 +19,9 @@ from kiro_operator.reconcile.target import Key, Target
 GATHER = 0.15
 """Seconds without a new namespace after which the watches follow; a start brings many at once."""
 GATHER_AT_MOST = 1.5
-TOGETHER = 0.5
-"""Seconds that a sample waits for the others of its round: each alone would have all checks judged and the
-status put together anew, a dozen times a round."""
+TOGETHER = 2.0
+"""Seconds that a sample waits at most for the others of its round: each alone would have all checks judged
+and the status put together and written anew, a dozen times a round."""
 
 SELECTED = frozenset(
     {
@@ -98,18 +98,25 @@ class Intake:
 
     def policy(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A KiroSafetyPolicy came, changed or went."""
-        namespace, name = str(body["metadata"]["namespace"]), str(body["metadata"]["name"])
-        for key in self._by_namespace.get(namespace, ()):
-            self._targets[key].dirty.add(Source.POLICIES)
+        key = (str(body["metadata"]["namespace"]), str(body["metadata"]["name"]))
         if deleted:
-            self._policies.remove((namespace, name))
-            self.queue.forget((POLICY, (namespace, name)))
-            self.wake(namespace)
+            self.remove_policy(key)
             return
         _, changed = self._policies.take(body)
         if changed:
-            self.queue.add((POLICY, (namespace, name)))
-            self.wake(namespace)
+            self.queue.add((POLICY, key))
+            self._policies_changed(key[0])
+
+    def remove_policy(self, key: Key) -> None:
+        """Forget a KiroSafetyPolicy that is gone."""
+        self._policies.remove(key)
+        self.queue.forget((POLICY, key))
+        self._policies_changed(key[0])
+
+    def _policies_changed(self, namespace: str) -> None:
+        for key in self._by_namespace.get(namespace, ()):
+            self._targets[key].dirty.add(Source.POLICIES)
+        self.wake(namespace)
 
     def changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
         """A watched object came, changed or went."""
@@ -156,9 +163,11 @@ class Intake:
                 self._targets[key].dirty.add(kind)
             self.wake(namespace)
 
-    def sampled(self, target: Target) -> None:
-        """A source has been sampled; the others of its round come soon after, and are judged with it."""
-        if not self._rounds.waiting(target.key):
+    def sampled(self, target: Target, *, more: bool) -> None:
+        """A source has been sampled; what others are still under way for the target are judged with it."""
+        if not more:
+            self._rounds.set(target.key, 0.0)
+        elif not self._rounds.waiting(target.key):
             self._rounds.set(target.key, TOGETHER)
 
     def wake(self, namespace: str) -> None:

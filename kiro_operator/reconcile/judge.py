@@ -154,7 +154,6 @@ def _to_be_judged(
     sources = enabled.check.reads
     return (
         not target.dirty.isdisjoint(sources)
-        or raw.status is Status.UNKNOWN
         or not blind.isdisjoint(sources)
         or (raw.next_check is not None and raw.next_check <= now)
     )

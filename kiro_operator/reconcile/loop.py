@@ -125,8 +125,7 @@ class Loop:
         )
         for key in policies:
             logger.info("KiroSafetyPolicy %s/%s was deleted unseen", *key)
-            self._policies.remove(key)
-            self.intake.wake(key[0])
+            self.intake.remove_policy(key)
         await self._sweep.records()
 
     async def _worker(self) -> None:

@@ -6,6 +6,7 @@ once in a round for all of them. Each source answers for itself: one that hangs 
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,13 @@ from kiro_operator.reconcile.target import Key, Target
 QUICK = SLOW = 16
 """Samples of one source under way at once: those that were quick the last time, and those that were not."""
 
+FIRST = 0.25
+"""Seconds that the first round of a KiroHealthCheck is given: what one of everything takes of a core."""
+CROWD = 5.0
+"""Seconds of first rounds that begin at once; who comes after them takes its turn."""
+FIRST_TURN = 60.0
+"""Seconds over which a crowd's first rounds are spread, however long their interval."""
+
 Round = tuple[Key, float]
 """A KiroHealthCheck and an interval in seconds."""
 
@@ -46,7 +54,7 @@ class Observation:
         metrics: Metrics,
         *,
         policies: Callable[[str], Mapping[str, KiroSafetyPolicySpec]],
-        sampled: Callable[[Target], None],
+        sampled: Callable[[Target, bool], None],
     ) -> None:
         self._watches = watches
         self._observers = {observer.source.name: observer for observer in observers}
@@ -56,10 +64,14 @@ class Observation:
         self._sampled = sampled
         self._alarms: Alarms[Round] = Alarms(self._due)
         self._targets: dict[Round, Target] = {}
-        self._turns: dict[Round, float] = {}
+        self.turns: dict[Round, float] = {}
         """Monotonic time of each round's turn."""
         self._running: dict[tuple[Round, str], asyncio.Task[None]] = {}
+        self._awaited: defaultdict[Key, set[tuple[Round, str]]] = defaultdict(set)
+        """What has not answered yet, by whom it is sampled for."""
         self._places = {name: Places(QUICK, SLOW) for name in self._observers}
+        self._firsts = 0.0
+        """Monotonic time until which the first rounds that have begun take."""
 
     def whole(self, target: Target) -> Snapshot:
         """The watched facts of the whole namespace, whatever the target selects."""
@@ -118,9 +130,10 @@ class Observation:
     def _forget_round(self, round_: Round) -> None:
         self._alarms.cancel(round_)
         del self._targets[round_]
-        self._turns.pop(round_, None)
+        self.turns.pop(round_, None)
         for pair in [pair for pair in self._running if pair[0] == round_]:
             self._running.pop(pair).cancel()
+            self._answered(pair)
 
     async def stop(self) -> None:
         """End all sampling."""
@@ -128,13 +141,23 @@ class Observation:
             self._forget_round(round_)
 
     def _set(self, target: Target, interval: float) -> None:
-        wait = until_turn(f"{target.namespace}/{target.name}", interval, self._clock.monotonic())
+        name, now = f"{target.namespace}/{target.name}", self._clock.monotonic()
         if target.unsampled(interval):
-            wait = 0.0  # whoever has just applied it is waiting
-        self._ring_in((target.key, interval), wait)
+            # Whoever has just applied it is waiting; but when a process begins, all are there at once.
+            self._ring_in((target.key, interval), self._until_first(name, interval, now))
+        else:
+            self._ring_in((target.key, interval), until_turn(name, interval, now))
+
+    def _until_first(self, name: str, interval: float, now: float) -> float:
+        """Seconds until a first round: none, unless many have just begun."""
+        crowd = max(self._firsts, now) + FIRST
+        if crowd - now > CROWD:
+            return until_turn(name, min(interval, FIRST_TURN), now)
+        self._firsts = crowd
+        return 0.0
 
     def _ring_in(self, round_: Round, wait: float) -> None:
-        self._turns[round_] = self._clock.monotonic() + wait
+        self.turns[round_] = self._clock.monotonic() + wait
         self._alarms.set(round_, wait)
 
     def _due(self, round_: Round) -> None:
@@ -153,15 +176,17 @@ class Observation:
 
     def _start(self, round_: Round, target: Target, source: Polled[Any]) -> None:
         task = asyncio.create_task(
-            self._sample(target, round_[1], source, self._turns[round_]),
+            self._sample(target, round_[1], source, self.turns[round_]),
             name=f"sample {source.name} {round_}",
         )
         self._running[round_, source.name] = task
+        self._awaited[round_[0]].add((round_, source.name))
         task.add_done_callback(lambda _: self._ended((round_, source.name), task))
 
     def _ended(self, pair: tuple[Round, str], task: asyncio.Task[None]) -> None:
         if self._running.get(pair) is task:
             del self._running[pair]
+            self._answered(pair)
         if not task.cancelled() and (error := task.exception()):
             logger.error("sampling %s broke", pair, exc_info=error)
 
@@ -177,7 +202,16 @@ class Observation:
         number = before.number + 1 if before else 1
         target.samples[source.name, interval] = Sample(number, self._clock.now(), value)
         target.dirty.add(source.name)
-        self._sampled(target)
+        self._sampled(target, self._answered(((target.key, interval), source.name)))
+
+    def _answered(self, pair: tuple[Round, str]) -> bool:
+        """Whether others are still awaited for the same KiroHealthCheck."""
+        key = pair[0][0]
+        others = self._awaited[key]
+        others.discard(pair)
+        if not others:
+            del self._awaited[key]
+        return bool(others)
 
     async def _ask(
         self, target: Target, interval: float, source: Polled[Any], before: Sample[Any] | None

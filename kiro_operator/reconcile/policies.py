@@ -10,7 +10,7 @@ import msgspec
 from pydantic import ValidationError
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.client import Client, version_of
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.safetypolicy import (
@@ -169,11 +169,12 @@ class Policies:
         self._client = client
         self._clock = clock
         self._metrics = metrics
-        self._policies: dict[Key, Policy] = {}
+        self._policies: dict[str, dict[str, Policy]] = {}
+        """By namespace and name."""
 
     def get(self, namespace: str, name: str) -> Policy | None:
         """The policy of that name."""
-        return self._policies.get((namespace, name))
+        return self._policies.get(namespace, {}).get(name)
 
     def readable(self, namespace: str) -> dict[str, KiroSafetyPolicySpec]:
         """What the policies of a namespace say, by name; those that cannot be read are left out."""
@@ -181,21 +182,24 @@ class Policies:
 
     def of(self, namespace: str) -> list[Policy]:
         """All policies of a namespace, by name."""
-        found = [policy for key, policy in self._policies.items() if key[0] == namespace]
-        return sorted(found, key=lambda policy: policy.key)
+        found = self._policies.get(namespace, {})
+        return [found[name] for name in sorted(found)]
 
     def __iter__(self) -> Iterator[Policy]:
-        return iter(self._policies.values())
+        return (policy for found in self._policies.values() for policy in found.values())
 
     def take(self, body: Mapping[str, Any]) -> tuple[Policy, bool]:
         """Take in a policy; returns it and whether its spec is new."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        policy = self._policies.setdefault(key, Policy(key))
+        policy = self._policies.setdefault(key[0], {}).setdefault(key[1], Policy(key))
         return policy, policy.take(body, self._clock.now())
 
     def remove(self, key: Key) -> None:
         """Forget a policy that is gone."""
-        self._policies.pop(key, None)
+        found = self._policies.get(key[0], {})
+        found.pop(key[1], None)
+        if not found:
+            self._policies.pop(key[0], None)
 
     async def refresh(self, policy: Policy, ledger: Iterable[Entry]) -> None:
         """Write what has changed of a policy's status, if anything has."""
@@ -264,6 +268,6 @@ class Policies:
         content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         body = {"metadata": {"resourceVersion": policy.resource_version}, "status": content}
         answer = await self._client.merge_patch(f"{policy.path}/status", body)
-        policy.resource_version = str(msgspec.json.decode(answer)["metadata"]["resourceVersion"])
+        policy.resource_version = version_of(answer)
         policy.status = status
         self._metrics.status_writes.labels("KiroSafetyPolicy").inc()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.client import Client, Lane
+from kiro_operator.adapters.kubernetes.client import Client, Lane, version_of
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
@@ -91,18 +91,24 @@ class Reporter:
             target.take(msgspec.json.decode(await self._client.get(path)))
             raise
         target.status = status
-        target.resource_version = str(msgspec.json.decode(answer)["metadata"]["resourceVersion"])
+        target.resource_version = version_of(answer)
         self._metrics.status_writes.labels("KiroHealthCheck").inc()
         self._tell(target, before, status)
         return True
 
     def _measure(self, target: Target, status: KiroHealthCheckStatus) -> None:
+        known = {check.id: check.status for check in target.status.checks} if target.measured else {}
         target.measured = True
         for check in status.checks:
+            if known.pop(check.id, None) == check.status:
+                continue
             for value in VERDICTS:
                 self._metrics.check_status.labels(target.namespace, target.name, check.id, value).set(
                     check.status == value
                 )
+        for gone in known:
+            for value in VERDICTS:
+                self._metrics.check_status.remove(target.namespace, target.name, gone, value)
         for condition in status.conditions:
             self._metrics.condition.labels(target.namespace, target.name, condition.type).set(
                 TRUTH[condition.status]

@@ -179,13 +179,16 @@ class Target:
     def handled_request(self) -> str:
         """The last request for which everything has been sampled anew."""
         wanted, numbers = self._request
+        told = self.status.last_handled_reconcile_at or ""
+        if wanted in ("", told):
+            return told
         wanted_still = {
             (source.name, interval) for interval in self.intervals for source in self.sources(interval, ())
         }
         done = all(
             pair not in wanted_still or self._number(pair) > number for pair, number in numbers.items()
         )
-        return wanted if wanted and done else self.status.last_handled_reconcile_at or ""
+        return wanted if done else told
 
     def sources(self, interval: float, failing: Collection[str]) -> set[Polled[Any]]:
         """What is to be sampled in a round, given which checks fail."""

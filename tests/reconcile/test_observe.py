@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,18 +84,23 @@ def target(*checks: Enabled) -> Target:
 
 
 class Run:
-    """An Observation and the samples that it reports."""
+    """An Observation and the samples that it reports, each with whether more of its target are awaited."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self.samples: asyncio.Queue[Target] = asyncio.Queue()
+        self.more: list[bool] = []
         self.observation = Observation(
             Blind(),  # type: ignore[arg-type]
             sources,
             SystemClock(),
             Metrics(),
             policies=lambda _: {},
-            sampled=self.samples.put_nowait,
+            sampled=self._sampled,
         )
+
+    def _sampled(self, made: Target, more: bool) -> None:  # noqa: FBT001 - as the engine is told
+        self.more.append(more)
+        self.samples.put_nowait(made)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -155,10 +161,46 @@ async def test_many_that_hang_hold_up_only_their_own_source() -> None:
     many = [target(enabled("a", FIRST), enabled("b", SECOND)) for _ in range(3 * observe.QUICK)]
     for number, made in enumerate(many):
         made.key = ("kiro-system", f"kiro-{number}")
-        run.observation.schedule(made)
+        run.observation.sample_now(made)
     await run.until(lambda: all(("second", 60.0) in made.samples for made in many))
     assert len(hung.requests) == observe.QUICK
     await run.observation.stop()
+
+
+async def test_the_last_sample_of_a_target_is_told_from_those_before_it() -> None:
+    gate = asyncio.Event()
+
+    async def late() -> int:
+        await gate.wait()
+        return 3
+
+    slow: Polled[int] = Polled("third", int)
+    run = Run([Source(FIRST, lambda: 1), Source(slow, late)])
+    made = target(enabled("a", FIRST), enabled("b", slow, interval=2 * MINUTE))
+    run.observation.sample_now(made)
+    await run.until(lambda: ("first", 60.0) in made.samples)
+    assert run.more == [True], "the other one is at another interval, and not there yet"
+    gate.set()
+    await run.until(lambda: ("third", 120.0) in made.samples)
+    assert run.more == [True, False]
+    await run.observation.stop()
+
+
+async def test_the_first_rounds_of_a_crowd_are_spread_over_a_minute() -> None:
+    patient: Polled[int] = Polled("first", int)
+    run = Run([Source(patient, lambda: 1)])
+    at_once = int(observe.CROWD / observe.FIRST)
+    many = [target(enabled("a", patient, interval=timedelta(hours=1))) for _ in range(5 * at_once)]
+    for number, made in enumerate(many):
+        made.key = ("kiro-system", f"kiro-{number}")
+        run.observation.schedule(made)
+    await run.until(lambda: all(made.samples for made in many[:at_once]))
+    now = time.monotonic()
+    turns = [run.observation.turns[made.key, 3600.0] - now for made in many[at_once:] if not made.samples]
+    await run.observation.stop()
+    assert len(turns) > 3 * at_once
+    assert max(turns) <= observe.FIRST_TURN
+    assert max(turns) - min(turns) > observe.FIRST_TURN / 2
 
 
 async def test_those_that_hung_the_last_time_hold_up_no_other_of_their_source(

@@ -116,6 +116,14 @@ class _Details(Struct):
     retry_after: float | None = msgspec.field(default=None, name="retryAfterSeconds")
 
 
+class _Version(Struct, rename="camel"):
+    resource_version: str
+
+
+class _Versioned(Struct):
+    metadata: _Version
+
+
 class _Status(Struct):
     """metav1.Status, as the server sends it with an error."""
 
@@ -290,6 +298,11 @@ class Client:
 
 def _manager() -> dict[str, str]:
     return {"fieldManager": FIELD_MANAGER}
+
+
+def version_of(body: bytes) -> str:
+    """The resourceVersion of an object as it was answered; the rest of it, which may be long, is skipped."""
+    return msgspec.json.decode(body, type=_Versioned).metadata.resource_version
 
 
 def _words(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -35,7 +35,7 @@ class Parameters(BaseModel):
         return ""
 
 
-class Check(Struct, frozen=True, kw_only=True):
+class Check(Struct, frozen=True, kw_only=True, dict=True):
     """A check: what it reads and how it judges."""
 
     title: str
@@ -76,17 +76,17 @@ class Check(Struct, frozen=True, kw_only=True):
     """Of its polled sources, those that it takes as others have them sampled, at whatever interval; they are
     sampled for it only where no other check reads them."""
 
-    @property
+    @cached_property
     def about_others(self) -> bool:
         """Whether it judges what other checks say, and so is judged behind them."""
         return self.relates or bool(self.weighs) or Source.VERDICTS in self.sources
 
-    @property
+    @cached_property
     def polled(self) -> tuple[Polled[Any], ...]:
         """Sources that have to be sampled; empty for a check that is judged whenever facts change."""
         return tuple(source for source in self.sources if isinstance(source, Polled))
 
-    @property
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Names of its sources, and of what it looks at besides."""
         sources = (*self.sources, *self.beside)
