@@ -88,7 +88,7 @@ async def _all(checks: Watch, wanted: int, counts: Wanted) -> list[float]:
     looked = 0
     while len(first) < wanted:
         if time.perf_counter() > deadline:
-            raise TimeoutError(f"{len(first)} of {wanted} after {TIMEOUT:.0f} s")
+            raise TimeoutError(f"{len(first)} of {wanted} after {TIMEOUT:.0f} s, of {looked} changes")
         await asyncio.sleep(0.1)
         for change in checks.changes[looked:]:
             looked += 1

@@ -54,6 +54,8 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
     blind = frozenset(
         source for source, field in _FIELDS.items() if isinstance(getattr(snapshot, field), Unobserved)
     )
+    # What could not be seen is looked at again while that lasts, and once when it is over.
+    unsure, target.blind = blind | target.blind, blind
     weighed_ids = frozenset(name for item in target.checks.values() for name in item.check.weighs)
     for check_id, enabled in _in_turn(target.checks):
         check = enabled.check
@@ -64,7 +66,7 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
         if (
             raw is None
             or not anew.isdisjoint(check.weighs)
-            or _to_be_judged(raw, enabled, target, blind, now)
+            or _to_be_judged(raw, enabled, target, unsure, now)
         ):
             facts = _with_weighed(snapshot, enabled, judged, now)
             raw = target.raw[check_id] = _run(check_id, enabled, target, facts, now)
@@ -148,13 +150,13 @@ def _fails(track: Track | None) -> bool:
 
 
 def _to_be_judged(
-    raw: Verdict, enabled: Enabled, target: Target, blind: frozenset[Source], now: datetime
+    raw: Verdict, enabled: Enabled, target: Target, unsure: frozenset[Source], now: datetime
 ) -> bool:
     """Whether the facts behind a verdict have changed, or time has come to look again."""
     sources = enabled.check.reads
     return (
         not target.dirty.isdisjoint(sources)
-        or not blind.isdisjoint(sources)
+        or not unsure.isdisjoint(sources)
         or (raw.next_check is not None and raw.next_check <= now)
     )
 

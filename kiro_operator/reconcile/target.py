@@ -106,6 +106,8 @@ class Target:
         """What failed, and since when, as the checks that relate to it were last told."""
         self.dirty: set[str] = set()
         """Sources that changed since the last judgement."""
+        self.blind: frozenset[Source] = frozenset()
+        """Watched sources that could not be seen at the last judgement."""
 
     @property
     def namespace(self) -> str:
@@ -263,6 +265,8 @@ class Target:
             )
             return
         settings = {check.id: check for check in self.spec.checks}
+        # What is written of each check is read here, and would otherwise be most of what is held.
+        self.spec = self.spec.model_copy(update={"checks": []})
         if unknown := [name for name in settings if name not in registry()]:
             self.problem = Permission(
                 allowed=False, reason="UnknownCheck", message=_no_such_check(unknown[0])

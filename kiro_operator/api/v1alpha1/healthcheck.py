@@ -231,7 +231,7 @@ class KiroHealthCheckStatus(ApiModel):
     checks: Annotated[list[CheckStatus], Field(max_length=128)] = Field(
         default=[],
         description="Verdicts, by check.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     decisions: Annotated[list[Decision], Field(max_length=10)] = Field(
         default=[],
