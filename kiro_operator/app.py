@@ -34,6 +34,7 @@ from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
 from kiro_operator.adapters.kubernetes.safety_config import SafetyConfigs
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.mcp.client import McpClient
+from kiro_operator.adapters.mcp.evaluation import Evaluator
 from kiro_operator.adapters.mcp.health import McpHealth
 from kiro_operator.adapters.mcp.sessions import McpSessions
 from kiro_operator.adapters.metrics import Metrics
@@ -88,6 +89,7 @@ class Operator:
             settings.credentials,
             self._service,
         )
+        self.evaluator = Evaluator()
         self.events = EventRecorder(self.client, self.clock, settings.identity)
         self.elector = Elector(
             self.client,
@@ -122,7 +124,7 @@ class Operator:
             watches=self.watches,
             observation=Observation(
                 self.watches,
-                observers(self.client, self.fetcher, resolver, settings),
+                observers(self.client, self.fetcher, self.evaluator, resolver, settings),
                 self.clock,
                 self.metrics,
                 policies=policies.readable,
@@ -238,6 +240,7 @@ class Operator:
         await asyncio.gather(tasks[0], return_exceptions=True)
         await self.watches.stop()
         await self.probes.stop()
+        await self.evaluator.close()
         await self.fetcher.close()
         await self.client.close()
 
@@ -245,6 +248,7 @@ class Operator:
 def observers(
     client: Client,
     fetcher: Fetcher,
+    evaluator: Evaluator,
     resolver: Resolver,
     settings: Settings,
 ) -> Sequence[ports.Observer]:
@@ -262,7 +266,7 @@ def observers(
         Prometheus(fetcher),
         Alertmanager(fetcher, settings.cluster_facts_namespaces),
         McpHealth(fetcher),
-        McpSessions(fetcher),
+        McpSessions(fetcher, evaluator),
         McpClient(client, settings.mcp_client_command),
         ClusterAccess(client, settings.cluster_facts_namespaces),
         SafetyConfigs(client),

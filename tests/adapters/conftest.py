@@ -1,4 +1,4 @@
-"""Clients that are closed when the test ends."""
+"""Clients, and a sandbox, that are closed when the test ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from devcluster import ControlPlane
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.mcp.evaluation import Evaluator
 from kiro_operator.core.permissions import Rule
 
 from .helpers import plain, service_account
@@ -41,3 +42,11 @@ async def client_of() -> AsyncIterator[Callable[[str], Client]]:
     yield make
     for client in clients:
         await client.close()
+
+
+@pytest_asyncio.fixture
+async def evaluator() -> AsyncIterator[Evaluator]:
+    """One whose sandbox ends with the test."""
+    made = Evaluator()
+    yield made
+    await made.close()

@@ -167,35 +167,35 @@ def nested(depth: int) -> str:
     return f"{text} && result.isError"
 
 
-async def test_what_is_done_before_the_end_is_kept() -> None:
+async def test_what_is_done_before_the_end_is_kept(evaluator: Evaluator) -> None:
     clock = asyncio.get_running_loop().time
     began = clock()
     well = task("result.text == 'hello'")
-    outcomes = await Evaluator().evaluate([well, task(nested(10)), well])
+    outcomes = await evaluator.evaluate([well, task(nested(10)), well])
     assert outcomes == [Outcome(value=True), LOST, LOST]
     assert clock() - began < 8
 
 
-async def test_a_pattern_that_backtracks_for_ever() -> None:
+async def test_a_pattern_that_backtracks_for_ever(evaluator: Evaluator) -> None:
     schema = {"type": "string", "pattern": "^(a+)+$"}
-    outcomes = await Evaluator().evaluate([{"kind": "schema", "schema": schema, "value": "a" * 48 + "b"}])
+    outcomes = await evaluator.evaluate([{"kind": "schema", "schema": schema, "value": "a" * 48 + "b"}])
     assert outcomes == [LOST]
 
 
-async def test_an_expression_that_fills_the_memory() -> None:
+async def test_an_expression_that_fills_the_memory(evaluator: Evaluator) -> None:
     grown = "result.structuredContent.l"
     text = f"{grown}.map(a, {grown}.map(b, {grown}.map(c, result.structuredContent.s + 'x'))).size() > 0"
     structured = {"l": list(range(500)), "s": "x" * 100_000}
-    assert await Evaluator().evaluate([task(text, structured)]) == [LOST]
+    assert await evaluator.evaluate([task(text, structured)]) == [LOST]
 
 
-async def test_no_time_is_left() -> None:
-    outcomes = await Evaluator().evaluate([task(nested(10))], within=0.05)
+async def test_no_time_is_left(evaluator: Evaluator) -> None:
+    outcomes = await evaluator.evaluate([task(nested(10))], within=0.05)
     assert outcomes == [LOST]
 
 
-async def test_deep_answers() -> None:
-    assert await Evaluator().evaluate([task("result.text == 'hello'", DEEP)]) == [Outcome(value=True)]
+async def test_deep_answers(evaluator: Evaluator) -> None:
+    assert await evaluator.evaluate([task("result.text == 'hello'", DEEP)]) == [Outcome(value=True)]
 
 
 async def test_nothing_to_do_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ async def test_nothing_to_do_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert await Evaluator().evaluate([]) == []
 
 
-async def test_the_event_loop_goes_on_meanwhile() -> None:
+async def test_the_event_loop_goes_on_meanwhile(evaluator: Evaluator) -> None:
     ticks = 0
 
     async def tick() -> None:
@@ -213,7 +213,7 @@ async def test_the_event_loop_goes_on_meanwhile() -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    await Evaluator().evaluate([task(nested(10))], within=1.0)
+    await evaluator.evaluate([task(nested(10))], within=1.0)
     ticking.cancel()
     assert ticks > 30
 
@@ -282,7 +282,7 @@ def test_text_answers_that_are_objects() -> None:
 async def test_without_servers_there_is_nothing_to_ask() -> None:
     fetcher = Fetcher(Fixed({}))
     spec = KiroHealthCheckSpec(mcp=McpEvidence(client=McpClient()))
-    for source in (McpHealth(fetcher), McpSessions(fetcher)):
+    for source in (McpHealth(fetcher), McpSessions(fetcher, Evaluator())):
         for given_ in (spec, KiroHealthCheckSpec()):
             assert await source.observe(poll(facts("kiro"), spec=given_)) == NO_SERVERS
 

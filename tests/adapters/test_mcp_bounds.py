@@ -77,7 +77,9 @@ def spec(*names: str, port: int = 8080) -> KiroHealthCheckSpec:
 
 async def session(server: Server, *, port: int = 8080) -> McpSession:
     fetcher = Fetcher(Fixed({f"shop.{NAMESPACE}:{port}": server.address}))
-    found = await McpSessions(fetcher).observe(poll(facts(NAMESPACE), spec=spec("shop", port=port)))
+    found = await McpSessions(fetcher, Evaluator()).observe(
+        poll(facts(NAMESPACE), spec=spec("shop", port=port))
+    )
     await fetcher.close()
     assert isinstance(found, tuple)
     return found[0]
@@ -177,7 +179,7 @@ async def test_servers_that_hang_lose_no_other_its_turn() -> None:
         bad.break_with("hang")
         places = {f"{name}.{NAMESPACE}:8080": bad.address for name in hung}
         fetcher = Fetcher(Fixed({f"shop.{NAMESPACE}:8080": good.address, **places}))
-        sessions, health = McpSessions(fetcher), McpHealth(fetcher)
+        sessions, health = McpSessions(fetcher, Evaluator()), McpHealth(fetcher)
         request = poll(facts(NAMESPACE), spec=spec(*hung, "shop"), interval=timedelta(seconds=8))
         crowd = [asyncio.create_task(sessions.observe(request)) for _ in range(2)]
         alone = poll(facts(NAMESPACE), spec=spec("shop"), interval=timedelta(seconds=8))
@@ -210,7 +212,7 @@ async def test_no_turn_while_others_have_them_all(monkeypatch: pytest.MonkeyPatc
     with Server(mcp(tools())) as server:
         fetcher = Fetcher(Fixed({f"shop.{NAMESPACE}:8080": server.address}))
         request = poll(facts(NAMESPACE), spec=spec("shop"), interval=timedelta(seconds=1))
-        for source in (McpSessions(fetcher), McpHealth(fetcher)):
+        for source in (McpSessions(fetcher, Evaluator()), McpHealth(fetcher)):
             found = await source.observe(request)
             assert isinstance(found, tuple)
             assert found[0].problem == turns.NOT_ASKED

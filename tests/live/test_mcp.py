@@ -18,6 +18,7 @@ from kiro_operator.adapters.http.fetch import Fetcher
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.exec import RULES
 from kiro_operator.adapters.mcp.client import McpClient
+from kiro_operator.adapters.mcp.evaluation import Evaluator
 from kiro_operator.adapters.mcp.health import McpHealth
 from kiro_operator.adapters.mcp.sessions import McpSessions
 from kiro_operator.adapters.network.connections import Fixed
@@ -97,9 +98,10 @@ class Round:
             frozenset({"shop.example.com:8080"}),
             credentials,
         )
+        self._evaluator = Evaluator()
         self._sources: dict[str, Observer] = {
             "mcp-health": McpHealth(self._fetcher),
-            "mcp-sessions": McpSessions(self._fetcher),
+            "mcp-sessions": McpSessions(self._fetcher, self._evaluator),
         }
         self.spec = self.of(server())
         self.settings = kiro_uses(shop="https://shop.example.com/mcp")
@@ -110,6 +112,7 @@ class Round:
         return KiroHealthCheckSpec.model_validate({"mcp": {"servers": list(servers)}})
 
     async def close(self) -> None:
+        await self._evaluator.close()
         await self._fetcher.close()
 
     async def sample(self, interval: timedelta = timedelta(seconds=30)) -> dict[str, Any]:

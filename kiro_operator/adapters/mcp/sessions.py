@@ -46,9 +46,9 @@ class McpSessions:
     source = MCP_SESSIONS
     rules: tuple[Rule, ...] = ()
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, evaluator: Evaluator) -> None:
         self._fetcher = fetcher
-        self._evaluator = Evaluator()
+        self._evaluator = evaluator
         self._turns = Turns()
 
     async def observe(self, request: ports.PollRequest) -> tuple[McpSession, ...] | Unobserved:
