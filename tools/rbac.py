@@ -84,6 +84,13 @@ PLACES = (
         "in each namespace where scaling is allowed",
     ),
     Place(
+        Path("deploy/namespace/restore/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.RESTORE,
+        f"{NAME}-restore",
+        "in each namespace where what is declared is brought back",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

@@ -1,5 +1,6 @@
 """From verdicts to a plan: what is wanted, what the policy says of it, and who has to know."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
@@ -13,11 +14,14 @@ from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember
-from kiro_operator.core.remedies import REMEDIES
+from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
+
+_SUBJECTS = frozenset({"ConfigMap"})
+"""Kinds that remedies bring back to what is declared."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
 
@@ -79,6 +83,8 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     unseen = inputs.snapshot.replica_sets
     if target.kind == "ReplicaSet" and isinstance(unseen, Unobserved):
         return Held(target, first.check, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
+    if target.kind in _SUBJECTS:
+        return _climb(patient, None, _own_ladder(patient), inputs, memory)
     if target.kind not in WORKLOADS:
         return _escalation(
             target, patient.wanted, "NotSupported", f"a {target.kind} is left to its own controller"
@@ -87,25 +93,37 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     if found is None:
         message = f"{named(target)} is not to be seen, or is another object by now"
         return Held(target, first.check, "EvidenceMissing", message)
-    return _climb(patient, found, inputs, memory)
+    return _climb(patient, found, inputs.spec.remediation.ladder, inputs, memory)
 
 
-def _climb(patient: Patient, found: Workload, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
+def _own_ladder(patient: Patient) -> list[LadderStep]:
+    """What the checks name, in their order: the ladder of the spec is for workloads."""
+    named_once = dict.fromkeys(action for want in patient.wanted for action in want.finding.remedies)
+    return [LadderStep(action=action) for action in named_once]
+
+
+def _climb(
+    patient: Patient,
+    found: Workload | None,
+    ladder: Sequence[LadderStep],
+    inputs: Inputs,
+    memory: Memory,
+) -> Intent | Escalation | Held:
     """The first rung of the ladder, from where the target stands, that can be done."""
     remediation, target = inputs.spec.remediation, patient.target
     at = turn(
         inputs.ledger.of(target),
-        remediation.ladder,
+        ladder,
         since=patient.wanted[0].finding.since,
         recovered_at=memory.get(target.uid, Wellness()).recovered_at,
         quiet=quiet_period(remediation),
     )
     refusal: Refusal | None = None
-    for number, rung in enumerate(remediation.ladder[at.rung :], at.rung):
+    for number, rung in enumerate(ladder[at.rung :], at.rung):
         asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
         if not asking:
             continue
-        proposal = REMEDIES[rung.action](
+        proposal = remedies()[rung.action].propose(
             Request(
                 target=target,
                 workload=found,

@@ -9,16 +9,16 @@ from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome
-from kiro_operator.reconcile.judge import Judgement
+from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 
@@ -98,7 +98,14 @@ class Verify:
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
         findings = _findings(look.judgement, item)
-        result = judgement_of.verify(item.spec, item.status, findings, _workload(item, look.facts), look.now)
+        result = judgement_of.verify(
+            item.spec,
+            item.status,
+            findings,
+            _workload(item, look.facts),
+            look.now,
+            seen_at=sampled_at(look.target, item.spec.check, look.now),
+        )
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -152,6 +159,9 @@ class Verify:
 
     async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
         spec = item.spec
+        if spec.method in WRITES:
+            written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
+            return judgement_of.Live(workload=None, written=written, failing=failing)
         if spec.target.kind not in PLURALS:
             return judgement_of.Live(workload=None, failing=failing)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
@@ -206,4 +216,5 @@ def intent_of(item: Remediation) -> Intent:
         stabilization=spec.stabilization,
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+        change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
     )

@@ -27,6 +27,7 @@ class ActionName(StrEnum):
 
     RESTART = "Restart"
     SCALE = "Scale"
+    RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
 
 
 class CheckSettings(ApiModel):

@@ -47,7 +47,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
     """The whole namespace, not only what the KiroHealthCheck selects: the blast radius counts all
     pods, and an autoscaler need not carry the labels of what it scales. Pods that ran to completion
-    are best left out of it: they are settled, and only the number of those is asked."""
+    are best left out of it: they are settled, and only the number of those is asked. With the last samples
+    of the polled sources, for the remedies that bring such things back."""
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""

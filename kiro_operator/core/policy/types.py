@@ -23,6 +23,15 @@ class Fence(Struct, frozen=True):
     intent: str = ""
 
 
+class Change(Struct, frozen=True):
+    """What is written, for the methods Create and Patch."""
+
+    patch: str
+    """JSON: the object, or the merge patch."""
+    diff: str
+    """The same for a person, redacted."""
+
+
 class Intent(Struct, frozen=True, kw_only=True):
     """One action that a failing check asks for."""
 
@@ -41,6 +50,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     pod: Ref | None = None
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
+    change: Change | None = None
 
     @property
     def name(self) -> str:
@@ -141,6 +151,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Healthy pods that rollouts already allowed, on other targets, may yet take down."""
     pod_observed: bool = True
     """False when the pod to evict is not to be seen."""
+    observed: bool
+    """Whether the target is to be seen, or known not to be there."""
     workload: Workload | None
     """The target, for a Deployment, StatefulSet or DaemonSet."""
     labels: dict[str, str]
