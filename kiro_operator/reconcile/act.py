@@ -54,6 +54,10 @@ ATTEMPTS = 5
 logger = logging.getLogger(__name__)
 
 
+class _Records(msgspec.Struct):
+    items: list[Record]
+
+
 class NotLeading(Exception):
     """The Lease is lost, or too short to finish in: nothing may be sent any more."""
 
@@ -174,6 +178,18 @@ class Act:
         }:
             changes["completed_at"] = now
         return await self.write(namespace, remediation, status.model_copy(update=changes))
+
+    async def read(self, namespace: str, name: str) -> Remediation:
+        """A KiroRemediation as it is now, by what may be done anyway: records are listed.
+
+        Raises:
+            ports.NotFound: it is gone.
+        """
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations"
+        body = await self._client.get(path, fieldSelector=f"metadata.name={name}")
+        for record in msgspec.json.decode(body, type=_Records).items:
+            return Remediation(record)
+        raise ports.NotFound(404, "NotFound", f"KiroRemediation {name} is gone")
 
     async def write(
         self, namespace: str, remediation: Remediation, status: KiroRemediationStatus

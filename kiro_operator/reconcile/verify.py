@@ -80,20 +80,25 @@ class Verify:
 
     async def end_orphan(self, namespace: str, item: Remediation) -> None:
         """Record that nobody follows this action any more; what may have been done still counts."""
-        status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
         try:
-            written = await self._act.write(namespace, item, status)
-            await self._act.record(
-                namespace,
-                written,
-                Outcome(
-                    RemediationState.EXPIRED,
-                    "HealthCheckDeleted",
-                    f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more",
-                ),
-            )
+            await self._end(namespace, item)
+        except ports.Conflict:
+            # Its last look was being written just then.
+            try:
+                await self._end(namespace, await self._act.read(namespace, item.name))
+            except (ports.ApiError, ports.Unreachable) as error:
+                logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
         except (ports.ApiError, ports.Unreachable) as error:
             logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
+
+    async def _end(self, namespace: str, item: Remediation) -> None:
+        if item.status.state in FINAL_STATES:
+            return
+        status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
+        message = f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more"
+        written = await self._act.write(namespace, item, status)
+        ended = Outcome(RemediationState.EXPIRED, "HealthCheckDeleted", message)
+        await self._act.record(namespace, written, ended)
 
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
