@@ -74,7 +74,10 @@ def test_without_leave_it_is_told_and_left(world: World, policy: dict[str, Any],
     begin(world, data={"mode": "free"}, **policy)
 
     def told() -> list[dict[str, Any]]:
-        return world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", [])
+        found: list[dict[str, Any]] = (
+            world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", [])
+        )
+        return found
 
     until(lambda: bool(told()), "a decision", 60)
     [decision] = told()
