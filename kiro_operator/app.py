@@ -43,6 +43,7 @@ from kiro_operator.adapters.prices import PriceList
 from kiro_operator.adapters.prometheus.series import Prometheus
 from kiro_operator.adapters.prometheus.triggers import TriggerMetrics
 from kiro_operator.adapters.steering.source import SteeringSource
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import registry
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
@@ -109,6 +110,14 @@ class Operator:
             on_synced=self._synced,
         )
         policies = Policies(self.client, self.clock, self.metrics)
+        commands = {
+            action: argv
+            for action, argv in (
+                (ActionName.RECONNECT_MCP, settings.mcp_reconnect_command),
+                (ActionName.RESYNC_MCP, settings.mcp_resync_command),
+            )
+            if argv
+        }
         act = Act(
             client=self.client,
             actuator=Actuator(self.client),
@@ -118,6 +127,7 @@ class Operator:
             events=self.events,
             metrics=self.metrics,
             clock=self.clock,
+            commands=commands,
         )
         verify = Verify(Actuator(self.client), act)
         self.loop = Loop(
@@ -133,6 +143,7 @@ class Operator:
             policies=policies,
             act=act,
             verify=verify,
+            commands=commands,
             sweep=Sweep(self.client, verify, self.clock, selector=settings.watch_label_selector),
             sharded=bool(settings.watch_label_selector),
             sweep_interval=settings.sweep_interval,

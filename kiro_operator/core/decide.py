@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.ladder import quiet_period, turn
@@ -17,7 +17,7 @@ from kiro_operator.core.policy.wellness import Memory, Wellness, remember
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
-from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
+from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 
 _SUBJECTS = frozenset({"ConfigMap"})
@@ -40,7 +40,7 @@ def decide(inputs: Inputs) -> Plan:
     proposals: list[Intent | Escalation | Held] = [
         _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it") for each in hopeless
     ]
-    proposals += [_treat(patient, inputs, memory) for patient in patients]
+    proposals += _treat_all(patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
     return _judge(proposals, inputs, memory, due)
@@ -73,6 +73,26 @@ def _judge(
         next=min((time for time in times if time > inputs.now), default=None),
         memory=memory,
     )
+
+
+def _treat_all(
+    patients: list[Patient], inputs: Inputs, memory: Memory
+) -> list[Intent | Escalation | Held]:
+    """What is next for each target; where nothing is left for one, for what stands behind it."""
+    proposals: list[Intent | Escalation | Held] = []
+    known = {patient.target for patient in patients}
+    for patient in patients:
+        proposal = _treat(patient, inputs, memory)
+        behind = fallbacks(patient) if isinstance(proposal, Escalation) else []
+        left = [other for other in behind if other.target not in known]
+        known.update(other.target for other in left)
+        others = [_treat(other, inputs, memory) for other in left]
+        proposals += [other for other in others if not _is_not_on_ladder(other)] or [proposal]
+    return proposals
+
+
+def _is_not_on_ladder(proposal: Intent | Escalation | Held) -> bool:
+    return isinstance(proposal, Escalation) and proposal.reason == "NotOnLadder"
 
 
 def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
@@ -121,7 +141,7 @@ def _climb(
     refusal: Refusal | None = None
     for number, rung in enumerate(ladder[at.rung :], at.rung):
         asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
-        if not asking:
+        if not asking or (rung.action in COMMANDS and any(map(_is_graver, patient.wanted))):
             continue
         proposal = remedies()[rung.action].propose(
             Request(
@@ -136,6 +156,7 @@ def _climb(
                 evicted=at.evicted if number == at.rung else 0,
                 eviction_failed=at.eviction_failed and number == at.rung,
                 limits=narrowest_limits(inputs.policies),
+                command=inputs.commands.get(rung.action, ()),
             )
         )
         if isinstance(proposal, Intent):
@@ -148,6 +169,11 @@ def _climb(
     if at.rung:
         return _escalation(target, patient.wanted, "LadderExhausted", "what the ladder holds did not help")
     return _escalation(target, patient.wanted, "NotOnLadder", "the ladder holds nothing that helps")
+
+
+def _is_graver(want: Wanted) -> bool:
+    """Whether no command helps against it: what does must not wait until a command has been verified."""
+    return COMMANDS.isdisjoint(want.finding.remedies)
 
 
 def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datetime]]:

@@ -50,6 +50,8 @@ class Finding(Struct, frozen=True):
     """The workload, or bare pod, that an action would be for; None where no action can help."""
     remedies: tuple[ActionName, ...] = ()
     """Actions that can help against this fault, in order; empty: a person is needed."""
+    fallback: Ref | None = None
+    """The workload that is restarted when nothing that was done to the target has helped."""
     workload_wide: bool = False
     """The fault is in the workload itself, not in one of its pods."""
     at_once: bool = False

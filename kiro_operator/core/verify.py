@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS
 from kiro_operator.api.v1alpha1.remediation import (
     WRITES,
     KiroRemediationSpec,
@@ -39,6 +40,19 @@ class Verification(Struct, frozen=True):
     healthy_since: datetime | None = None
     next: datetime | None = None
     """When to look again though nothing changes; None for a final state."""
+
+
+def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether what a check finds says that an action did not help.
+
+    A command is held against what it is to help against, and what commands help against is held against
+    no action that another check asked for: neither is to fail by what it was never meant for.
+    """
+    if spec.target.uid not in {ref.uid for ref in (finding.target, finding.fallback) if ref}:
+        return False
+    if spec.action in COMMANDS:
+        return spec.action in finding.remedies
+    return COMMANDS.isdisjoint(finding.remedies) or check == spec.check
 
 
 def verify(
@@ -111,7 +125,7 @@ def _look(
     """
     if isinstance(findings, Unobserved):
         return findings
-    if spec.method in WRITES:
+    if spec.method in WRITES or spec.method is Method.EXEC:
         return min((finding.message for finding in findings), default="")
     if isinstance(workload, Unobserved):
         return workload
@@ -144,7 +158,7 @@ class Live(Struct, frozen=True, kw_only=True):
     workload: Workload | Unobserved | None
     """None: there is none of that name."""
     pod: Pod | Unobserved | None = None
-    """The pod to evict."""
+    """The pod to evict, or to run a command in."""
     written: Mapping[str, Any] | Unobserved | None = None
     """The whole object, for the methods Create and Patch."""
     failing: bool | None
@@ -201,6 +215,8 @@ def resume(
         answer = _written(spec, live, sent=sent)
     elif spec.method is Method.EVICT:
         answer = _evicted(spec, live, sent=sent)
+    elif spec.method is Method.EXEC:
+        answer = _executed(spec, live, sent=sent)
     else:
         answer = _changed(spec, live, sent=sent)
     if isinstance(answer, AlreadyDone | Expire):
@@ -225,6 +241,18 @@ def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if sent:
         return AlreadyDone("the pod is gone or on its way out")
     return Expire("PodGone", "the pod went away by itself")
+
+
+def _executed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    """A command leaves nothing behind that would tell whether it was run: sent, it counts as run."""
+    if sent:
+        return AlreadyDone("the command may have been run, and is not run twice")
+    pod = live.pod
+    if isinstance(pod, Unobserved):
+        return None
+    if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp is not None:
+        return Expire("PodGone", "the pod went away before the command was run in it")
+    return Act()
 
 
 def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:

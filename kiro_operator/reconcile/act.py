@@ -19,6 +19,7 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client, Lane
 from kiro_operator.adapters.kubernetes.elector import Elector
+from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
@@ -31,7 +32,7 @@ from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Entry, reserved
-from kiro_operator.core.remedies import permissions
+from kiro_operator.core.remedies import commands, permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policies, Policy
@@ -87,6 +88,7 @@ class Act:
         events: EventRecorder,
         metrics: Metrics,
         clock: ports.Clock,
+        commands: Mapping[ActionName, tuple[str, ...]],
     ) -> None:
         self._client = client
         self._actuator = actuator
@@ -96,6 +98,7 @@ class Act:
         self._events = events
         self._metrics = metrics
         self._clock = clock
+        self._commands = commands
         self._pending: dict[tuple[str, str], Entry] = {}
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
         self.in_flight: set[tuple[str, str]] = set()
@@ -239,6 +242,8 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
+        if spec.method is Method.EXEC:
+            return await self._execute(namespace, remediation)
         version = spec.fence.resource_version
         for _ in range(ATTEMPTS):
             self._check_lease()
@@ -268,6 +273,47 @@ class Act:
             return done(spec.method, spec.timeout)
         return Outcome(
             RemediationState.EXPIRED, "Contended", "the object changes too fast to act on it safely"
+        )
+
+    async def _execute(self, namespace: str, remediation: Remediation) -> Outcome:
+        """Run the command of a record in its pod, once: no answer is no reason to run it again.
+
+        What is run is what the admin says; a record that says something else is not obeyed.
+        """
+        spec = remediation.spec
+        if spec.pod is None or spec.command is None:
+            raise ValueError(f"{remediation.name} runs nothing")
+        argv = self._commands.get(spec.action, ())
+        if tuple(spec.command.argv) != argv:
+            return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
+        try:
+            pod = await self._actuator.chosen(namespace, spec.pod.name)
+            if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
+                return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+            self._check_lease()
+            executed = await self._actuator.run(
+                namespace, pod.metadata.name, spec.command.container, argv, opening=self._elector.remaining
+            )
+        except TimeoutError:
+            told = "the command did not begin and end in time, and may go on in the pod"
+        except NoProgram:
+            message = f"container {spec.command.container} has no program {argv[0]}"
+            return Outcome(RemediationState.FAILED, "CommandNotFound", message)
+        except ports.NotFound:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+        except ports.Forbidden as forbidden:
+            return Outcome(
+                RemediationState.DENIED, "Forbidden", advice(spec.action, spec.method, namespace, forbidden)
+            )
+        except ports.ApiError as error:
+            return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
+        else:
+            output = executed.errors or executed.output
+            told = commands.told(executed.status, output, whole=not executed.truncated)
+        return Outcome(
+            RemediationState.VERIFYING,
+            "Acted",
+            f"{told}; watching for up to {format_duration(spec.timeout)} whether it helps",
         )
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
@@ -309,6 +355,8 @@ class Act:
                     uid=spec.fence.uid,
                     resource_version=version,
                 )
+            case Method.EXEC:
+                raise ValueError(f"{remediation.name} is run, not sent")
 
     async def _after_conflict(
         self, namespace: str, remediation: Remediation, conflict: ports.Conflict

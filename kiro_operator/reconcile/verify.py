@@ -14,7 +14,7 @@ from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Command, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome
@@ -167,6 +167,9 @@ class Verify:
         if spec.method in WRITES:
             written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
             return judgement_of.Live(workload=None, written=written, failing=failing)
+        if spec.method is Method.EXEC:
+            pod = await self._actuator.chosen(namespace, spec.pod.name) if spec.pod else None
+            return judgement_of.Live(workload=None, pod=pod, failing=failing)
         if spec.target.kind not in PLURALS:
             return judgement_of.Live(workload=None, failing=failing)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
@@ -187,7 +190,7 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(f for f in verdict.findings if f.target and f.target.uid == item.spec.target.uid)
+            found.extend(f for f in verdict.findings if judgement_of.concerns(f, judged.registered.id, item.spec))
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
@@ -222,4 +225,5 @@ def intent_of(item: Remediation) -> Intent:
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
         change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
+        command=Command(tuple(spec.command.argv), spec.command.container) if spec.command else None,
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.gates import Passed
 from kiro_operator.core.policy.types import Intent, Ledger
@@ -52,6 +52,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""
+    commands: Mapping[ActionName, tuple[str, ...]] = {}
+    """What the admin has remedies run in pods; one that is not there is not configured."""
 
 
 class Decision(Struct, frozen=True):

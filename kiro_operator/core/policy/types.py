@@ -32,6 +32,13 @@ class Change(Struct, frozen=True):
     """The same for a person, redacted."""
 
 
+class Command(Struct, frozen=True):
+    """What is run, for the method Exec."""
+
+    argv: tuple[str, ...]
+    container: str
+
+
 class Intent(Struct, frozen=True, kw_only=True):
     """One action that a failing check asks for."""
 
@@ -51,6 +58,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
     change: Change | None = None
+    command: Command | None = None
 
     @property
     def name(self) -> str:

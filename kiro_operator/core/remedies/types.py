@@ -51,6 +51,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """The last of these did not help."""
     limits: ScaleLimits | None
     """Bounds of scaling, where a policy gives them."""
+    command: tuple[str, ...] = ()
+    """What the admin has this remedy run in a pod; empty: nothing."""
 
     @property
     def running(self) -> Workload:

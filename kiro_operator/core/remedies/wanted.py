@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.conditions import ConditionType
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import registry
 from kiro_operator.core.remedies.types import Wanted
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
@@ -52,19 +54,32 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
     )
 
 
+def fallbacks(patient: Patient) -> list[Patient]:
+    """The workloads behind a target, to be restarted when nothing helped the target itself."""
+    found: dict[Ref, list[Wanted]] = {}
+    for want in patient.wanted:
+        ref = want.finding.fallback
+        if ref is not None:
+            finding = replace(want.finding, target=ref, remedies=(ActionName.RESTART,), fallback=None)
+            found.setdefault(ref, []).append(Wanted(want.check, finding))
+    return sorted((Patient(ref, tuple(wanted)) for ref, wanted in found.items()), key=_patience)
+
+
 def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
     """UIDs of all that do not work, settled or not, whoever may help.
 
-    What is merely wasteful, slow or in doubt does not count: no restart was to help against that.
+    What is merely wasteful, slow or in doubt does not count, unless a remedy is to help against it.
     """
     return frozenset(
         uid
         for check, (verdict, _) in verdicts.items()
-        if verdict.status is Status.FAIL and _condition(check) == ConditionType.RESPONSIVE
+        if verdict.status is Status.FAIL
         for finding in verdict.findings
+        if finding.remedies or _condition(check) == ConditionType.RESPONSIVE
         for uid in (
             finding.object.uid,
             finding.target.uid if finding.target else _owner(finding.object, snapshot).uid,
+            finding.fallback.uid if finding.fallback else "",
         )
     )
 

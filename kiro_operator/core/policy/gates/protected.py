@@ -15,7 +15,7 @@ def gate(
 ) -> Answer:
     """Shut for what is annotated kiro.dev/protected or selected by spec.protected.selectors.
 
-    The workload, its pod template and the pod to evict are held against both, since an action on
+    The workload, its pod template and the pod to evict, or to run a command in, are held against both, since an action on
     a workload reaches the pods of its template. Labels that cannot be seen could be protected ones.
     """
     if policy.protected is None:
@@ -23,7 +23,7 @@ def gate(
     if situation.protected:
         return Deny(
             "Protected",
-            f"{named(intent.target)}, its pod template or a failing pod of it "
+            f"{named(intent.target)}, its pod template or a pod of it that is acted on "
             "carries the annotation kiro.dev/protected",
             needs_person=True,
         )

@@ -1,0 +1,9 @@
+"""ResyncMCP: have the data behind the MCP servers resynchronized, by the command that the admin has configured."""
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.remedies import commands
+
+RULES = commands.RULES
+REMEDY = commands.remedy(
+    ActionName.RESYNC_MCP, "--mcp-resync-command", "Run the resync command in a pod of the client"
+)
