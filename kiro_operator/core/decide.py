@@ -75,9 +75,7 @@ def _judge(
     )
 
 
-def _treat_all(
-    patients: list[Patient], inputs: Inputs, memory: Memory
-) -> list[Intent | Escalation | Held]:
+def _treat_all(patients: list[Patient], inputs: Inputs, memory: Memory) -> list[Intent | Escalation | Held]:
     """What is next for each target; where nothing is left for one, for what stands behind it."""
     proposals: list[Intent | Escalation | Held] = []
     known = {patient.target for patient in patients}

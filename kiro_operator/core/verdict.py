@@ -50,8 +50,6 @@ class Finding(Struct, frozen=True):
     """The workload, or bare pod, that an action would be for; None where no action can help."""
     remedies: tuple[ActionName, ...] = ()
     """Actions that can help against this fault, in order; empty: a person is needed."""
-    fallback: Ref | None = None
-    """The workload that is restarted when nothing that was done to the target has helped."""
     workload_wide: bool = False
     """The fault is in the workload itself, not in one of its pods."""
     at_once: bool = False
@@ -59,6 +57,8 @@ class Finding(Struct, frozen=True):
     equally: tuple[str, ...] = ()
     """Other words that hold as well as the message, as far as readings can tell: of two things that are
     about as large, either may be named."""
+    fallback: Ref | None = None
+    """The workload that is restarted when nothing that was done to the target has helped."""
 
 
 class Verdict(Struct, frozen=True):

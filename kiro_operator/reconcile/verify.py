@@ -190,7 +190,9 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(f for f in verdict.findings if judgement_of.concerns(f, judged.registered.id, item.spec))
+            found.extend(
+                f for f in verdict.findings if judgement_of.concerns(f, judged.registered.id, item.spec)
+            )
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)

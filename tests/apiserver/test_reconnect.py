@@ -1,4 +1,4 @@
-"""ReconnectMCP and ResyncMCP: the admin's command is run once, in one pod, and what comes when it does not help."""
+"""ReconnectMCP and ResyncMCP: the command of the admin is run once, and what follows if it does not help."""
 
 from __future__ import annotations
 
@@ -84,8 +84,7 @@ def test_what_does_not_help_is_followed_by_restarts_of_client_and_server(
     def restarted() -> bool:
         return bool(world.get("deployments", "shop", api="/apis/apps/v1")["metadata"]["generation"] > before)
 
-    first = until(lambda: world.remediations() and world.remediations()[0]["status"].get("actedAt") and
-                  world.remediations()[0]["status"], "the command to be run", 60)
+    [first] = world.wait_remediation("Verifying", timeout=60)
     until(restarted, "the restart of the server", 120)
     shop.fault()
 
@@ -97,7 +96,7 @@ def test_what_does_not_help_is_followed_by_restarts_of_client_and_server(
     ]
     assert [item["status"]["state"] for item in world.remediations()] == ["Failed", "Failed", "Succeeded"]
     assert platform.runs == ["reconnect"]
-    assert "exit status 3: no way" in first["message"]
+    assert "exit status 3: no way" in first["status"]["message"]
     assert "hunter2" not in str(world.remediations()) + world.describe() + world.log_tail()
 
 
@@ -151,7 +150,10 @@ def test_a_program_that_is_not_there_fails_at_once_and_the_next_rung_comes(
 
 @pytest.mark.parametrize(
     ("argv", "uid", "reason"),
-    [(["env", "mcp-client", "evil"], None, "CommandChanged"), (["env", "mcp-client", "reconnect"], "x", "PodGone")],
+    [
+        (["env", "mcp-client", "evil"], None, "CommandChanged"),
+        (["env", "mcp-client", "reconnect"], "x", "PodGone"),
+    ],
 )
 def test_a_record_that_somebody_wrote_has_nothing_else_run(
     world: World, platform: Kiro, argv: list[str], uid: str | None, reason: str
@@ -169,7 +171,10 @@ def test_a_record_that_somebody_wrote_has_nothing_else_run(
 
 def forged(world: World, argv: list[str], uid: str | None) -> str:
     """A record of a command, as the operator would write it."""
-    kiro_, pod = world.get("deployments", "kiro", api="/apis/apps/v1")["metadata"], world.pods()[0]["metadata"]
+    kiro_, pod = (
+        world.get("deployments", "kiro", api="/apis/apps/v1")["metadata"],
+        world.pods()[0]["metadata"],
+    )
     target = Ref("Deployment", "kiro", kiro_["uid"])
     owners = {
         field: {"name": name, "uid": world.get(plural, name)["metadata"]["uid"]}

@@ -309,7 +309,10 @@ def test_a_command_that_was_never_sent_is_run_while_its_reasons_hold(
 
 def test_a_command_is_verified_by_what_is_found_whatever_generation_the_workload_has() -> None:
     assert look(made=at(generation=3), **RUN)[:2] == ("Verifying", "Stabilizing")
-    assert look(made=at(generation=3), findings=ILL, acted=ago(minutes=6), **RUN)[:2] == ("Failed", "StillFailing")
+    assert look(made=at(generation=3), findings=ILL, acted=ago(minutes=6), **RUN)[:2] == (
+        "Failed",
+        "StillFailing",
+    )
     assert look(made=None, **RUN)[:2] == ("Expired", "TargetGone")
 
 
@@ -330,7 +333,12 @@ STALE = finding(None, remedies=(ActionName.RESYNC_MCP,))
         (CUT_OFF, "mcp-server-health", RUN | {"check": "mcp-tools"}, True),
         (CRASH, "pods-ready", RUN, False),
         (STALE, "mcp-data-accuracy", RUN, False),
-        (replace(BEHIND, fallback=Ref("Deployment", "api", "uid-api")), "mcp-tools", {"check": "mcp-tools"}, True),
+        (
+            replace(BEHIND, fallback=Ref("Deployment", "api", "uid-api")),
+            "mcp-tools",
+            {"check": "mcp-tools"},
+            True,
+        ),
         (BEHIND, "mcp-tools", {"check": "mcp-tools"}, False),  # about another workload
     ],
 )

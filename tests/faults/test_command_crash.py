@@ -1,4 +1,4 @@
-"""The operator dies around a command in a pod: whatever cannot be ruled out to have been run is not run again."""
+"""The operator dies around a command in a pod: what may have been run is not run again."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def flags(world: World, shop: McpProcess) -> tuple[str, ...]:
 
 
 def test_a_command_that_was_under_way_is_not_run_again(world: World, platform: Kiro) -> None:
-    """The command itself kills the operator, and helps only afterwards."""
+    """The command itself kills the operator, which never hears how it ended."""
     operator = world.operator(*STEADY, *FLAGS, start=False)
-    platform.does("reconnect", f'kill -9 "$(cat {platform.folder}/operator)"; {HEALS}')
+    platform.does("reconnect", f'{HEALS}; kill -9 "$(cat {platform.folder}/operator)"')
     operator.start()
     (platform.folder / "operator").write_text(str(operator.pid))
     platform.watch("mcp-connection")

@@ -57,9 +57,7 @@ class Kiro:
         actions = [{"name": name, "approval": "Automatic", "budget": budget} for name in names]
         self.world.policy(**enforce(**({"actions": actions} | spec.pop("policy", {}))))
         quick = {"failureThreshold": 1, "successThreshold": 1}
-        checks = [
-            {"id": name} | (quick if name in check_ids else {"enabled": False}) for name in registry()
-        ]
+        checks = [{"id": name} | (quick if name in check_ids else {"enabled": False}) for name in registry()]
         ladder = [{"action": "ReconnectMCP", "timeout": "10s"}, {"action": "Restart", "timeout": "10s"}]
         body = {
             "safetyPolicyRef": {"name": "policy"},

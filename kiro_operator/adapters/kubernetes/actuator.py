@@ -58,7 +58,9 @@ class Actuator:
 
     async def chosen(self, namespace: str, name: str) -> objects.Pod | None:
         """The pod as it is now, by what may be done anyway: pods are listed. None when it is gone."""
-        body = await self._client.get(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}")
+        body = await self._client.get(
+            f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}"
+        )
         return next(iter(msgspec.json.decode(body, type=_Pods).items), None)
 
     async def workload(self, namespace: str, kind: str, name: str) -> objects.Workload | None:
@@ -128,7 +130,14 @@ class Actuator:
             ports.Unreachable: it may have been run, or not.
         """
         return await execute(
-            self._client, namespace, pod, container, argv, within=COMMAND_TIMEOUT, limit=OUTPUT, opening=opening
+            self._client,
+            namespace,
+            pod,
+            container,
+            argv,
+            within=COMMAND_TIMEOUT,
+            limit=OUTPUT,
+            opening=opening,
         )
 
     async def found(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:

@@ -131,5 +131,5 @@ def _exit_status(told: bytes) -> int:
             return int(cause.message)
     if found := _EXIT.search(status.message):
         return int(found[1] or found[2])
-    told = f"the command could not be run: {status.message[:300] or status.reason}"
-    raise (NoProgram if any(words in told for words in _NO_PROGRAM) else ports.Unreachable)(told)
+    why = f"the command could not be run: {status.message[:300] or status.reason}"
+    raise (NoProgram if any(sign in why for sign in _NO_PROGRAM) else ports.Unreachable)(why)

@@ -35,7 +35,7 @@ class ActionName(StrEnum):
 COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})
 """Actions that are a command of the admin's, run in a pod."""
 LADDER = (ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP, ActionName.RESTART, ActionName.SCALE)
-"""The ladder where none is written: the mildest first. What helps against nothing that is found is passed over."""
+"""The ladder where none is written: the mildest first. What cannot help is passed over."""
 
 
 class CheckSettings(ApiModel):

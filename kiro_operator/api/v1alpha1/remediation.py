@@ -103,9 +103,7 @@ class Change(ApiModel):
 class Command(ApiModel):
     """A command in a container, without a shell."""
 
-    argv: Annotated[
-        list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=32)
-    ] = Field(
+    argv: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=32)] = Field(
         description="Program and arguments, as the operator's flag has them: no other command is run.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
@@ -203,7 +201,9 @@ class KiroRemediationStatus(ApiModel):
     )
     message: Message = Field(default="", description="What came of it.")
     acting_at: datetime | None = Field(default=None, description="When its budget was reserved.")
-    acted_at: datetime | None = Field(default=None, description="When the API server confirmed the change, or the command ended.")
+    acted_at: datetime | None = Field(
+        default=None, description="When the API server confirmed the change, or the command ended."
+    )
     healthy_since: datetime | None = Field(
         default=None, description="Since when the target has been well again."
     )

@@ -1,5 +1,6 @@
 """What the remedies have in common that run a command of the admin's in a pod of the MCP client."""
 
+import re
 from functools import partial
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
@@ -21,6 +22,8 @@ RULES: tuple[Rule, ...] = (
         grant=Grant.EXEC,
     ),
 )
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""Sequences of a terminal: before a word they would hide it from redaction."""
 SHOWN = 300
 """Characters of a command's output that are told: its end, where errors stand."""
 
@@ -69,13 +72,18 @@ def _propose(action: ActionName, flag: str, request: Request) -> Intent | Refusa
 def told(status: int, output: bytes, *, whole: bool) -> str:
     """What came of a command, as it may go on record; of output that was cut off nothing is shown.
 
-    All of it is redacted before it is cut: half a credential would not be known for one.
+    All of it is redacted before it is cut, and after what is not printed has gone: half a credential
+    would not be known for one.
     """
     if not whole:
         return "the command was run, and writes more than is read of it"
     ended = f"the command ended with exit status {status}"
     if not status:
         return ended
-    text = redact(output.decode(errors="replace"))
-    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    text = _COLOURS.sub("", output.decode(errors="replace"))
+    words = " ".join(redact("".join(filter(_is_told, text))).split())
     return f"{ended}: {words[-SHOWN:]}" if words else ended
+
+
+def _is_told(letter: str) -> bool:
+    return letter.isprintable() or letter in "\n\t"

@@ -1,4 +1,4 @@
-"""ResyncMCP: have the data behind the MCP servers resynchronized, by the command that the admin has configured."""
+"""ResyncMCP: have the data behind the MCP servers resynchronized, by the command of the admin."""
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.remedies import commands

@@ -14,14 +14,34 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Plan, Policy, decide
-from kiro_operator.core.evidence.mcp import MCP_CLIENT, MCP_HEALTH, MCP_SESSIONS, Call, ClientTest, Health, McpSession
+from kiro_operator.core.evidence.mcp import (
+    MCP_CLIENT,
+    MCP_HEALTH,
+    MCP_SESSIONS,
+    Call,
+    ClientTest,
+    Health,
+    McpSession,
+)
 from kiro_operator.core.mcp_client import READS
 from kiro_operator.core.objects import Container, Metadata, Pod, PodSpec, Service, ServiceSpec, Workload
 from kiro_operator.core.policy.types import Entry, remediation_name
 from kiro_operator.core.remedies.commands import told
 from kiro_operator.core.snapshot import Collection, Own, Ref, Sample, Snapshot
 from kiro_operator.core.verdict import Status, Verdict
-from tests.core.policy.make import NOW, ago, failing, finding, inputs, pod, policy, ref, snapshot, spec, workload
+from tests.core.policy.make import (
+    NOW,
+    ago,
+    failing,
+    finding,
+    inputs,
+    pod,
+    policy,
+    ref,
+    snapshot,
+    spec,
+    workload,
+)
 
 RECONNECT, RESYNC, RESTART = ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP, ActionName.RESTART
 COMMANDS = {RECONNECT: ("mcp-client", "reconnect"), RESYNC: ("mcp-client", "resync")}
@@ -29,14 +49,16 @@ MCP: dict[str, Any] = {
     "client": {"selector": {"matchLabels": {"app": "kiro"}}},
     "servers": [{"name": "shop", "service": {"name": "shop-service", "port": 8080}}],
 }
-ALLOWED = policy(
-    cooldown="0s",
-    backoff={"initial": "0s", "maximum": "0s"},
-    actions=[
-        {"name": name, "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
-        for name in ("ReconnectMCP", "ResyncMCP", "Restart", "Scale")
-    ],
-)
+LISTED = [
+    {"name": name, "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
+    for name in ("ReconnectMCP", "ResyncMCP", "Restart", "Scale")
+]
+FREE: dict[str, Any] = {
+    "cooldown": "0s",
+    "backoff": {"initial": "0s", "maximum": "0s"},
+    "actions": LISTED,
+}
+ALLOWED = policy(**FREE)
 DOWN = (Health("shop", "http://shop-service/health", 503),)
 
 
@@ -116,7 +138,11 @@ def test_the_command_is_run_in_the_first_ready_pod_of_the_client() -> None:
     [
         ("mcp-server-health", {MCP_HEALTH.name: DOWN}, RECONNECT),
         ("mcp-connection", {MCP_CLIENT.name: ClientTest("kiro-0", "main", "test", status=2)}, RECONNECT),
-        ("mcp-connection", {MCP_CLIENT.name: ClientTest("kiro-0", "main", "test", timed_out=True)}, RECONNECT),
+        (
+            "mcp-connection",
+            {MCP_CLIENT.name: ClientTest("kiro-0", "main", "test", timed_out=True)},
+            RECONNECT,
+        ),
         ("mcp-tools", {MCP_SESSIONS.name: (McpSession("shop", "http://shop", expected=("a",)),)}, RECONNECT),
         (
             "mcp-data-accuracy",
@@ -125,12 +151,18 @@ def test_the_command_is_run_in_the_first_ready_pod_of_the_client() -> None:
         ),
         (
             "mcp-data-freshness",
-            {MCP_SESSIONS.name: (McpSession("shop", "u", calls=(Call("lamp", "get", written=ago(days=2)),)),)},
+            {
+                MCP_SESSIONS.name: (
+                    McpSession("shop", "u", calls=(Call("lamp", "get", written=ago(days=2)),)),
+                )
+            },
             RESYNC,
         ),
     ],
 )
-def test_each_check_asks_for_what_can_help(check_id: str, samples: dict[str, Any], action: ActionName) -> None:
+def test_each_check_asks_for_what_can_help(
+    check_id: str, samples: dict[str, Any], action: ActionName
+) -> None:
     [decision] = planned(seen(samples), check_id).decisions
     assert (decision.decision, decision.intent.action) == ("Allowed", action)
     assert set(READS) <= set(registry()[check_id].check.sources)
@@ -175,14 +207,16 @@ def test_without_a_command_the_next_rung_comes_and_without_one_the_flag_is_named
 
 def test_without_a_ready_pod_it_waits() -> None:
     facts = seen({MCP_HEALTH.name: DOWN}, pods=pods_of("kiro", ready=False))
-    made = planned(facts, "mcp-server-health", by=policy(**{"maxUnhealthy": "100%"}))
+    made = planned(facts, "mcp-server-health", by=policy(maxUnhealthy="100%"))
     assert not made.decisions
     assert [item.reason for item in made.held] == ["NoReadyPod"]
 
 
 def test_the_container_of_the_spec_is_taken() -> None:
     client = MCP["client"] | {"container": "side"}
-    [decision] = planned(seen({MCP_HEALTH.name: DOWN}, mcp=MCP | {"client": client}), "mcp-server-health").decisions
+    [decision] = planned(
+        seen({MCP_HEALTH.name: DOWN}, mcp=MCP | {"client": client}), "mcp-server-health"
+    ).decisions
     assert decision.intent.command is not None
     assert decision.intent.command.container == "side"
 
@@ -246,7 +280,9 @@ def test_what_is_protected_is_not_run_in(what: str) -> None:
     ],
 )
 def test_the_gates_hold_for_a_command_as_well(changes: dict[str, Any], gate: str) -> None:
-    [decision] = planned(seen({MCP_HEALTH.name: DOWN}), "mcp-server-health", by=policy(**changes)).decisions
+    [decision] = planned(
+        seen({MCP_HEALTH.name: DOWN}), "mcp-server-health", by=policy(**(FREE | changes))
+    ).decisions
     assert (decision.decision, decision.gate) == ("Denied", gate)
 
 
@@ -270,7 +306,7 @@ def test_a_failed_command_is_no_recovery_while_the_fault_stays() -> None:
 
 
 def test_what_a_command_writes_is_told_without_secrets_and_short() -> None:
-    text = "x" * 5000 + "\x1b[31mtoken=hunter2hunter2hunter2\u202e\n\x00 gave up\n"
+    text = "x" * 5000 + "\n\x1b[31mtoken=hunter2hunter2hunter2\u202e\n\x00 gave up\n"
     words = told(3, text.encode() + b"\xff", whole=True)
     assert words.startswith("the command ended with exit status 3: ")
     assert "gave up" in words
@@ -294,4 +330,6 @@ def test_a_ladder_that_ends_with_the_command_names_what_is_missing() -> None:
     verdicts = {"mcp-server-health": (judged("mcp-server-health", facts), True)}
     ladder = spec((RECONNECT, "5m"))
     made = decide(inputs(verdicts, facts, policies=(Policy("safe", ALLOWED),), health_check=ladder))
-    assert [(item.reason, item.target.name) for item in made.escalations] == [("CommandNotConfigured", "kiro")]
+    assert [(item.reason, item.target.name) for item in made.escalations] == [
+        ("CommandNotConfigured", "kiro")
+    ]

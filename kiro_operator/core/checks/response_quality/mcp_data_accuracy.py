@@ -33,7 +33,9 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
             faults.append(mcp.about(session.server, call.query, "AnswerDiffers", text, since))
     if not judged and not unjudged:
         return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
-    return mcp.verdict(treated(faults, snapshot), unjudged, judged, "Each golden query is answered as expected.")
+    return mcp.verdict(
+        treated(faults, snapshot), unjudged, judged, "Each golden query is answered as expected."
+    )
 
 
 CHECK = Check(

@@ -49,7 +49,12 @@ def judge(snapshot: Snapshot, parameters: McpServerHealthParameters, now: dateti
         elif fault := _fault(answer, parameters, since):
             faults.append(fault)
     judged = len(answers) - len(unjudged)
-    return mcp.verdict(treated(faults, snapshot), unjudged, judged, "Each MCP server answers its health path with 2xx, in time.")
+    return mcp.verdict(
+        treated(faults, snapshot),
+        unjudged,
+        judged,
+        "Each MCP server answers its health path with 2xx, in time.",
+    )
 
 
 def _fault(answer: Health, parameters: McpServerHealthParameters, since: datetime) -> Finding | None:

@@ -15,8 +15,9 @@ def gate(
 ) -> Answer:
     """Shut for what is annotated kiro.dev/protected or selected by spec.protected.selectors.
 
-    The workload, its pod template and the pod to evict, or to run a command in, are held against both, since an action on
-    a workload reaches the pods of its template. Labels that cannot be seen could be protected ones.
+    The workload, its pod template and the pod to evict, or to run a command in, are held against both,
+    since an action on a workload reaches the pods of its template. Labels that cannot be seen could be
+    protected ones.
     """
     if policy.protected is None:
         return incomplete("protected", "write {selectors: []} when only annotated objects are protected")
