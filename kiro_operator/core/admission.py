@@ -10,23 +10,11 @@ from typing import Any
 
 from kiro_operator.api.v1alpha1.approval import LONGEST
 from kiro_operator.api.v1alpha1.types import GROUP, VERSION, format_duration
-from kiro_operator.core.permissions import Rule, Scope
 
 ADMISSION = "admissionregistration.k8s.io"
 NAME = "kiro-operator-approvals"
 PATH = "deploy/base/approval-policy.yaml"
 """Where `make rbac` writes it."""
-
-RULES = (
-    Rule(
-        ADMISSION,
-        ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
-        ("get",),
-        "an approval counts only while the policy that vouches for its author is in force",
-        Scope.CLUSTER,
-        names=(NAME,),
-    ),
-)
 
 _USER = "request.userInfo.username"
 _WHERE = "request.namespace"

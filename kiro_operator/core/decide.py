@@ -1,6 +1,7 @@
 """From verdicts to a plan: what is wanted, what the policy says of it, and who has to know."""
 
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from msgspec.structs import replace
 
@@ -215,7 +216,7 @@ def _needs(inputs: Inputs, health: Memory, quiet: timedelta) -> Memory:
     """Who wants an action, settled or not, or has wanted one just now; with what is known of its health."""
     asking = {
         finding.target.uid: check
-        for check, (verdict, _) in inputs.verdicts.items()
+        for check, (verdict, _) in sorted(inputs.verdicts.items(), key=itemgetter(0))
         if verdict.status is Status.FAIL
         for finding in verdict.findings
         if finding.target is not None and finding.remedies

@@ -10,10 +10,21 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
-from kiro_operator.core.admission import ADMISSION, BINDING, NAME, POLICY, RULES, in_force_since, problem
+from kiro_operator.core.admission import ADMISSION, BINDING, NAME, POLICY, in_force_since, problem
+from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.approvals import UNPROTECTED
 from kiro_operator.core.snapshot import Unobserved
 
+RULES = (
+    Rule(
+        ADMISSION,
+        ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
+        ("get",),
+        "an approval counts only while the policy that vouches for its author is in force",
+        Scope.CLUSTER,
+        names=(NAME,),
+    ),
+)
 STALE = 300.0
 """Seconds for which an answer is good: after that nobody knows any more."""
 TAKES_HOLD = timedelta(seconds=10)
@@ -25,10 +36,9 @@ logger = logging.getLogger(__name__)
 class ApprovalGuard:
     """Looks at the policy and its binding, and remembers what it saw."""
 
-    def __init__(self, client: Client, clock: ports.Clock, *, name: str = NAME) -> None:
+    def __init__(self, client: Client, clock: ports.Clock) -> None:
         self._client = client
         self._clock = clock
-        self._name = name
         self._seen: datetime | Unobserved = Unobserved(UNPROTECTED, "it has not been looked at yet")
         self._at = 0.0
 
@@ -58,7 +68,7 @@ class ApprovalGuard:
 
     async def _get(self, plural: str) -> Mapping[str, Any] | None:
         try:
-            answer = await self._client.get(f"/apis/{ADMISSION}/v1/{plural}/{self._name}")
+            answer = await self._client.get(f"/apis/{ADMISSION}/v1/{plural}/{NAME}")
         except ports.NotFound:
             return None
         found: Mapping[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])

@@ -136,8 +136,8 @@ def _flaw(approval: Approval, intent: Intent, used: str, moment: datetime) -> st
 
 def _latest(approvals: Iterable[Approval], ledger: Ledger, now: datetime) -> datetime:
     """The time it is at least: a clock that was set back brings no expired approval to life."""
-    created = (item.metadata.creation_timestamp for item in approvals)
-    return max(now, *(each for each in created if each), *(entry.ended_at for entry in ledger.entries))
+    times = [item.metadata.creation_timestamp or now for item in approvals]
+    return max([now, *times, *(entry.ended_at for entry in ledger.entries)])
 
 
 def command(gate: str, intent: Intent, namespace: str) -> str:
