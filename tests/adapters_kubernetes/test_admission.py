@@ -138,7 +138,7 @@ async def test_a_missing_permission_is_told(
     host, port = control_plane.server.removeprefix("https://").split(":")
     environment = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
     settings = parse(["--service-account-dir", str(folder)], environment)
-    client = Client(credentials.load(settings))
+    client = Client(credentials.load(settings, environment))
     guard = ApprovalGuard(client, clock)
     try:
         await guard.look()
