@@ -46,5 +46,5 @@ def _waits(intent: Intent, found: Standing, namespace: str) -> str:
     if found.note:
         text += f" ({found.note})"
     how = f"{text}; to approve: {command(found.gate, intent, namespace)}"
-    # Half a command is worse than none: status.decisions has all that it is made of.
-    return how if len(how) <= LONGEST else f"{text}; see status.decisions[].approval"
+    # Half a command is worse than none: status.decisions has all that it is made of. Quotes count twice.
+    return how if len(how) + 8 <= LONGEST else f"{text}; see status.decisions[].approval"
