@@ -137,7 +137,7 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.method in ['Create', 'Patch']) == has(self.change)",
-            "spec.change: say what is written with methods Create and Patch, and nothing with any other",
+            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
         ),
     )
 
