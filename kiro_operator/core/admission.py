@@ -75,7 +75,7 @@ POLICY: dict[str, Any] = {
             ),
             _validation(
                 "CREATE",
-                f"({_EXPIRES} > {_CREATED} && {_EXPIRES} - {_CREATED} <= duration('{_MOST}'))",
+                f"({_EXPIRES} > {_CREATED} && {_EXPIRES} <= {_CREATED} + duration('{_MOST}'))",
                 f"spec.expiresAt: write a time within the next {_MOST}, as date -u -d 1hour +%FT%TZ tells it",
                 "Invalid",
             ),

@@ -15,6 +15,7 @@ from devcluster.rest import Rest
 from kiro_operator.adapters.kubernetes import admission, credentials
 from kiro_operator.adapters.kubernetes.admission import STALE, TAKES_HOLD, ApprovalGuard
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.credentials import Credentials
 from kiro_operator.core.admission import BINDING, POLICY
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.settings import parse
@@ -114,16 +115,20 @@ async def test_a_label_of_its_own_is_no_harm(installed: Installed, guard: Approv
 
 
 async def test_no_answer_leaves_it_as_it_was_for_a_while(
-    installed: Installed, client: Client, clock: FakeClock
+    installed: Installed, client: Client, clock: FakeClock, control_plane: ControlPlane
 ) -> None:
     installed.make(POLICY)
     installed.make(BINDING)
     guard = ApprovalGuard(client, clock)
     await guard.look()
     before = guard.since
-    await client.close()
+    nowhere = Credentials("https://127.0.0.1:1", str(control_plane.ca), lambda: "")
+    guard._client = Client(nowhere)
 
-    assert not await guard.look()
+    try:
+        assert not await guard.look()
+    finally:
+        await guard._client.close()
     assert guard.since == before
     clock.pass_by(STALE + 1)
 
