@@ -286,13 +286,12 @@ class Act:
         argv = self._commands.get(spec.action, ())
         if tuple(spec.command.argv) != argv:
             return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
+        if gone := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
+            return gone
+        self._check_lease()
         try:
-            pod = await self._actuator.chosen(namespace, spec.pod.name)
-            if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
-                return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
-            self._check_lease()
             executed = await self._actuator.run(
-                namespace, pod.metadata.name, spec.command.container, argv, opening=self._elector.remaining
+                namespace, spec.pod.name, spec.command.container, argv, opening=self._elector.remaining
             )
         except TimeoutError:
             told = "the command did not begin and end in time, and may go on in the pod"
@@ -315,6 +314,16 @@ class Act:
             "Acted",
             f"{told}; watching for up to {format_duration(spec.timeout)} whether it helps",
         )
+
+    async def _before_command(self, namespace: str, pod: str, uid: str) -> Outcome | None:
+        """Why a command is not run in a pod after all: it is another one by now, or cannot be looked at."""
+        try:
+            found = await self._actuator.chosen(namespace, pod)
+        except (ports.ApiError, ports.Unreachable, TimeoutError) as error:
+            return Outcome(RemediationState.EXPIRED, "EvidenceMissing", f"the pod is not to be seen: {error}")
+        if found is None or found.metadata.uid != uid or found.metadata.deletion_timestamp:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+        return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
         spec = remediation.spec

@@ -71,16 +71,13 @@ def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
     What is merely wasteful, slow or in doubt does not count, unless a remedy is to help against it.
     """
     return frozenset(
-        uid
+        ref.uid
         for check, (verdict, _) in verdicts.items()
         if verdict.status is Status.FAIL
         for finding in verdict.findings
         if finding.remedies or _condition(check) == ConditionType.RESPONSIVE
-        for uid in (
-            finding.object.uid,
-            finding.target.uid if finding.target else _owner(finding.object, snapshot).uid,
-            finding.fallback.uid if finding.fallback else "",
-        )
+        for ref in (finding.object, finding.target or _owner(finding.object, snapshot), finding.fallback)
+        if ref is not None and ref.uid
     )
 
 

@@ -59,6 +59,7 @@ FREE: dict[str, Any] = {
     "actions": LISTED,
 }
 ALLOWED = policy(**FREE)
+STALE = (McpSession("shop", "u", calls=(Call("lamp", "get", agrees=False),)),)
 DOWN = (Health("shop", "http://shop-service/health", 503),)
 
 
@@ -192,17 +193,63 @@ def test_without_one_client_nothing_is_done(changes: dict[str, Any]) -> None:
     assert [item.reason for item in made.escalations] == ["NoRemedy"]
 
 
-def test_without_a_command_the_next_rung_comes_and_without_one_the_flag_is_named() -> None:
-    facts = seen({MCP_HEALTH.name: DOWN})
-    [decision] = planned(facts, "mcp-server-health", commands={}).decisions
-    assert (decision.intent.action, decision.intent.method) == (RESTART, Method.ROLLOUT_RESTART)
-
-    stale = (McpSession("shop", "u", calls=(Call("lamp", "get", agrees=False),)),)
-    made = planned(seen({MCP_SESSIONS.name: stale}), "mcp-data-accuracy", commands={})
+@pytest.mark.parametrize(
+    ("check_id", "samples", "flag"),
+    [
+        ("mcp-server-health", {MCP_HEALTH.name: DOWN}, "--mcp-reconnect-command"),
+        ("mcp-data-accuracy", {MCP_SESSIONS.name: STALE}, "--mcp-resync-command"),
+    ],
+)
+def test_without_a_command_nothing_graver_comes_and_the_flag_is_named(
+    check_id: str, samples: dict[str, Any], flag: str
+) -> None:
+    """Neither the client nor the server is restarted because a milder step was not set up."""
+    made = planned(seen(samples), check_id, commands={})
     assert not made.decisions
     [escalation] = made.escalations
-    assert escalation.reason == "CommandNotConfigured"
-    assert "--mcp-resync-command" in escalation.message
+    assert (escalation.reason, escalation.target.name) == ("CommandNotConfigured", "kiro")
+    assert flag in escalation.message
+
+
+def test_one_command_that_is_not_set_does_not_hold_up_the_other() -> None:
+    facts = seen({MCP_HEALTH.name: DOWN, MCP_SESSIONS.name: STALE})
+    only = {RESYNC: COMMANDS[RESYNC]}
+    [decision] = planned(facts, "mcp-server-health", "mcp-data-accuracy", commands=only).decisions
+    assert decision.intent.action is RESYNC
+
+
+def test_a_ladder_without_the_command_is_how_to_ask_for_the_restart() -> None:
+    facts = seen({MCP_HEALTH.name: DOWN})
+    verdicts = {"mcp-server-health": (judged("mcp-server-health", facts), True)}
+    ladder = spec((RESTART, "5m"))
+    made = decide(inputs(verdicts, facts, policies=(Policy("safe", ALLOWED),), health_check=ladder))
+    [decision] = made.decisions
+    assert (decision.decision, decision.intent.action, decision.intent.target.name) == (
+        "Allowed",
+        RESTART,
+        "kiro",
+    )
+
+
+def test_a_command_that_the_policy_does_not_list_is_not_skipped_for_a_restart() -> None:
+    listed = [item for item in LISTED if item["name"] == "Restart"]
+    made = planned(
+        seen({MCP_HEALTH.name: DOWN}), "mcp-server-health", by=policy(**(FREE | {"actions": listed}))
+    )
+    assert [(item.decision, item.intent.action) for item in made.decisions] == [("Denied", RECONNECT)]
+    assert [item.reason for item in made.escalations] == ["ActionNotAllowed"]
+
+
+def test_the_command_is_part_of_what_a_person_approves() -> None:
+    facts = seen({MCP_HEALTH.name: DOWN})
+    manual = policy(**(FREE | {"actions": [LISTED[0] | {"approval": "Manual"}]}))
+    digests = set()
+    for argv in (("mcp-client", "reconnect"), ("mcp-client", "reconnect", "--hard")):
+        [decision] = planned(facts, "mcp-server-health", commands={RECONNECT: argv}, by=manual).decisions
+        assert decision.gate == "approval"
+        assert " ".join(argv) in decision.message
+        digests.add(decision.intent.digest)
+    assert len(digests) == 2
 
 
 def test_without_a_ready_pod_it_waits() -> None:
@@ -298,8 +345,7 @@ def test_a_single_replica_needs_no_consent_for_a_command() -> None:
 
 def test_a_failed_command_is_no_recovery_while_the_fault_stays() -> None:
     """The target of a fault of another condition than Responsive is watched as well."""
-    stale = (McpSession("shop", "u", calls=(Call("lamp", "get", agrees=False),)),)
-    facts = seen({MCP_SESSIONS.name: stale})
+    facts = seen({MCP_SESSIONS.name: STALE})
     made = planned(facts, "mcp-data-accuracy", entries=[tried(RESYNC, 1, check="mcp-data-accuracy")])
     assert made.memory["uid-kiro"].well_since is None
     assert [item.reason for item in made.escalations] == ["LadderExhausted"]
