@@ -28,6 +28,7 @@ class ActionName(StrEnum):
     RESTART = "Restart"
     SCALE = "Scale"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_STEERING = "RestoreSteering"
 
 
 class CheckSettings(ApiModel):
