@@ -30,8 +30,6 @@ class Document(Struct, frozen=True):
     text: str = ""
     origin: str = ""
     """Such as ``ConfigMap kiro-steering`` or ``Pod kiro-0``."""
-    key: str = ""
-    """In the ConfigMap; empty for a file."""
     digest: str = ""
     """SHA-256 of the bytes, as hex."""
     size: int | None = None
@@ -50,6 +48,8 @@ class Document(Struct, frozen=True):
     """The last field manager that wrote the ConfigMap's data."""
     changed: datetime | None = None
     """When it did."""
+    key: str = ""
+    """In the ConfigMap; empty for a file."""
 
     @property
     def is_steering(self) -> bool:
