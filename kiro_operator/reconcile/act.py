@@ -266,7 +266,7 @@ class Act:
                 return Outcome(
                     RemediationState.DENIED,
                     "Forbidden",
-                    advice(spec.action, spec.method, namespace, forbidden),
+                    advice(spec.action, spec.method, namespace, forbidden, name=spec.target.name),
                 )
             except ports.ApiError as error:
                 return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
@@ -301,9 +301,8 @@ class Act:
         except ports.NotFound:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
         except ports.Forbidden as forbidden:
-            return Outcome(
-                RemediationState.DENIED, "Forbidden", advice(spec.action, spec.method, namespace, forbidden)
-            )
+            missing = advice(spec.action, spec.method, namespace, forbidden, name=spec.pod.name)
+            return Outcome(RemediationState.DENIED, "Forbidden", missing)
         except ports.ApiError as error:
             return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
         else:
@@ -462,7 +461,9 @@ def written(remediation: Remediation) -> dict[str, Any]:
     return change
 
 
-def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
+def advice(
+    action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden, *, name: str
+) -> str:
     """Which rule is missing, in words that fit a condition."""
     asked: Mapping[Method, Callable[[Rule], bool]] = {
         Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
@@ -472,5 +473,7 @@ def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.
     }
     needs = asked.get(method)
     rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
-    missing = "; ".join(rule.advice(namespace) for rule in rules)
+    # What is granted by name is granted for the usual one; here it has to be that of the target.
+    mine = (msgspec.structs.replace(rule, names=(name,)) if rule.names else rule for rule in rules)
+    missing = "; ".join(rule.advice(namespace) for rule in mine)
     return f"{forbidden.message}; {missing}"

@@ -30,6 +30,7 @@ class ActionName(StrEnum):
     RECONNECT_MCP = "ReconnectMCP"
     RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_STEERING = "RestoreSteering"
 
 
 COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})

@@ -58,6 +58,8 @@ class Method(StrEnum):
     """A command is run in a pod."""
 
 
+LONGEST_CHANGE = 262_144
+"""Characters of a change that a record holds."""
 WRITES = frozenset({Method.CREATE, Method.PATCH})
 """Methods whose change is written in the record itself, for any kind of object."""
 
@@ -94,7 +96,7 @@ class Replicas(ApiModel):
 class Change(ApiModel):
     """A change of an object, exactly."""
 
-    patch: Annotated[str, Field(min_length=2, max_length=262_144)] = Field(
+    patch: Annotated[str, Field(min_length=2, max_length=LONGEST_CHANGE)] = Field(
         description="JSON: the object to create, or the merge patch to send."
     )
     diff: Message = Field(description="The same for a person, redacted: expected → found.")

@@ -175,6 +175,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Labels of the pod to evict; empty without one."""
     protected: bool
     """What the action would reach carries the annotation kiro.dev/protected, and not as false."""
+    gitops: str = ""
+    """The GitOps tool that owns the target; empty for none, and for workloads."""
     autoscaler: str | None
     """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool

@@ -4,7 +4,6 @@ One merge patch under the object's version: a server-side apply would leave the 
 else added, and those are drift as well.
 """
 
-import json
 from typing import Any
 
 from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
@@ -18,11 +17,12 @@ from kiro_operator.core.evidence.safety_config import (
     differing,
 )
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Change, Fence, Intent
-from kiro_operator.core.remedies.types import Refusal, Remedy, Request
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 
+ACTION = ActionName.RESTORE_SAFETY_CONFIG
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
 RULES: tuple[Rule, ...] = (
@@ -55,7 +55,7 @@ def propose(request: Request) -> Intent | Refusal:
     actual = seen.get(wanted.name)
     if actual is None:
         diff = f"{named(request.target)}: absent, made anew with {len(wanted.data)} keys"
-        return _intent(request, Method.CREATE, Fence("", ""), _manifest(wanted), diff)
+        return writing(request, ACTION, Method.CREATE, Fence("", ""), content=_manifest(wanted), diff=diff)
     if actual.uid != request.target.uid:
         message = f"{named(request.target)} is another object by now"
         return Refusal("EvidenceMissing", message, lasting=False)
@@ -65,9 +65,8 @@ def propose(request: Request) -> Intent | Refusal:
     if not differing(wanted, actual):
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)
-    return _intent(
-        request, Method.PATCH, fence, _patch(wanted, actual), "; ".join(differences(wanted, actual))
-    )
+    diff = "; ".join(differences(wanted, actual))
+    return writing(request, ACTION, Method.PATCH, fence, content=_patch(wanted, actual), diff=diff)
 
 
 def _wanted(request: Request) -> DesiredConfig | Refusal:
@@ -105,27 +104,8 @@ def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
     return patch
 
 
-def _intent(request: Request, method: Method, fence: Fence, content: dict[str, Any], diff: str) -> Intent:
-    want = request.wanted[0]
-    return Intent(
-        action=ActionName.RESTORE_SAFETY_CONFIG,
-        method=method,
-        target=request.target,
-        api_version="v1",
-        fence=fence,
-        check=want.check,
-        reason=want.finding.reason,
-        message=want.message,
-        episode=request.episode,
-        step=request.step,
-        timeout=request.timeout,
-        stabilization=request.stabilization,
-        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
-    )
-
-
 REMEDY = Remedy(
-    action=ActionName.RESTORE_SAFETY_CONFIG,
+    action=ACTION,
     title="Bring the safety configuration back to what is desired",
     propose=propose,
 )

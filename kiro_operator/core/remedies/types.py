@@ -1,15 +1,19 @@
 """What a remedy is asked, and what it answers besides an intent."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
 from kiro_operator.core.checks import registry
 from kiro_operator.core.objects import Workload
-from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.policy.text import clip
+from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.told import words
 from kiro_operator.core.verdict import Finding
@@ -91,4 +95,32 @@ def fence_of(workload: Workload) -> Fence:
         workload.metadata.resource_version,
         workload.metadata.generation,
         workload.spec.template.metadata.annotations.restarted_by,
+    )
+
+
+def writing(
+    request: Request,
+    action: ActionName,
+    method: Method,
+    fence: Fence,
+    *,
+    content: Mapping[str, Any],
+    diff: str,
+) -> Intent:
+    """The intent that writes to an object of the core group: the object, or a merge patch."""
+    want = request.wanted[0]
+    return Intent(
+        action=action,
+        method=method,
+        target=request.target,
+        api_version="v1",
+        fence=fence,
+        check=want.check,
+        reason=want.finding.reason,
+        message=want.message,
+        episode=request.episode,
+        step=request.step,
+        timeout=request.timeout,
+        stabilization=request.stabilization,
+        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
     )
