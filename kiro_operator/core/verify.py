@@ -81,6 +81,33 @@ def verify(
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
 
 
+def verify_held(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    held: bool | Unobserved,  # noqa: FBT001 - a fact, not a switch
+    seen_at: datetime,
+    now: datetime,
+) -> Verification:
+    """Judge an action that sets something, by whether that stays: what was found need not go by it.
+
+    It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
+    somebody else has changed it: theirs wins.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, until = acted + spec.timeout, acted + spec.stabilization
+    what = f"{spec.target.kind} {spec.target.name}"
+    if isinstance(held, Unobserved):
+        return _blind(deadline, held.message, now)
+    if seen_at < acted:
+        return _blind(deadline, f"{what} has not been looked at since", now)
+    if not held:
+        message = f"somebody else has changed what was set in {what}: it is left as they have it"
+        return Verification(RemediationState.FAILED, REVERTED, message)
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Holding", "it stays as it was set", acted, until)
+    return Verification(RemediationState.SUCCEEDED, "Held", f"{what} stayed as it was set", acted)
+
+
 def _ended(spec: KiroRemediationSpec, workload: Workload | Unobserved | None) -> Verification | None:
     """What makes further looks pointless."""
     if isinstance(workload, Unobserved):

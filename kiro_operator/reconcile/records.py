@@ -143,7 +143,11 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
     if intent.replicas:
         spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
     if intent.change:
-        spec["change"] = {"patch": intent.change.patch, "diff": shorten(intent.change.diff, 1024)}
+        spec["change"] = {
+            "patch": intent.change.patch,
+            "diff": shorten(intent.change.diff, 1024),
+            "undo": intent.change.undo,
+        }
     return {
         "apiVersion": API_VERSION,
         "kind": "KiroRemediation",

@@ -29,6 +29,7 @@ class ActionName(StrEnum):
     SCALE = "Scale"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RESTORE_STEERING = "RestoreSteering"
+    CONTAIN = "Contain"
 
 
 class CheckSettings(ApiModel):

@@ -66,7 +66,10 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
     if groups:
         since = snapshot.sampled_at(ACCESS, now)
         ordered = sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
-        return found([Finding(ref, reason, _told(group), since) for (ref, reason), group in ordered])
+        findings = [Finding(ref, reason, _told(group), since) for (ref, reason), group in ordered]
+        # Only what it may beyond its bounds does harm; what it lacks makes it fail.
+        asked = zip(findings, asking(findings, ActionName.CONTAIN, snapshot), strict=True)
+        return found([one if item.reason == "PermissionExcessive" else item for item, one in asked])
     asked = {cell.question for item in wanted.values() for cell in cells(item, snapshot.namespace)}
     if not asked <= {review.question for review in access.reviews if not review.error}:
         return unknown(_UNANSWERED)
@@ -144,6 +147,7 @@ CHECK = Check(
     section="autonomous-operations-resources",
     command=f"kubectl auth can-i --list -n {{namespace}} --as={user(account('kiro', '{namespace}'))}",
     sources=(ACCESS, Source.POLICIES),
+    beside=(SAFETY_CONFIG,),
     judge=judge,
     failure_threshold=1,
     success_threshold=1,
