@@ -10,13 +10,14 @@ from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, ActionName, LadderS
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.approvals import sealed
+from kiro_operator.core.policy.history import tried
 from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
 from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Entry, Intent, reserved
+from kiro_operator.core.policy.types import Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
@@ -112,7 +113,7 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     if target.kind == "ReplicaSet" and isinstance(unseen, Unobserved):
         return Held(target, first.check, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
     if target.kind in _SUBJECTS:
-        return _climb(patient, None, _own_ladder(patient), inputs, memory)
+        return _climb(patient, None, _own_ladder(patient, inputs.ledger), inputs, memory)
     if target.kind not in WORKLOADS:
         return _escalation(
             target, patient.wanted, "NotSupported", f"a {target.kind} is left to its own controller"
@@ -124,10 +125,17 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     return _climb(patient, found, inputs.spec.remediation.ladder, inputs, memory)
 
 
-def _own_ladder(patient: Patient) -> list[LadderStep]:
-    """What the checks name, in their order: the ladder of the spec is for workloads."""
-    named_once = dict.fromkeys(action for want in patient.wanted for action in want.finding.remedies)
-    return [LadderStep(action=action) for action in named_once]
+def _own_ladder(patient: Patient, ledger: Ledger) -> list[LadderStep]:
+    """What was tried before, then what the checks name: the ladder of the spec is for workloads.
+
+    So each is tried once in an episode, and what was tried stands in no other's way. What contains harm
+    comes before what mends it.
+    """
+    entries = ledger.of(patient.target)
+    before = [entry.action for entry in tried(entries, max((entry.episode for entry in entries), default=1))]
+    asked = [action for want in patient.wanted for action in want.finding.remedies]
+    asked.sort(key=lambda action: action is not ActionName.CONTAIN)
+    return [LadderStep(action=action) for action in dict.fromkeys((*before, *asked))]
 
 
 def _climb(

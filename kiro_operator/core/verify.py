@@ -45,12 +45,13 @@ class Verification(Struct, frozen=True):
 def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
     """Whether what a check finds says that an action did not help.
 
-    A command is held against what it is to help against, and what commands help against is held against
-    no action that another check asked for: neither is to fail by what it was never meant for.
+    A restart is to help its workload whatever fails there. A command, and what is written into an object,
+    is held against what asks for it; and what commands help against is held against no action that
+    another check asked for: neither is to fail by what it was never meant for.
     """
     if spec.target.uid not in {ref.uid for ref in (finding.target, finding.fallback) if ref}:
         return False
-    if spec.action in COMMANDS:
+    if spec.action in COMMANDS or spec.method in WRITES:
         return spec.action in finding.remedies
     return COMMANDS.isdisjoint(finding.remedies) or check == spec.check
 
@@ -93,6 +94,33 @@ def verify(
         return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, max(until, now))
     message = f"{spec.target.kind} {spec.target.name} is well and stayed so"
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
+
+
+def verify_held(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    held: bool | Unobserved,  # noqa: FBT001 - a fact, not a switch
+    seen_at: datetime,
+    now: datetime,
+) -> Verification:
+    """Judge an action that sets something, by whether that stays: what was found need not go by it.
+
+    It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
+    somebody else has changed it: theirs wins.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, until = acted + spec.timeout, acted + spec.stabilization
+    what = f"{spec.target.kind} {spec.target.name}"
+    if isinstance(held, Unobserved):
+        return _blind(deadline, held.message, now)
+    if seen_at < acted:
+        return _blind(deadline, f"{what} has not been looked at since", now)
+    if not held:
+        message = f"somebody else has changed what was set in {what}: it is left as they have it"
+        return Verification(RemediationState.FAILED, REVERTED, message)
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Holding", "it stays as it was set", acted, until)
+    return Verification(RemediationState.SUCCEEDED, "Held", f"{what} stayed as it was set", acted)
 
 
 def _ended(spec: KiroRemediationSpec, workload: Workload | Unobserved | None) -> Verification | None:

@@ -53,6 +53,11 @@ spec:
     budget:
       limit: 3
       window: 1h
+  - name: Contain
+    approval: Manual
+    budget:
+      limit: 7
+      window: 9h
   - name: Scale
     approval: Manual
     budget:
@@ -86,6 +91,10 @@ spec:
         operator: In
         values: [db]
   consent: [SingleReplica]
+  containment:
+    configMap: kiro-safety-config
+    key: autonomous-mode
+    value: suspended
   safetyConfig:
     name: kiro-safety-config
     onDrift: Restore

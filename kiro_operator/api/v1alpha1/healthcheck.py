@@ -31,6 +31,7 @@ class ActionName(StrEnum):
     RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RESTORE_STEERING = "RestoreSteering"
+    CONTAIN = "Contain"
 
 
 COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})

@@ -100,6 +100,10 @@ class Change(ApiModel):
         description="JSON: the object to create, or the merge patch to send."
     )
     diff: Message = Field(description="The same for a person, redacted: expected → found.")
+    undo: Annotated[str, Field(max_length=4096)] = Field(
+        default="",
+        description="JSON: the merge patch that gives back what was there; empty where none is known.",
+    )
 
 
 class Command(ApiModel):

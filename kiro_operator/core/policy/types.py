@@ -30,6 +30,8 @@ class Change(Struct, frozen=True):
     """JSON: the object, or the merge patch."""
     diff: str
     """The same for a person, redacted."""
+    undo: str = ""
+    """JSON: the merge patch that gives back what was there; empty where none is known."""
 
 
 class Command(Struct, frozen=True):

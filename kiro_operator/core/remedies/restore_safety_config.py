@@ -4,6 +4,7 @@ One merge patch under the object's version: a server-side apply would leave the 
 else added, and those are drift as well.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
@@ -21,6 +22,7 @@ from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.switches import contained
 
 ACTION = ActionName.RESTORE_SAFETY_CONFIG
 NAME = "kiro-safety-config"
@@ -62,11 +64,12 @@ def propose(request: Request) -> Intent | Refusal:
     if actual.truncated:
         message = f"{named(request.target)} holds more keys than are looked at: mend it by hand"
         return Refusal("TooManyKeys", message, lasting=True)
-    if not differing(wanted, actual):
+    held = contained(wanted.name, actual, request.snapshot.policies.values())
+    if not differing(wanted, actual, held):
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)
-    diff = "; ".join(differences(wanted, actual))
-    return writing(request, ACTION, Method.PATCH, fence, content=_patch(wanted, actual), diff=diff)
+    diff = "; ".join(differences(wanted, actual, held))
+    return writing(request, ACTION, Method.PATCH, fence, content=_patch(wanted, actual, held), diff=diff)
 
 
 def _wanted(request: Request) -> DesiredConfig | Refusal:
@@ -93,9 +96,9 @@ def _manifest(wanted: DesiredConfig) -> dict[str, Any]:
     }
 
 
-def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
+def _patch(wanted: DesiredConfig, actual: ConfigData, held: Collection[str]) -> dict[str, Any]:
     patch: dict[str, Any] = {"data": {}}
-    for key in differing(wanted, actual):
+    for key in differing(wanted, actual, held):
         # A key stands in one of the two maps only: where text replaces what is binary, that has to go.
         if actual.digests.get(key) == BINARY:
             patch.setdefault("binaryData", {})[key] = None

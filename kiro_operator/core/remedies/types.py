@@ -86,6 +86,8 @@ class Remedy(Struct, frozen=True, kw_only=True):
     title: str
     """What it does, in a few words."""
     propose: Callable[[Request], Intent | Refusal]
+    holds: bool = False
+    """It does not mend what was found: it succeeds when what it has set stays so."""
 
 
 def fence_of(workload: Workload) -> Fence:
@@ -106,8 +108,13 @@ def writing(
     *,
     content: Mapping[str, Any],
     diff: str,
+    undo: str = "",
+    holding: timedelta | None = None,
 ) -> Intent:
-    """The intent that writes to an object of the core group: the object, or a merge patch."""
+    """The intent that writes to an object of the core group: the object, or a merge patch.
+
+    ``holding`` is how long it has to stay so, where that is not the stabilization.
+    """
     want = request.wanted[0]
     return Intent(
         action=action,
@@ -120,7 +127,7 @@ def writing(
         message=want.message,
         episode=request.episode,
         step=request.step,
-        timeout=request.timeout,
-        stabilization=request.stabilization,
-        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
+        timeout=request.timeout + (holding or timedelta(0)),
+        stabilization=request.stabilization if holding is None else holding,
+        change=Change(json.dumps(content, sort_keys=True), clip(diff), undo),
     )
