@@ -12,7 +12,7 @@ from kiro_operator.api.v1alpha1.types import API_VERSION, format_duration
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
-from kiro_operator.core.policy.types import Entry, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Entry, Intent, Ledger
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
@@ -48,6 +48,7 @@ class Remediation:
             acted_at=status.acted_at,
             completed_at=status.completed_at,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+            change=Change(spec.change.patch, spec.change.diff, spec.change.undo) if spec.change else None,
             check=spec.check,
         )
 

@@ -30,6 +30,7 @@ class ActionName(StrEnum):
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RESTORE_STEERING = "RestoreSteering"
     CONTAIN = "Contain"
+    DETAILED_LOGGING = "DetailedLogging"
 
 
 class CheckSettings(ApiModel):

@@ -16,6 +16,7 @@ from kiro_operator.api.v1alpha1.autonomy import (
     Boundaries,
     DesiredClusterRole,
     DesiredConfig,
+    DetailedLogging,
     Escalation,
     Permissions,
     Switch,
@@ -189,6 +190,18 @@ class KiroSafetyPolicySpec(ApiModel):
             "spec.containment is required when actions has Contain: write the key and the value that suspend "
             "autonomous operations, e.g. {configMap: kiro-safety-config, key: …, value: …}",
         ),
+        (
+            "!has(self.actions) || !self.actions.exists(a, a.name == 'DetailedLogging') "
+            "|| has(self.detailedLogging)",
+            "spec.detailedLogging is required when actions has DetailedLogging: write e.g. {configMap: "
+            "kiro-logging, key: level, value: debug, duration: 15m}",
+        ),
+        (
+            "!has(self.detailedLogging) || !has(self.containment) "
+            "|| self.detailedLogging.configMap != self.containment.configMap",
+            "spec.detailedLogging.configMap: name another ConfigMap than that of spec.containment, which must "
+            "not have to wait",
+        ),
     )
 
     mode: Mode = Field(default=Mode.DRY_RUN, description="Observe, DryRun or Enforce.")
@@ -236,6 +249,9 @@ class KiroSafetyPolicySpec(ApiModel):
     )
     containment: Switch | None = Field(
         default=None, description="What the action Contain sets; required with it, for nothing is guessed."
+    )
+    detailed_logging: DetailedLogging | None = Field(
+        default=None, description="What the action DetailedLogging sets for a while; required with it."
     )
     # What follows is held against what is there. It allows the operator nothing.
     safety_config: DesiredConfig | None = Field(

@@ -80,6 +80,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     acted_at: datetime | None = None
     completed_at: datetime | None = None
     replicas: tuple[int, int] | None = None
+    change: Change | None = None
+    """What was written, for the methods that write."""
     check: str = ""
     """Id of the check that asked; empty when it is not known."""
 
@@ -95,6 +97,11 @@ class Entry(Struct, frozen=True, kw_only=True):
         An action whose target went away afterwards ends as Expired, and was an action all the same.
         """
         return self.state not in NEVER_ACTED or self.acted_at is not None
+
+    @property
+    def spends(self) -> bool:
+        """Takes from budgets: what was set for a while has paid for being given back."""
+        return self.counts and self.method is not Method.GIVE_BACK
 
     @property
     def started_at(self) -> datetime:
@@ -119,6 +126,7 @@ def reserved(intent: Intent, now: datetime) -> Entry:
         state=RemediationState.RESERVED,
         reserved_at=now,
         replicas=intent.replicas,
+        change=intent.change,
         check=intent.check,
     )
 

@@ -2,10 +2,13 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.switches import asking
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
 
@@ -32,6 +35,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
             faults.append(mcp.about(session.server, call.query, "AnswerDiffers", text, since))
     if not judged and not unjudged:
         return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
+    faults = asking(faults, ActionName.DETAILED_LOGGING, snapshot)
     return mcp.verdict(faults, unjudged, judged, "Each golden query is answered as expected.")
 
 
@@ -40,5 +44,6 @@ CHECK = Check(
     section="response-quality-mcp-data",
     command=mcp.CALLED,
     sources=(MCP_SESSIONS,),
+    beside=(SAFETY_CONFIG,),
     judge=judge,
 )
