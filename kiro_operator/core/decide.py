@@ -19,7 +19,7 @@ from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
-from kiro_operator.core.remedies import remedies
+from kiro_operator.core.remedies import detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
@@ -49,6 +49,7 @@ def decide(inputs: Inputs) -> Plan:
     proposals += _treat_all(patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
+    proposals += _hand_back(inputs)
     return _judge(proposals, inputs, memory, due)
 
 
@@ -229,6 +230,29 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
         elif intent is not None:
             times.append(due)
     return intents, times
+
+
+def _hand_back(inputs: Inputs) -> list[Intent]:
+    """What was set for a while, and whose time is over: whoever asked for it, and whatever is found now."""
+    intents: list[Intent] = []
+    targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
+    for _, target in sorted(targets.items()):
+        entries = inputs.ledger.of(target)
+        change = detailed_logging.owed(entries)
+        if change is None or any(entry.running for entry in entries):
+            continue
+        episode = max(entry.episode for entry in entries)
+        intent = detailed_logging.give_back(
+            change,
+            inputs.snapshot,
+            episode=episode,
+            step=max(entry.step for entry in entries if entry.episode == episode) + 1,
+            timeout=LadderStep(action=change.action).timeout,
+            stabilization=inputs.spec.remediation.stabilization,
+        )
+        if intent is not None:
+            intents.append(intent)
+    return intents
 
 
 def _timeout(ladder: list[LadderStep]) -> timedelta:

@@ -16,7 +16,10 @@ from kiro_operator.core.verdict import Finding
 def switches(spec: KiroSafetyPolicySpec) -> Mapping[ActionName, Switch]:
     """What a policy lets each such action set; an action that it does not list has nothing."""
     listed = {action.name for action in spec.actions}
-    given: Mapping[ActionName, Switch | None] = {ActionName.CONTAIN: spec.containment}
+    given: Mapping[ActionName, Switch | None] = {
+        ActionName.CONTAIN: spec.containment,
+        ActionName.DETAILED_LOGGING: spec.detailed_logging,
+    }
     return {action: switch for action, switch in given.items() if switch is not None and action in listed}
 
 

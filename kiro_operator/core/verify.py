@@ -250,12 +250,13 @@ def resume(
     if isinstance(answer, AlreadyDone | Expire):
         return answer
     late = abs(now - reserved_at) > RESUME_WITHIN
-    if answer is None or live.failing is None:
+    timed = spec.method is Method.GIVE_BACK  # whatever is found by now
+    if answer is None or (live.failing is None and not timed):
         # What was sent may yet turn out to be done, however long that takes to see.
         if late and not (sent and answer is None):
             return _TOO_OLD
         return Wait(now + LOOK_AGAIN)
-    if live.failing is (spec.method is Method.SCALE_BACK):
+    if live.failing is not None and not timed and live.failing is (spec.method is Method.SCALE_BACK):
         return _NEEDLESS[live.failing]
     return _TOO_OLD if late else answer
 
@@ -316,7 +317,7 @@ def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
         )
     metadata = live.written["metadata"]
     fence = (metadata["uid"], metadata["resourceVersion"])
-    if spec.method is Method.PATCH and fence == (spec.fence.uid, spec.fence.resource_version):
+    if spec.method is not Method.CREATE and fence == (spec.fence.uid, spec.fence.resource_version):
         return Act()
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
 

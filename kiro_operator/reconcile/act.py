@@ -234,6 +234,7 @@ class Act:
         wanted = [
             Reservation(remediation=item.name, action=item.spec.action, time=item.entry.reserved_at)
             for item in ready
+            if item.spec.method is not Method.GIVE_BACK
         ]
         for policy in self._policies.of(namespace):
             if problem := await self._policies.reserve(policy, wanted, entries):
@@ -354,7 +355,7 @@ class Act:
                 )
             case Method.CREATE:
                 await self._actuator.create(namespace, spec.target.kind, written(remediation))
-            case Method.PATCH:
+            case Method.PATCH | Method.GIVE_BACK:
                 await self._actuator.patch(
                     namespace,
                     spec.target.kind,
@@ -441,6 +442,7 @@ def done(method: Method, timeout: timedelta) -> Outcome:
         Method.SCALE_BACK: "the workload was scaled back",
         Method.CREATE: "the object was made",
         Method.PATCH: "the object was changed",
+        Method.GIVE_BACK: "what was set for a while was given back",
     }[method]
     return Outcome(
         RemediationState.VERIFYING,
@@ -470,6 +472,7 @@ def advice(
         Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
         Method.CREATE: lambda rule: "create" in rule.verbs,
         Method.PATCH: lambda rule: "patch" in rule.verbs,
+        Method.GIVE_BACK: lambda rule: "patch" in rule.verbs,
     }
     needs = asked.get(method)
     rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]

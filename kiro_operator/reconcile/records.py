@@ -7,12 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import ObjectName, RemediationSummary
+from kiro_operator.api.v1alpha1.remediation import Change as Written
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus
 from kiro_operator.api.v1alpha1.types import API_VERSION, format_duration
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
-from kiro_operator.core.policy.types import Entry, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Entry, Intent, Ledger
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
@@ -48,6 +49,7 @@ class Remediation:
             acted_at=status.acted_at,
             completed_at=status.completed_at,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+            change=_given_back(spec.change),
             check=spec.check,
             approvals=tuple(item.uid for item in spec.approvals),
         )
@@ -98,6 +100,11 @@ class Records:
     def forget(self, uid: str) -> None:
         """Drop a record that is gone."""
         self._decoded.pop(uid, None)
+
+
+def _given_back(change: Written | None) -> Change | None:
+    """A change that can be given back; others are not kept in mind, for they may be long."""
+    return Change(change.patch, change.diff, change.undo) if change is not None and change.undo else None
 
 
 def ledger_of(remediations: Iterable[Remediation]) -> Ledger:

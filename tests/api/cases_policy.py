@@ -27,6 +27,13 @@ _CONTAINMENT = """\
     key: autonomous-mode
     value: suspended
 """
+_LOGGING = """\
+  detailedLogging:
+    configMap: kiro-logging
+    key: level
+    value: debug
+    duration: 15m
+"""
 _CRON = "write five cron fields: minute hour day month weekday, such as 0 22 * * 5"
 _DURATION = "write a duration from 0s to 168h, such as 30s, 5m or 1h30m"
 _SHARE = "write a number of pods such as 2, or a share from 0% to 100%, such as 60%"
@@ -75,6 +82,24 @@ _MISSING = (
         "    configMap: kiro-safety-config\n",
         "",
         "spec.containment.configMap: Required value",
+    ),
+    (
+        "DetailedLogging without what it sets",
+        _LOGGING,
+        "",
+        "spec.detailedLogging is required when actions has",
+    ),
+    (
+        "DetailedLogging without an end",
+        "    duration: 15m\n",
+        "",
+        "spec.detailedLogging.duration: Required value",
+    ),
+    (
+        "DetailedLogging in the way of Contain",
+        "configMap: kiro-logging",
+        "configMap: kiro-safety-config",
+        "name another ConfigMap than that of spec.containment",
     ),
     ("budget without limit", "    limit: 4\n", "", "spec.budget.limit: Required value"),
     ("budget without window", "    window: 1h30m\n", "", "spec.budget.window: Required value"),

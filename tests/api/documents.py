@@ -53,6 +53,11 @@ spec:
     budget:
       limit: 3
       window: 1h
+  - name: DetailedLogging
+    approval: Manual
+    budget:
+      limit: 8
+      window: 9h
   - name: Contain
     approval: Manual
     budget:
@@ -95,6 +100,11 @@ spec:
     configMap: kiro-safety-config
     key: autonomous-mode
     value: suspended
+  detailedLogging:
+    configMap: kiro-logging
+    key: level
+    value: debug
+    duration: 15m
   safetyConfig:
     name: kiro-safety-config
     onDrift: Restore

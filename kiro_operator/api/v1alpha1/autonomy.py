@@ -101,6 +101,14 @@ class Switch(ApiModel):
     )
 
 
+class DetailedLogging(Switch):
+    """What makes Kiro log in detail, and for how long."""
+
+    duration: Annotated[timedelta, Between("10s", "1h")] = Field(
+        description="How long it stays so; after that the former value is given back."
+    )
+
+
 class RoleRule(ApiModel):
     """One rule of RBAC, as a ClusterRole has it."""
 

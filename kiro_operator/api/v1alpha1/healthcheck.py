@@ -32,6 +32,7 @@ class ActionName(StrEnum):
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RESTORE_STEERING = "RestoreSteering"
     CONTAIN = "Contain"
+    DETAILED_LOGGING = "DetailedLogging"
 
 
 COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})

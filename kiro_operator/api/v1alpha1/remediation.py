@@ -56,12 +56,18 @@ class Method(StrEnum):
     """The object is changed by a JSON merge patch (RFC 7386)."""
     EXEC = "Exec"
     """A command is run in a pod."""
+    GIVE_BACK = "GiveBack"
+    """What Patch has set for a while is set back, likewise."""
 
 
 LONGEST_CHANGE = 262_144
 """Characters of a change that a record holds."""
-WRITES = frozenset({Method.CREATE, Method.PATCH})
+WRITES = frozenset({Method.CREATE, Method.PATCH, Method.GIVE_BACK})
 """Methods whose change is written in the record itself, for any kind of object."""
+
+
+BACK = frozenset({Method.SCALE_BACK, Method.GIVE_BACK})
+"""Methods that take an earlier action back: they follow health or time, and are no remedy."""
 
 
 class TargetReference(ApiModel):
@@ -162,8 +168,8 @@ class KiroRemediationSpec(ApiModel):
             "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with any other",
         ),
         (
-            "(self.method in ['Create', 'Patch']) == has(self.change)",
-            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
+            "(self.method in ['Create', 'Patch', 'GiveBack']) == has(self.change)",
+            "spec.change: write what is sent with methods Create, Patch and GiveBack, and none with others",
         ),
     )
 

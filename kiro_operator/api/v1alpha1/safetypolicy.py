@@ -16,6 +16,7 @@ from kiro_operator.api.v1alpha1.autonomy import (
     Boundaries,
     DesiredClusterRole,
     DesiredConfig,
+    DetailedLogging,
     Escalation,
     Permissions,
     Switch,
@@ -161,6 +162,19 @@ def _enforced(field: str, advice: str) -> tuple[str, str]:
     )
 
 
+def _listed(action: str, field: str, advice: str) -> tuple[str, str]:
+    return (
+        f"!has(self.actions) || !self.actions.exists(a, a.name == '{action}') || has(self.{field})",
+        f"spec.{field} is required when actions has {action}: {advice}",
+    )
+
+
+_APART = (
+    "!has(self.detailedLogging) || !has(self.containment) "
+    "|| self.detailedLogging.configMap != self.containment.configMap"
+)
+
+
 class KiroSafetyPolicySpec(ApiModel):
     """Desired state of a KiroSafetyPolicy. The empty spec is a dry run that allows nothing."""
 
@@ -180,13 +194,14 @@ class KiroSafetyPolicySpec(ApiModel):
             "!(has(self.minHealthy) && has(self.maxUnhealthy))",
             "spec: write one of minHealthy and maxUnhealthy, not both, such as maxUnhealthy: 40%",
         ),
-        (
-            "!has(self.actions) || !self.actions.exists(a, a.name == 'Scale') || has(self.scale)",
-            "spec.scale is required when actions has Scale: write e.g. {floor: 1, ceiling: 5, step: 1}",
+        _listed("Scale", "scale", "write e.g. {floor: 1, ceiling: 5, step: 1}"),
+        _listed("Contain", "containment", "write {configMap: …, key: …, value: …}, which suspend operations"),
+        _listed(
+            "DetailedLogging", "detailedLogging", "write {configMap: …, key: …, value: …, duration: 15m}"
         ),
         (
-            "!has(self.actions) || !self.actions.exists(a, a.name == 'Contain') || has(self.containment)",
-            "spec.containment is required when actions has Contain: write {configMap: …, key: …, value: …}",
+            _APART,
+            "spec.detailedLogging.configMap: name another than that of spec.containment, which must not wait",
         ),
     )
 
@@ -235,6 +250,9 @@ class KiroSafetyPolicySpec(ApiModel):
     )
     containment: Switch | None = Field(
         default=None, description="What the action Contain sets; required with it, for nothing is guessed."
+    )
+    detailed_logging: DetailedLogging | None = Field(
+        default=None, description="What the action DetailedLogging sets for a while; required with it."
     )
     # What follows is held against what is there. It allows the operator nothing.
     safety_config: DesiredConfig | None = Field(

@@ -1,6 +1,6 @@
 """What the ledger tells of one target."""
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import BACK
 from kiro_operator.core.policy.types import Entry, Ledger
 from kiro_operator.core.snapshot import Ref
 
@@ -23,13 +23,10 @@ def tried(entries: tuple[Entry, ...], episode: int) -> tuple[Entry, ...]:
     """The remedies that were tried to their end in one episode, oldest first.
 
     That the episode lasts says that none of them helped for good: one that succeeded was followed
-    by a relapse. Scaling back is no remedy.
+    by a relapse. Taking something back is no remedy.
     """
     return tuple(
         entry
         for entry in entries
-        if entry.episode == episode
-        and entry.counts
-        and not entry.running
-        and entry.method is not Method.SCALE_BACK
+        if entry.episode == episode and entry.counts and not entry.running and entry.method not in BACK
     )

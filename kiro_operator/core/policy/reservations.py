@@ -36,7 +36,7 @@ def kept(
         and not (item.remediation in entries and not entries[item.remediation].counts)
     }
     for entry in entries.values():
-        if entry.counts and now - entry.reserved_at < window and entry.name not in found:
+        if entry.spends and now - entry.reserved_at < window and entry.name not in found:
             found[entry.name] = Reservation(
                 remediation=entry.name, action=entry.action, time=entry.reserved_at.replace(microsecond=0)
             )

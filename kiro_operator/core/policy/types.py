@@ -92,6 +92,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     acted_at: datetime | None = None
     completed_at: datetime | None = None
     replicas: tuple[int, int] | None = None
+    change: Change | None = None
+    """What was written, where it can be given back."""
     check: str = ""
     """Id of the check that asked; empty when it is not known."""
     approvals: tuple[str, ...] = ()
@@ -109,6 +111,11 @@ class Entry(Struct, frozen=True, kw_only=True):
         An action whose target went away afterwards ends as Expired, and was an action all the same.
         """
         return self.state not in NEVER_ACTED or self.acted_at is not None
+
+    @property
+    def spends(self) -> bool:
+        """Takes from budgets: what was set for a while has paid for being given back."""
+        return self.counts and self.method is not Method.GIVE_BACK
 
     @property
     def started_at(self) -> datetime:
@@ -133,6 +140,7 @@ def reserved(intent: Intent, now: datetime) -> Entry:
         state=RemediationState.RESERVED,
         reserved_at=now,
         replicas=intent.replicas,
+        change=intent.change if intent.change and intent.change.undo else None,
         check=intent.check,
     )
 

@@ -2,10 +2,13 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, Call, McpSession
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.snapshot import Snapshot, Unobserved
+from kiro_operator.core.switches import asking
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
 _POOR = {
@@ -39,6 +42,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
         return skipped("NoGoldenQueries", "There is no golden query in spec.mcp.servers.")
     judged = count - len(unjudged)
     well = "Each golden query is answered in time, without error, and as the tool's schema says."
+    faults = asking(faults, ActionName.DETAILED_LOGGING, snapshot)
     return mcp.verdict(faults, unjudged, judged, well)
 
 
@@ -65,5 +69,6 @@ CHECK = Check(
     section="response-quality-mcp-data",
     command=mcp.CALLED,
     sources=(MCP_SESSIONS,),
+    beside=(SAFETY_CONFIG,),
     judge=judge,
 )

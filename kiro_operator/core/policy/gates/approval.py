@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.approvals import UNPROTECTED, Standing, change, command, gates_of, standing
 from kiro_operator.core.policy.text import LONGEST
@@ -13,7 +14,12 @@ from kiro_operator.core.told import words
 def gate(
     intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, ledger: Ledger, now: datetime
 ) -> Answer:
-    """Shut unless every entry for the action says Automatic, or the plan is approved at each of its gates."""
+    """Shut unless every entry for the action says Automatic, or the plan is approved at each of its gates.
+
+    Whoever approved what is set for a while has approved that it ends.
+    """
+    if intent.method is Method.GIVE_BACK:
+        return Allow("that it is given back was part of what was approved")
     gates = gates_of(intent, policy)
     if not gates:
         return Allow(f"{intent.action} is approved as Automatic")

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import BACK
 from kiro_operator.api.v1alpha1.safetypolicy import Backoff, KiroSafetyPolicySpec
 from kiro_operator.core.policy.history import came_to_nothing, tried
 from kiro_operator.core.policy.text import incomplete, named, stamp
@@ -17,7 +17,7 @@ _DOUBLINGS = 32
 def gate(
     intent: Intent, policy: KiroSafetyPolicySpec, _situation: Situation, ledger: Ledger, now: datetime
 ) -> Answer:
-    """Shut until the wait after the episode's last remedy is over. It does not bind scaling back.
+    """Shut until the wait after the episode's last remedy is over. It does not bind what takes back.
 
     An action that was refused or overtaken before it was done costs no such wait, but one of its
     own, so that what keeps being refused, as by a PodDisruptionBudget, is not tried at every look.
@@ -34,8 +34,8 @@ def gate(
                 f"the next try may follow at {stamp(until)}",
                 until=until,
             )
-    if intent.method is Method.SCALE_BACK:
-        return Allow("scaling back follows health, not failure")
+    if intent.method in BACK:
+        return Allow("taking back follows health or time, not failure")
     unhelpful = tried(ledger.of(intent.target), intent.episode)
     if not unhelpful:
         return Allow(f"nothing was tried on {named(intent.target)} in this episode")

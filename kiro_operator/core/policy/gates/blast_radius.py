@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.rollouts import taken
 from kiro_operator.core.policy.shares import at_least, at_most
@@ -18,15 +19,16 @@ def gate(
     Counted as unhealthy are the pods that are not ready, those that rollouts allowed before may
     yet take down, and those that this action may. Shares are rounded to the safe side.
 
-    Open for what only stops others from acting: while most of the namespace fails is when it matters.
+    Open for what only stops others from acting, since it matters most while much of the namespace fails, and
+    for giving back what was set for a while.
     """
     if (policy.min_healthy is None) == (policy.max_unhealthy is None):
         return incomplete(
             "minHealthy or spec.maxUnhealthy",
             "write one of them and not both, such as maxUnhealthy: 40%",
         )
-    if intent.action is ActionName.CONTAIN:
-        return Allow("it takes no pod down, and stops what may")
+    if intent.action is ActionName.CONTAIN or intent.method is Method.GIVE_BACK:
+        return Allow("it takes no pod down")
     if situation.pods is None or situation.unhealthy_pods is None:
         return unseen("the health of the namespace's pods", intent.target)
     if not situation.observed:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Budget, KiroSafetyPolicySpec
 from kiro_operator.api.v1alpha1.types import format_duration
 from kiro_operator.core.policy.text import incomplete, stamp
@@ -20,7 +21,9 @@ def gate(
     """
     if policy.budget is None:
         return incomplete("budget", "write e.g. {limit: 3, window: 1h}, the budget over all actions")
-    counted = [entry for entry in ledger.entries if entry.counts]
+    if intent.method is Method.GIVE_BACK:
+        return Allow("giving back was paid for by what was set")
+    counted = [entry for entry in ledger.entries if entry.spends]
     seen = []
     for listed in policy.actions:
         if listed.name is intent.action:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import BACK
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.history import tried
 from kiro_operator.core.policy.text import incomplete, named
@@ -14,12 +14,12 @@ def gate(
 ) -> Answer:
     """Shut after spec.maxConsecutiveFailures actions of one episode; a new episode begins afresh.
 
-    It does not bind scaling back, which follows health.
+    It does not bind what takes back, which follows health or time.
     """
     if policy.max_consecutive_failures is None:
         return incomplete("maxConsecutiveFailures", "write e.g. 3, after which a person is needed")
-    if intent.method is Method.SCALE_BACK:
-        return Allow("scaling back follows health, not failure")
+    if intent.method in BACK:
+        return Allow("taking back follows health or time, not failure")
     unhelpful = tried(ledger.of(intent.target), intent.episode)
     if len(unhelpful) >= policy.max_consecutive_failures:
         return Deny(

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.history import acted
 from kiro_operator.core.policy.text import incomplete, named, stamp
@@ -13,10 +14,13 @@ def gate(
 ) -> Answer:
     """Shut until spec.cooldown has passed since the last action on the target, of any kind.
 
+    What was set for a while is given back when its time is over, whatever that is shorter than.
     A time in the future counts as now, so that a clock that was set back never shortens the wait.
     """
     if policy.cooldown is None:
         return incomplete("cooldown", "write e.g. 5m, the least time between two actions on one target")
+    if intent.method is Method.GIVE_BACK:
+        return Allow("what was set for a while is given back in time")
     times = [min(entry.started_at, now) for entry in acted(ledger, intent.target)]
     if not times:
         return Allow(f"no action on {named(intent.target)} is remembered")

@@ -24,7 +24,7 @@ def gate(
     if workload is None:
         return unseen(named(intent.target), intent.target)
     match intent.method:
-        case Method.CREATE | Method.PATCH:
+        case Method.CREATE | Method.PATCH | Method.GIVE_BACK:
             return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")

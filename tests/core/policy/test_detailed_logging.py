@@ -1,0 +1,236 @@
+"""DetailedLogging: set for a while, given back by the records alone, never over somebody else's change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from kiro_operator.adapters.kubernetes.safety_config import kept
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    Method,
+    RemediationState,
+)
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.checks import registry
+from kiro_operator.core.decide import Decision, Inputs, Plan, Policy, decide
+from kiro_operator.core.evidence.mcp import MCP_SESSIONS, Call, McpSession
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
+from kiro_operator.core.policy.types import REVERTED, Change, Entry, Ledger
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
+from kiro_operator.core.verdict import Status
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, merged, resume
+from tests.core.policy.make import NOW, pod, policy, snapshot, workload
+
+ACTION, NAME = ActionName.DETAILED_LOGGING, "kiro-logging"
+SWITCH = {"configMap": NAME, "key": "level", "value": "debug", "duration": "10m"}
+CHECK = "mcp-response-quality"
+TARGET = Ref("ConfigMap", NAME, "u-1")
+SET = Change('{"data": {"level": "debug"}}', "level", '{"data": {"level": "info"}}')
+
+
+def allowed(**changes: Any) -> KiroSafetyPolicySpec:
+    actions = [{"name": ACTION.value, "approval": "Automatic", "budget": {"limit": 1, "window": "1h"}}]
+    return policy(**({"actions": actions, "detailedLogging": SWITCH, "scale": None} | changes))
+
+
+def stored(data: Mapping[str, str], uid: str = "u-1") -> dict[str, Any]:
+    return {"metadata": {"name": NAME, "uid": uid, "resourceVersion": "7"}, "data": dict(data)}
+
+
+def seen(found: dict[str, Any] | None, spec: KiroSafetyPolicySpec | None = None) -> Snapshot:
+    config = None if found is None else kept(json.dumps(found).encode())
+    samples = {SAFETY_CONFIG.name: Sample(1, NOW, {NAME: config})}
+    return replace(snapshot(), policies={"policy": spec or allowed()}, samples=samples)
+
+
+def plan(facts: Snapshot, *entries: Entry, wrong: bool = False) -> Plan:
+    call = Call("lamp", "get", error=wrong)
+    samples = {**facts.samples, MCP_SESSIONS.name: Sample(1, NOW, (McpSession("shop", "u", calls=(call,)),))}
+    check = registry()[CHECK].check
+    verdict = check.judge(replace(facts, samples=samples), check.parameters(), NOW)
+    assert verdict.status is (Status.FAIL if wrong else Status.PASS)
+    return decide(
+        Inputs(
+            verdicts={CHECK: (verdict, True)},
+            spec=KiroHealthCheckSpec(),
+            policies=tuple(Policy(name, spec) for name, spec in facts.policies.items()),
+            ledger=Ledger(entries),
+            snapshot=facts,
+            now=NOW,
+        )
+    )
+
+
+def one(facts: Snapshot, *entries: Entry, **more: Any) -> Decision:
+    [decision] = plan(facts, *entries, **more).decisions
+    return decision
+
+
+def entry(step: int = 1, **changes: Any) -> Entry:
+    return replace(
+        Entry(
+            name=f"e1s{step}",
+            action=ACTION,
+            method=Method.PATCH,
+            target=TARGET,
+            episode=1,
+            step=step,
+            state=RemediationState.SUCCEEDED,
+            reserved_at=NOW - timedelta(minutes=11),
+            acted_at=NOW - timedelta(minutes=11),
+            completed_at=NOW - timedelta(minutes=1),
+            change=SET,
+            check=CHECK,
+        ),
+        **changes,
+    )
+
+
+@pytest.mark.parametrize(("before", "undo"), [({"level": "info"}, "info"), ({"other": "x"}, None)])
+def test_wrong_answers_ask_for_it_and_what_was_there_is_on_record(
+    before: dict[str, str], undo: str | None
+) -> None:
+    decision = one(seen(stored(before)), wrong=True)
+    intent, change = decision.intent, decision.intent.change
+    assert (decision.decision, intent.action, intent.method) == ("Allowed", ACTION, Method.PATCH)
+    assert intent.stabilization == timedelta(minutes=10)
+    assert intent.timeout > intent.stabilization
+    assert change is not None
+    after = merged(stored(before), json.loads(change.patch))
+    assert after["data"] == before | {"level": "debug"}
+    assert json.loads(change.undo) == {"data": {"level": undo}}
+    assert merged(after, json.loads(change.undo))["data"] == before
+
+
+@pytest.mark.parametrize("value", ["password: hunter2hunter2", "x" * 3000])
+def test_what_could_not_be_given_back_is_not_set(value: str) -> None:
+    made = plan(seen(stored({"level": value})), wrong=True)
+    assert not made.decisions
+    assert [item.reason for item in made.escalations] == ["NotReversible"]
+
+
+def test_when_its_time_is_over_it_is_given_back_whatever_is_found_and_spent() -> None:
+    facts = seen(stored({"level": "debug"}), allowed(cooldown="6h"))
+    for wrong in (False, True):
+        decision = one(facts, entry(), wrong=wrong)
+        intent = decision.intent
+        assert (decision.decision, intent.method, intent.name[-4:]) == ("Allowed", Method.GIVE_BACK, "e1s2")
+        assert (intent.fence.uid, intent.fence.resource_version) == ("u-1", "7")
+        assert intent.change is not None
+        assert json.loads(intent.change.patch) == {"data": {"level": "info"}}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry(state=RemediationState.VERIFYING, completed_at=None)],
+        [entry(state=RemediationState.FAILED, reason=REVERTED)],
+        [entry(state=RemediationState.EXPIRED, acted_at=None)],
+        [entry(), entry(2, method=Method.GIVE_BACK)],
+        [entry(), entry(2, method=Method.GIVE_BACK, state=RemediationState.VERIFYING)],
+        [entry(), entry(2, method=Method.GIVE_BACK, state=RemediationState.FAILED, reason=REVERTED)],
+        [entry(action=ActionName.RESTORE_STEERING)],
+    ],
+)
+def test_what_runs_is_taken_back_or_was_overruled_owes_nothing(entries: list[Entry]) -> None:
+    assert not plan(seen(stored({"level": "debug"})), *entries).decisions
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        entry(2, method=Method.GIVE_BACK, state=RemediationState.EXPIRED, acted_at=None),
+        entry(2, method=Method.GIVE_BACK, state=RemediationState.FAILED, reason="NotObserved"),
+    ],
+)
+def test_what_came_to_nothing_is_tried_again(failed: Entry) -> None:
+    decision = one(seen(stored({"level": "debug"})), entry(), failed)
+    assert (decision.intent.method, decision.intent.name[-4:]) == (Method.GIVE_BACK, "e1s3")
+
+
+@pytest.mark.parametrize(
+    "found", [None, stored({"level": "trace"}), stored({}), stored({"level": "debug"}, uid="u-2")]
+)
+def test_somebody_elses_change_is_left_as_it_is(found: dict[str, Any] | None) -> None:
+    assert not plan(seen(found), entry()).decisions
+
+
+def test_what_cannot_be_seen_is_not_changed() -> None:
+    facts = seen(stored({"level": "debug"}))
+    unseen: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(2, NOW, Unobserved("Timeout", "no answer"))}
+    assert not plan(replace(facts, samples=unseen), entry()).decisions
+
+
+def test_a_policy_that_no_longer_allows_it_calls_a_person() -> None:
+    made = plan(seen(stored({"level": "debug"}), allowed(actions=[])), entry())
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate) == ("Denied", "allowed-actions")
+    assert [item.target for item in made.escalations] == [TARGET]
+
+
+def test_it_is_given_back_while_much_of_the_namespace_fails_and_without_being_asked_for() -> None:
+    manual = [{"name": ACTION.value, "approval": "Manual", "budget": {"limit": 1, "window": "1h"}}]
+    sick = snapshot([workload("kiro")], [pod(f"kiro-{number}", "kiro", ready=False) for number in range(2)])
+    facts = seen(stored({"level": "debug"}), allowed(actions=manual))
+    facts = replace(facts, pods=sick.pods, deployments=sick.deployments)
+    assert one(facts, entry()).decision == "Allowed"
+    assert one(seen(stored({"level": "info"}), allowed(actions=manual)), wrong=True).gate == "approval"
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"), [({"pauseRequests": ["INC-1"]}, "pause-requests"), ({"mode": "Observe"}, "mode")]
+)
+def test_a_pause_holds_it_back(changes: dict[str, Any], gate: str) -> None:
+    assert one(seen(stored({"level": "debug"}), allowed(**changes)), entry()).gate == gate
+
+
+def spec_of(fence: str) -> KiroRemediationSpec:
+    return KiroRemediationSpec.model_validate(
+        {
+            "action": ACTION,
+            "method": "GiveBack",
+            "target": {"apiVersion": "v1", "kind": "ConfigMap", "name": NAME, "uid": "u-1"},
+            "change": {"patch": '{"data": {"level": "info"}}', "diff": "as it was"},
+            "fence": {"uid": "u-1", "resourceVersion": fence},
+            "healthCheck": {"name": "kiro", "uid": "u-2"},
+            "policy": {"name": "policy", "uid": "u-3"},
+            "check": CHECK,
+            "reason": "TimeIsUp",
+            "message": "it is given back",
+            "episode": 1,
+            "step": 2,
+            "timeout": "5m",
+            "stabilization": "1m",
+        }
+    )
+
+
+@pytest.mark.parametrize("failing", [True, False, None])
+@pytest.mark.parametrize(
+    ("level", "fence", "state", "answer"),
+    [
+        ("debug", "7", RemediationState.RESERVED, Act),
+        ("debug", "7", RemediationState.ACTING, Act),
+        ("info", "6", RemediationState.ACTING, AlreadyDone),
+        ("trace", "6", RemediationState.ACTING, Expire),
+    ],
+)
+def test_after_a_crash_it_is_given_back_whatever_is_found(
+    level: str,
+    fence: str,
+    state: RemediationState,
+    answer: type,
+    failing: bool | None,  # noqa: FBT001 - a fact
+) -> None:
+    spec = spec_of(fence)
+    live = Live(workload=None, written=stored({"level": level}), failing=failing)
+    status = KiroRemediationStatus(state=state)
+    assert isinstance(resume(spec, status, live, reserved_at=NOW, now=NOW), answer)
