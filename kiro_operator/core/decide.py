@@ -297,11 +297,13 @@ def _memory(inputs: Inputs) -> Memory:
 def _needs(inputs: Inputs, health: Memory, quiet: timedelta) -> Memory:
     """Who wants an action, settled or not, or has wanted one just now; with what is known of its health."""
     asking = {
-        finding.target.uid: check
+        ref.uid: check
         for check, (verdict, _) in sorted(inputs.verdicts.items(), key=itemgetter(0))
         if verdict.status is Status.FAIL
         for finding in verdict.findings
-        if finding.target is not None and finding.remedies
+        if finding.remedies
+        for ref in (finding.target, finding.fallback)
+        if ref is not None
     }
     found: dict[str, Wellness] = {}
     for uid in {*asking, *(uid for uid, each in inputs.memory.items() if each.need)}:

@@ -53,21 +53,19 @@ spec:
     budget:
       limit: 3
       window: 1h
-  - name: DetailedLogging
-    approval: Manual
-    budget:
-      limit: 8
-      window: 9h
-  - name: Contain
-    approval: Manual
-    budget:
-      limit: 7
-      window: 9h
   - name: Scale
     approval: Manual
     budget:
       limit: 2
       window: 2h
+  - name: Contain
+    budget:
+      limit: 1
+      window: 6h
+  - name: DetailedLogging
+    budget:
+      limit: 5
+      window: 24h
   budget:
     limit: 4
     window: 1h30m

@@ -38,7 +38,7 @@ def begin(world: World, **policy: Any) -> None:
         checks=CHECKS,
         remediation={"stabilization": "1s"},
     )
-    world.operator()
+    world.operator("--cluster-facts-namespace", world.namespace)
     world.wait_check("service-account-permissions", "Pass", timeout=60)
 
 

@@ -105,7 +105,7 @@ def test_stale_data_is_resynchronized(world: World, platform: Kiro, shop: McpPro
         "name": "lamp",
         "tool": "get_price",
         "arguments": {"item": "lamp"},
-        "expect": "result.structuredContent.price < 45.0",
+        "expect": "result.structuredContent.price > 40.0",
     }
     mend = f"curl -fsS -X POST 'http://{shop.address}/control?fault='"
     platform.does("resync", mend)

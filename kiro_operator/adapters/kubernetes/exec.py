@@ -33,6 +33,7 @@ STATUS_LIMIT = 65_536
 """Bytes of the status at the end."""
 
 _NO_PROGRAM = ("executable file not found", "no such file or directory")
+_CODE = re.compile(r"[0-9]{1,3}")
 _EXIT = re.compile(r"exit status (\d{1,3})\b|command terminated with exit code (\d{1,3})\b")
 
 
@@ -127,8 +128,8 @@ def _exit_status(told: bytes) -> int:
         return 0
     causes = status.details.causes if status.details else []
     for cause in causes:
-        if cause.reason == "ExitCode" and cause.message.isdigit():
-            return int(cause.message)
+        if cause.reason == "ExitCode" and (code := _CODE.fullmatch(cause.message)):
+            return int(code[0])
     if found := _EXIT.search(status.message):
         return int(found[1] or found[2])
     why = f"the command could not be run: {status.message[:300] or status.reason}"

@@ -161,7 +161,7 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.method == 'Exec') == has(self.command)",
-            "spec.command: say what is run with method Exec, and nothing with any other",
+            "spec.command: write what is run with method Exec, and nothing with any other",
         ),
         (
             "(self.action == 'Scale') == has(self.replicas)",
