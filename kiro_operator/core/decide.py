@@ -42,11 +42,13 @@ def decide(inputs: Inputs) -> Plan:
     memory = _memory(inputs)
     if inputs.spec.suspend:
         return Plan(memory=memory)
-    patients, hopeless = sort_out(inputs.verdicts, inputs.snapshot)
+    found = sort_out(inputs.verdicts, inputs.snapshot)
     proposals: list[Intent | Escalation | Held] = [
-        _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it") for each in hopeless
+        _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it")
+        for each in found.hopeless
     ]
-    proposals += _treat_all(patients, inputs, memory)
+    proposals += [_unplaced(want) for want in found.unplaced]
+    proposals += _treat_all(found.patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
     proposals += _hand_back(inputs)
@@ -329,6 +331,11 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
         return False
     selector = selector_of(inputs.spec.selector)
     return selector.matches(found.spec.template.metadata.labels) or selector.matches(found.metadata.labels)
+
+
+def _unplaced(want: Wanted) -> Held:
+    message = f"which workload to act on cannot be seen for now: {want.message}"
+    return Held(want.finding.object, want.check, "EvidenceMissing", clip(message))
 
 
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:

@@ -56,6 +56,11 @@ def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
     return COMMANDS.isdisjoint(finding.remedies) or check == spec.check
 
 
+def is_open(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether the check that asked still finds something, and cannot say for now where."""
+    return check == spec.check and finding.target is None and bool(finding.remedies)
+
+
 def verify(
     spec: KiroRemediationSpec,
     status: KiroRemediationStatus,

@@ -202,9 +202,10 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(
-                f for f in verdict.findings if judgement_of.concerns(f, judged.registered.id, item.spec)
-            )
+            of = judged.registered.id
+            found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
+            if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+                return Unobserved("EvidenceMissing", f"{of} fails, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)

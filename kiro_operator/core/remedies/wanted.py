@@ -29,7 +29,16 @@ class Hopeless(Struct, frozen=True):
     wanted: tuple[Wanted, ...]
 
 
-def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], list[Hopeless]]:
+class SortedOut(Struct, frozen=True):
+    """What fails, by what can be done about it."""
+
+    patients: list[Patient]
+    hopeless: list[Hopeless]
+    unplaced: list[Wanted]
+    """Where it cannot be seen for now which target is to be treated."""
+
+
+def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> SortedOut:
     """Who wants what, by the age of the oldest fault.
 
     Only a verdict of Fail that may lead to actions is heard. What several checks find of one
@@ -38,6 +47,7 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
     """
     patients: dict[Ref, list[Wanted]] = {}
     hopeless: dict[tuple[Ref, str, str], list[Wanted]] = {}
+    unplaced: list[Wanted] = []
     for check, (verdict, actionable) in verdicts.items():
         if not actionable or verdict.status is not Status.FAIL:
             continue
@@ -45,12 +55,15 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
             want = Wanted(check, finding)
             if finding.target is not None and finding.remedies:
                 patients.setdefault(finding.target, []).append(want)
+            elif finding.remedies:
+                unplaced.append(want)
             elif _escalates(check):
                 whom = finding.target or _owner(finding.object, snapshot)
                 hopeless.setdefault((whom, check, finding.reason), []).append(want)
-    return (
+    return SortedOut(
         sorted((Patient(ref, _oldest_first(wanted)) for ref, wanted in patients.items()), key=_patience),
         sorted((Hopeless(key[0], _oldest_first(wanted)) for key, wanted in hopeless.items()), key=_grief),
+        unplaced,
     )
 
 

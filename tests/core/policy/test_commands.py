@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.evidence.mcp import McpEvidence
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method, RemediationState
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Plan, Policy, decide
 from kiro_operator.core.evidence.mcp import (
@@ -29,7 +29,9 @@ from kiro_operator.core.policy.types import Entry, remediation_name
 from kiro_operator.core.remedies.commands import told
 from kiro_operator.core.snapshot import Collection, Own, Ref, Sample, Snapshot
 from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.core.verify import is_open
 from tests.core.policy.make import (
+    BLIND,
     NOW,
     ago,
     failing,
@@ -209,6 +211,21 @@ def test_without_a_command_nothing_graver_comes_and_the_flag_is_named(
     [escalation] = made.escalations
     assert (escalation.reason, escalation.target.name) == ("CommandNotConfigured", "kiro")
     assert flag in escalation.message
+
+
+@pytest.mark.parametrize("unseen", ["deployments", "stateful_sets", "daemon_sets", "services"])
+@pytest.mark.parametrize(("check_id", "samples"), [("mcp-server-health", {MCP_HEALTH.name: DOWN})])
+def test_while_it_cannot_be_seen_where_to_act_nothing_is_done_and_nothing_taken_for_mended(
+    unseen: str, check_id: str, samples: dict[str, Any]
+) -> None:
+    facts = replace(seen(samples), **{unseen: BLIND})
+    made = planned(facts, check_id)
+    assert (made.decisions, made.escalations) == ((), ())
+    assert [(item.check, item.reason) for item in made.held] == [(check_id, "EvidenceMissing")]
+    [fault] = judged(check_id, facts).findings
+    record = KiroRemediationSpec.model_construct(check=check_id)  # type: ignore[call-arg]
+    assert is_open(fault, check_id, record)
+    assert not is_open(judged(check_id, seen(samples)).findings[0], check_id, record)
 
 
 def test_one_command_that_is_not_set_does_not_hold_up_the_other() -> None:
