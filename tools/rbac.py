@@ -92,7 +92,7 @@ PLACES = (
         Scope.NAMESPACE,
         Grant.RESTORE,
         f"{NAME}-restore",
-        "in each namespace where what is declared is brought back",
+        "in each namespace whose ConfigMaps are brought back, or given a value that a policy names",
     ),
     Place(
         Path("deploy/namespace/exec/rbac.yaml"),
