@@ -9,7 +9,7 @@ from kiro_operator.api.v1alpha1.autonomy import Switch
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, digest
-from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.snapshot import AWAITING, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding
 
 
@@ -63,11 +63,17 @@ def held(ref: Ref, patch: str, snapshot: Snapshot) -> bool | Unobserved:
 
 
 def asking(findings: Sequence[Finding], action: ActionName, snapshot: Snapshot) -> list[Finding]:
-    """The findings as they ask for an action that policies have chosen, unless it is done already."""
+    """The findings as they ask for an action that policies have chosen, unless it is done already.
+
+    Before the first look at the ConfigMap they ask for it without a target: that passes.
+    """
     switch = wanted(action, snapshot.policies.values())
     seen = snapshot.value(SAFETY_CONFIG)
-    if isinstance(switch, str) or isinstance(seen, Unobserved):
+    if isinstance(switch, str):
         return list(findings)
+    if isinstance(seen, Unobserved):
+        later = (action,) if seen.reason == AWAITING.reason else ()
+        return [replace(finding, remedies=later) for finding in findings]
     actual = seen.get(switch.config_map)
     if actual is None or is_set(switch, actual):
         return list(findings)

@@ -22,6 +22,14 @@ ACTIONS = [
 
 
 def begin(world: World, **policy: Any) -> None:
+    """An operator that looks at a ServiceAccount which may what it should."""
+    prepare(world, **policy)
+    world.operator("--cluster-facts-namespace", world.namespace)
+    world.wait_check("service-account-permissions", "Pass", timeout=60)
+
+
+def prepare(world: World, **policy: Any) -> None:
+    """A safety configuration as it should be, and what is to be done when it or the ServiceAccount is not."""
     rest = world.plane.rest
     rest.post(world.path("serviceaccounts", api="/api/v1"), {"metadata": {"name": "kiro"}})
     rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": NAME}, "data": DESIRED})
@@ -38,8 +46,6 @@ def begin(world: World, **policy: Any) -> None:
         checks=CHECKS,
         remediation={"stabilization": "1s"},
     )
-    world.operator("--cluster-facts-namespace", world.namespace)
-    world.wait_check("service-account-permissions", "Pass", timeout=60)
 
 
 def allow_secrets(world: World) -> None:

@@ -163,7 +163,16 @@ def test_where_the_configuration_is_absent_or_unseen_nothing_is_done() -> None:
     assert not plan(seen(None)).decisions
     facts = seen(stored(DESIRED))
     unseen = {**facts.samples, SAFETY_CONFIG.name: Sample(2, NOW, Unobserved("Timeout", "no answer"))}
-    assert not plan(replace(facts, samples=unseen)).decisions
+    made = plan(replace(facts, samples=unseen))
+    assert not made.decisions
+    assert {item.reason for item in made.escalations} == {"NoRemedy"}
+
+
+def test_before_the_first_look_at_the_configuration_nobody_is_called() -> None:
+    facts = seen(stored(DESIRED))
+    made = plan(replace(facts, samples={ACCESS.name: facts.samples[ACCESS.name]}))
+    assert (made.decisions, made.escalations) == ((), ())
+    assert [item.reason for item in made.held] == ["EvidenceMissing"]
 
 
 def test_while_it_holds_it_is_not_asked_for_again_and_nothing_restores_over_it() -> None:

@@ -161,8 +161,8 @@ CHECK = Check(
     title="Autonomous operations stay within their boundaries",
     section="autonomous-operations-logs",
     command="kubectl logs -n {namespace} -l {label} --since=15m",
-    sources=(POD_LOGS, Source.POLICIES),
-    beside=(SAFETY_CONFIG,),
+    sources=(POD_LOGS, SAFETY_CONFIG, Source.POLICIES),
+    borrows=(SAFETY_CONFIG,),
     judge=judge,
     parameters=AutonomousScopeParameters,
     # What was done was done: it does not take a second look.
