@@ -68,7 +68,7 @@ CHECK = Check(
     title="MCP servers answer in time and form",
     section="response-quality-mcp-data",
     command=mcp.CALLED,
-    sources=(MCP_SESSIONS,),
-    beside=(SAFETY_CONFIG,),
+    sources=(MCP_SESSIONS, SAFETY_CONFIG),
+    borrows=(SAFETY_CONFIG,),
     judge=judge,
 )
