@@ -43,6 +43,7 @@ def test_an_installation_lives_and_leaves_nothing_behind(plane: ControlPlane, tm
     try:
         operator.start()
         _it_works(plane, tmp_path)
+        _it_is_confined(plane)
         _a_further_namespace_is_onboarded(plane, tmp_path)
         _the_crds_are_upgraded(plane)
         assert operator.running
@@ -81,12 +82,15 @@ def _everything_is_accepted(plane: ControlPlane) -> None:
 
 
 def _it_works(plane: ControlPlane, folder: Path) -> None:
-    """The samples as they are, and a pod that crashes."""
+    """The samples, and a pod that crashes."""
     world = Installed(plane, SYSTEM, folder)
     world.workload("Deployment", "kiro", 4)
     world.settled("Deployment", "kiro")
     for sample in ("policy-enforce", "healthcheck"):
         plane.kubectl("apply", "--validate=strict", "-f", str(DEPLOY / "samples" / f"{sample}.yaml"))
+    # The sample's weekly release, on Thursdays at 18:00 UTC, forbids what is waited for below.
+    never: Object = {"spec": {"forbiddenWindows": []}}
+    plane.rest.patch(f"/apis/kiro.dev/v1alpha1/namespaces/{SYSTEM}/kirosafetypolicies/platform", never)
     plane.kubectl("wait", "-n", SYSTEM, "--for=condition=Ready", "khc/platform", "--timeout=30s")
     pod = world.pods("kiro")[0]["metadata"]["name"]
     faults.inject(plane, SYSTEM, pod, "crash-loop")
@@ -96,6 +100,15 @@ def _it_works(plane: ControlPlane, folder: Path) -> None:
 
     until(evicted, "the pod to be evicted", 30)
     until(lambda: all(each["metadata"]["name"] != pod for each in world.pods("kiro")), "the pod to go", 30)
+
+
+def _it_is_confined(plane: ControlPlane) -> None:
+    """Its own record may be made in its name, and by its own name only; RBAC would allow both."""
+    lease = '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"%s"}}'
+    create = ("create", "-n", "kiro-operator", f"--as={OPERATOR}", "--dry-run=server", "-f", "-")
+    plane.kubectl(*create, input=lease % "kiro-operator-1")
+    with pytest.raises(KubectlFailed, match="ValidatingAdmissionPolicy 'kiro-operator-leases'"):
+        plane.kubectl(*create, input=lease % "another")
 
 
 def _a_further_namespace_is_onboarded(plane: ControlPlane, folder: Path) -> None:
@@ -189,6 +202,7 @@ def _it_is_uninstalled(plane: ControlPlane) -> None:
         "delete", "rolebinding,role", "-n", "team-b", "-l", "app.kubernetes.io/part-of=kiro-operator"
     )
     kinds = "namespaces,crds,clusterroles,clusterrolebindings,roles,rolebindings,deployments,serviceaccounts"
+    kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
     left = plane.kubectl("get", f"{kinds},leases,services,networkpolicies,pdb", "-A", "-o", "name").stdout
     assert "kiro" not in left.replace(f"namespace/{SYSTEM}", "").replace("deployment.apps/kiro\n", "")
     # What the operator looked after is as it was.
