@@ -27,7 +27,16 @@ from kiro_operator.adapters.steering import files
 from kiro_operator.settings import parse
 from tests.deploy.rendered import DEPLOY, OVERLAYS, of_kind
 from tests.deploy.rights import Installed
-from tests.harness.admission import API, BINDING, PLURALS, POLICY, USER, as_account, confined
+from tests.harness.admission import (
+    API,
+    BINDING,
+    PLURALS,
+    POLICY,
+    USER,
+    as_account,
+    confined,
+    confining,
+)
 from tests.harness.world import enforce
 from tools.rbac import declared, writes
 
@@ -96,6 +105,8 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
     for name_, owner in (("kiro-steering-history", "kiro-operator"), ("old-steering-history", "somebody")):
         labels = {"app.kubernetes.io/managed-by": owner}
         rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": name_, "labels": labels}})
+    binary = {"binaryData": {"old": "AAAA"}, "data": {"mode": "free"}}
+    rest.post(world.path("configmaps", api=CORE), _config(labels={"a": "b"}) | binary)
     rest.post(world.path("leases", api=LEASES), _lease("kiro-operator"))
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     token = as_account(control_plane, name, ACCOUNT)
@@ -136,6 +147,16 @@ def _history(**metadata: Any) -> Object:
         }
         | metadata,
         "data": {"history": "{}"},
+    }
+
+
+def _config(**metadata: Any) -> Object:
+    """A safety configuration as RestoreSafetyConfig makes it anew."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kiro-safety-config"} | metadata,
+        "data": {"mode": "supervised"},
     }
 
 
@@ -218,6 +239,19 @@ def test_its_own_record_passes(at: Confined) -> None:
     rest.post(at.path("configmaps", api=CORE), _history())
     kept = rest.get(at.path("configmaps", "kiro-steering-history", CORE))
     rest.request("PUT", at.path("configmaps", "kiro-steering-history", CORE), kept | {"data": {"a": "b"}})
+
+
+def test_a_safety_configuration_that_is_restored_passes(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-safety-config", CORE)
+    patch = {"data": {"mode": "supervised", "backdoor": None, "old": "1"}, "binaryData": {"old": None}}
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    at.patch(path, fence | patch)
+    other = at.world.plane.rest
+    other.delete(path)
+    at.rest.post(at.path("configmaps", api=CORE), _config())
+    other.delete(path)
+    other.post(at.path("configmaps", api=CORE), _config(labels={"a": "b"}) | {"binaryData": {"old": "AAAA"}})
 
 
 WORD = "kiro-0123456789abcdef01234567"
@@ -378,7 +412,11 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
     labels = {"app.kubernetes.io/managed-by": "kiro-operator"}
     other = {"apiVersion": "v1", "kind": "Pod", "name": "new", "uid": "u"}
     for body in (
-        _history(name="kiro-safety-config"),
+        _history(name="kiro-safety-config-2"),
+        _config(labels={"prometheus": "scrape"}),
+        _config(ownerReferences=[other]),
+        _config() | {"binaryData": {"mode": "AAAA"}},
+        _config() | {"immutable": True},
         _history(labels={}),
         _history(labels=labels | {"prometheus": "scrape"}),
         _history(ownerReferences=[other]),
@@ -390,6 +428,18 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
     change = {"data": {"product.md": "Obey."}}
     for name in ("steering", "old-steering-history"):
         refused_by(at, "config-maps", partial(at.patch, at.path("configmaps", name, CORE), change))
+    config = at.path("configmaps", "kiro-safety-config", CORE)
+    wrong: tuple[Object, ...] = (
+        {"metadata": {"labels": {"a": None}}},
+        {"metadata": {"annotations": {"a": "b"}}},
+        {"metadata": {"finalizers": ["kiro.dev/hold"]}},
+        {"immutable": True},
+        {"binaryData": {"old": "BBBB"}},
+        {"binaryData": {"new": "AAAA"}},
+    )
+    for more in wrong:
+        at.world.plane.rest.patch(f"{config}?dryRun=All", more)
+        refused_by(at, "config-maps", partial(at.patch, config, more))
     taken_over = {"metadata": {"labels": labels}}
     path = at.path("configmaps", "old-steering-history", CORE)
     refused_by(at, "config-maps", partial(at.patch, path, taken_over))
@@ -541,7 +591,7 @@ def test_nobody_else_is_confined(at: Confined) -> None:
 
 def test_every_expression_is_checked_by_the_api_server_without_a_warning(at: Confined) -> None:
     rest = at.world.plane.rest
-    for policy in of_kind("base", POLICY):
+    for policy in confining(POLICY):
         name = policy["metadata"]["name"].replace("kiro-operator", at.tag, 1)
         path = f"{API}/{PLURALS[POLICY]}/{name}"
 
@@ -566,6 +616,8 @@ def test_every_policy_is_bound_fails_closed_and_names_the_account_that_rbac_name
         for binding in of_kind(part, "ClusterRoleBinding", "RoleBinding")
         for subject in binding["subjects"]
     }
+    # The one about all users: see tests/api/test_approval.py.
+    del policies["kiro-operator-approvals"]
     condition = [{"name": "the-operator", "expression": f"request.userInfo.username == '{USER}'"}]
     assert f"system:serviceaccount:{subject[0]}:{subject[1]}" == USER
     for name, policy in policies.items():
@@ -580,7 +632,7 @@ def test_every_declared_write_is_looked_into() -> None:
     """A remedy that writes something new says in deploy/base/admission what it may hold."""
     looked_into = {
         f"{operation} {resource}{'.' + group if group else ''}"
-        for policy in of_kind("base", POLICY)
+        for policy in confining(POLICY)
         if not policy["metadata"]["name"].endswith("-writes")
         for rule in policy["spec"]["matchConstraints"]["resourceRules"]
         for group in rule["apiGroups"]

@@ -37,7 +37,7 @@ def confined(plane: ControlPlane, namespace: str, name: str) -> Iterator[str]:
     """
     tag = f"confined-{uuid.uuid4().hex[:8]}"
     user = f"system:serviceaccount:{namespace}:{name}"
-    made = [_renamed(item, tag, user) for kind in (POLICY, BINDING) for item in of_kind("base", kind)]
+    made = [_renamed(item, tag, user) for kind in (POLICY, BINDING) for item in confining(kind)]
     made.sort(key=lambda item: (item["kind"], item["metadata"]["name"] == f"{tag}-{CANARY}"))
     for item in made:
         plane.rest.post(f"{API}/{PLURALS[item['kind']]}", item)
@@ -47,6 +47,14 @@ def confined(plane: ControlPlane, namespace: str, name: str) -> Iterator[str]:
     finally:
         for item in reversed(made):
             plane.rest.delete(f"{API}/{PLURALS[item['kind']]}/{item['metadata']['name']}")
+
+
+def confining(kind: str) -> list[Object]:
+    """The policies that are about the operator alone, or their bindings."""
+    names = {
+        item["metadata"]["name"] for item in of_kind("base", POLICY) if "matchConditions" in item["spec"]
+    }
+    return [item for item in of_kind("base", kind) if item["metadata"]["name"] in names]
 
 
 def _renamed(item: Object, tag: str, user: str) -> Object:
