@@ -142,7 +142,15 @@ def test_no_other_manifest_binds_or_grants_the_operator_anything() -> None:
         for item in yaml.safe_load_all(path.read_text())
         if item.get("kind") in kinds
     }
-    assert granting == {place.path for place in rbac.PLACES} | {Path("deploy/base/user-roles.yaml")}
+    people = {Path("deploy/base/user-roles.yaml"), Path("deploy/samples/approvers.yaml")}
+    assert granting == {place.path for place in rbac.PLACES} | people
+    bound = {
+        subject["kind"]
+        for path in people
+        for item in yaml.safe_load_all((ROOT / path).read_text())
+        for subject in item.get("subjects", ())
+    }
+    assert bound == {"Group"}
 
 
 def test_who_writes_which_kind() -> None:

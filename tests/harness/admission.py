@@ -13,12 +13,12 @@ from devcluster.kubeconfig import Access
 from devcluster.rest import Rest
 from devcluster.wait import until
 from tests.deploy.rendered import of_kind
+from tools.admission import USER
 
 API = "/apis/admissionregistration.k8s.io/v1"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 PLURALS = {POLICY: "validatingadmissionpolicies", BINDING: "validatingadmissionpolicybindings"}
-USER = "system:serviceaccount:kiro-operator:kiro-operator"
-CANARY = "config-maps"
+CANARY = "configmaps"
 """The policy that is made last. It refuses what RBAC does not, so it shows that all are in force."""
 Object = dict[str, Any]
 
