@@ -236,8 +236,10 @@ class Act:
                 continue
             except ports.NotFound:
                 return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
-            except ports.TooManyRequests as refused:
+            except ports.EvictionRefused as refused:
                 return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
+            except ports.TooManyRequests:
+                raise  # Nothing was decided: it stays Acting, and is taken up when the server says.
             except ports.Forbidden as forbidden:
                 return Outcome(
                     RemediationState.DENIED, "Forbidden", advice(spec.method, namespace, forbidden)
