@@ -196,6 +196,18 @@ def resume(
     return _TOO_OLD if late else answer
 
 
+def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire:
+    """What to make of an action whose fence was lost: Act says that it may be sent again.
+
+    The network may have sent it twice, and an earlier attempt may have come late: what looks done counts as
+    done, as after a crash.
+    """
+    answer = (
+        _evicted(spec, live, sent=True) if spec.method is Method.EVICT else _changed(spec, live, sent=True)
+    )
+    return answer or Act()
+
+
 def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
     pod = live.pod
     if isinstance(pod, Unobserved):

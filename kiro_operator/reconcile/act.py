@@ -25,9 +25,10 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
+from kiro_operator.core import verify
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
-from kiro_operator.core.objects import Record
+from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Entry, reserved
 from kiro_operator.core.remedies import restart, scale
@@ -228,14 +229,12 @@ class Act:
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
                     await self._send(namespace, remediation, version)
-            except ports.Conflict as conflict:
-                again = await self._after_conflict(namespace, remediation, conflict)
+            except (ports.Conflict, ports.NotFound):
+                again = await self._after_refusal(namespace, remediation)
                 if isinstance(again, Outcome):
                     return again
                 version = again
                 continue
-            except ports.NotFound:
-                return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
             except ports.EvictionRefused as refused:
                 return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
             except ports.TooManyRequests:
@@ -280,30 +279,24 @@ class Act:
                     replicas=spec.replicas.after,
                 )
 
-    async def _after_conflict(
-        self, namespace: str, remediation: Remediation, conflict: ports.Conflict
-    ) -> Outcome | str:
+    async def _after_refusal(self, namespace: str, remediation: Remediation) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
         spec = remediation.spec
+        workload: Workload | None = None
+        pod: Pod | None = None
         if spec.method is Method.EVICT:
             pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
-            if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
-                return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
-            if pod.settled:
-                return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
-            return pod.metadata.resource_version
-        found = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        if found is None or found.metadata.uid != spec.fence.uid:
-            return Outcome(RemediationState.EXPIRED, "TargetGone", "the workload went away first")
-        if found.spec.template.metadata.annotations.restarted_by == remediation.name:
-            return done(spec.method, spec.timeout)
-        if found.metadata.generation != spec.fence.generation:
-            return Outcome(
-                RemediationState.EXPIRED,
-                "Changed",
-                f"the workload was changed meanwhile ({conflict.message})",
-            )
-        return found.metadata.resource_version
+        else:
+            workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
+        match verify.refused(spec, verify.Live(workload=workload, pod=pod, failing=None)):
+            case verify.AlreadyDone():
+                return done(spec.method, spec.timeout)
+            case verify.Expire(reason, message):
+                return Outcome(RemediationState.EXPIRED, reason, message)
+        if pod is not None and pod.settled:
+            return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
+        found = pod or workload
+        return found.metadata.resource_version if found else ""
 
     def _check_lease(self) -> None:
         if not self._elector.leading:

@@ -8,7 +8,7 @@ import pytest
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
 from kiro_operator.core.objects import Annotations, Pod, StatefulSet, Workload, WorkloadStatus
 from kiro_operator.core.snapshot import Unobserved
-from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, resume, verify
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, refused, resume, verify
 from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
 
 EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
@@ -255,3 +255,28 @@ OTHER = Pod(metadata=type(BAD.metadata)(name="api-0", uid="other"), status=BAD.s
 )
 def test_resume(method: Method, state: str, facts: Any, expected: object) -> None:
     assert again(method, state, **facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "facts", "expected"),
+    [
+        # It has changed, and nobody has acted: it may be sent again.
+        (EVICT, {"pod": BAD}, Act),
+        (ROLL, {"workload": at(generation=3)}, Act),
+        (UP, {"workload": at(4, 3)}, Act),
+        # What was sent twice, or came late, was done.
+        (EVICT, {"pod": None}, AlreadyDone),
+        (EVICT, {"pod": OTHER}, AlreadyDone),
+        (EVICT, {"pod": LEAVING}, AlreadyDone),
+        (ROLL, {"workload": at(template=OURS)}, AlreadyDone),
+        (UP, {"workload": at(5)}, AlreadyDone),
+        (BACK, {"workload": at(4)}, AlreadyDone),
+        # Somebody else was first.
+        (ROLL, {"workload": None}, Expire),
+        (ROLL, {"workload": at()}, Expire),
+        (UP, {"workload": at(7)}, Expire),
+    ],
+)
+def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
+    live = Live(**({"workload": None, "pod": None} | facts), failing=None)
+    assert isinstance(refused(spec(method), live), expected)

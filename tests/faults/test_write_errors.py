@@ -133,3 +133,22 @@ def test_an_overloaded_api_server_is_asked_again_when_it_says(
     first, second = (seen for seen in proxy.seen(path=SEEN) if is_write(seen))
     assert second.at - first.at >= 2.0
     scene.assert_done_once()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_action_that_arrives_twice_is_told_to_have_been_done(
+    world: World, proxy: FaultProxy, method: str
+) -> None:
+    """The fence refuses the second one; what it finds done was done by the first, and counts."""
+    scene = Scene(world, method).set()
+    twice = proxy.twice(path=SEEN, when=is_write, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(twice)
+
+    scene.mend()
+    done = world.wait_remediation("Succeeded", timeout=60)[0]
+    assert done["status"]["actedAt"]
+    assert twice.hits[0].status in {404, 409}
+    scene.assert_done_once()
+    policy = world.get("kirosafetypolicies", "policy")["status"]
+    assert [item["remediation"] for item in policy["reservations"]] == [done["metadata"]["name"]]
