@@ -290,6 +290,8 @@ class Client:
                 content = await bounded(response, ERROR if failed else most)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
+        if response.status == 401:
+            self._credentials.refused()
         if failed:
             raise _error(response.status, response.headers, content or b"")
         if content is None:
