@@ -161,7 +161,8 @@ class FaultProxy(Faults):
             if (answer := self._instead(request, fault)) is not None:
                 return answer
             await self._first(incoming, request, fault)
-            if fault.kind == "refuse" or (fault.kind in {"hang", "before"} and not fault.forward):
+            kept = fault.kind == "refuse" or (fault.kind in {"hang", "before"} and not fault.forward)
+            if kept or self._ending.is_set():
                 return self._hang_up(incoming)
         return await self._forward(incoming, request, fault)
 
