@@ -9,7 +9,7 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,13 @@ from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, Method, RemediationState
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    Method,
+    RemediationState,
+)
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
 from kiro_operator.core import verify
@@ -31,7 +37,7 @@ from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Entry, reserved
-from kiro_operator.core.remedies import restart, scale
+from kiro_operator.core.remedies import permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policies, Policy
@@ -52,6 +58,10 @@ ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
 
 logger = logging.getLogger(__name__)
+
+
+class _Records(msgspec.Struct):
+    items: list[Record]
 
 
 class NotLeading(Exception):
@@ -175,6 +185,32 @@ class Act:
             changes["completed_at"] = now
         return await self.write(namespace, remediation, status.model_copy(update=changes))
 
+    async def read(self, namespace: str, name: str) -> Remediation:
+        """A KiroRemediation as it is now, by what may be done anyway: records are listed.
+
+        Raises:
+            ports.NotFound: it is gone.
+        """
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations"
+        body = await self._client.get(path, fieldSelector=f"metadata.name={name}")
+        for record in msgspec.json.decode(body, type=_Records).items:
+            return Remediation(record)
+        raise ports.NotFound(404, "NotFound", f"KiroRemediation {name} is gone")
+
+    async def live(
+        self, namespace: str, spec: KiroRemediationSpec, *, failing: bool | None = None
+    ) -> verify.Live:
+        """The object that an action changes, read anew."""
+        match spec.method:
+            case Method.CREATE | Method.PATCH:
+                written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
+                return verify.Live(workload=None, written=written, failing=failing)
+            case Method.EVICT:
+                pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
+                return verify.Live(workload=None, pod=pod, failing=failing)
+        workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
+        return verify.Live(workload=workload, failing=failing)
+
     async def write(
         self, namespace: str, remediation: Remediation, status: KiroRemediationStatus
     ) -> Remediation:
@@ -229,7 +265,7 @@ class Act:
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
                     await self._send(namespace, remediation, version)
-            except (ports.Conflict, ports.NotFound):
+            except (ports.Conflict, ports.AlreadyExists, ports.NotFound):
                 again = await self._after_refusal(namespace, remediation)
                 if isinstance(again, Outcome):
                     return again
@@ -241,7 +277,9 @@ class Act:
                 raise  # Nothing was decided: it stays Acting, and is taken up when the server says.
             except ports.Forbidden as forbidden:
                 return Outcome(
-                    RemediationState.DENIED, "Forbidden", advice(spec.method, namespace, forbidden)
+                    RemediationState.DENIED,
+                    "Forbidden",
+                    advice(spec.action, spec.method, namespace, forbidden),
                 )
             except ports.ApiError as error:
                 return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
@@ -278,25 +316,33 @@ class Act:
                     resource_version=version,
                     replicas=spec.replicas.after,
                 )
+            case Method.CREATE:
+                await self._actuator.create(namespace, spec.target.kind, written(remediation))
+            case Method.PATCH:
+                await self._actuator.patch(
+                    namespace,
+                    spec.target.kind,
+                    spec.target.name,
+                    written(remediation),
+                    uid=spec.fence.uid,
+                    resource_version=version,
+                )
 
     async def _after_refusal(self, namespace: str, remediation: Remediation) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
         spec = remediation.spec
-        workload: Workload | None = None
-        pod: Pod | None = None
-        if spec.method is Method.EVICT:
-            pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
-        else:
-            workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        match verify.refused(spec, verify.Live(workload=workload, pod=pod, failing=None)):
+        live = await self.live(namespace, spec)
+        match verify.refused(spec, live):
             case verify.AlreadyDone():
                 return done(spec.method, spec.timeout)
             case verify.Expire(reason, message):
                 return Outcome(RemediationState.EXPIRED, reason, message)
-        if pod is not None and pod.settled:
+        if isinstance(live.pod, Pod) and live.pod.settled:
             return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
-        found = pod or workload
-        return found.metadata.resource_version if found else ""
+        for found in (live.pod, live.workload):
+            if isinstance(found, Pod | Workload):
+                return found.metadata.resource_version
+        return spec.fence.resource_version
 
     def _check_lease(self) -> None:
         if not self._elector.leading:
@@ -341,6 +387,8 @@ def done(method: Method, timeout: timedelta) -> Outcome:
         Method.ROLLOUT_RESTART: "the rollout restart was accepted",
         Method.SCALE_UP: "the workload was scaled up",
         Method.SCALE_BACK: "the workload was scaled back",
+        Method.CREATE: "the object was made",
+        Method.PATCH: "the object was changed",
     }[method]
     return Outcome(
         RemediationState.VERIFYING,
@@ -349,11 +397,27 @@ def done(method: Method, timeout: timedelta) -> Outcome:
     )
 
 
-def advice(method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
+def written(remediation: Remediation) -> dict[str, Any]:
+    """What the methods Create and Patch write.
+
+    Raises:
+        ValueError: the record holds no change.
+    """
+    if remediation.spec.change is None:
+        raise ValueError(f"{remediation.name} changes nothing")
+    change: dict[str, Any] = msgspec.json.decode(remediation.spec.change.patch)
+    return change
+
+
+def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
     """Which rule is missing, in words that fit a condition."""
-    asked = {Method.EVICT: "pods/eviction", Method.ROLLOUT_RESTART: "deployments"}.get(
-        method, "deployments/scale"
-    )
-    rules = [rule for rule in (*restart.RULES, *scale.RULES) if asked in rule.resources]
+    asked: Mapping[Method, Callable[[Rule], bool]] = {
+        Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
+        Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
+        Method.CREATE: lambda rule: "create" in rule.verbs,
+        Method.PATCH: lambda rule: "patch" in rule.verbs,
+    }
+    needs = asked.get(method)
+    rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
     missing = "; ".join(rule.advice(namespace) for rule in rules)
     return f"{forbidden.message}; {missing}"

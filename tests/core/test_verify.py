@@ -12,6 +12,7 @@ from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, refu
 from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
 
 EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
+PATCH, CREATE = Method.PATCH, Method.CREATE
 OURS = Annotations(restarted_by="deployment-api-uid-api-e1s1")
 
 
@@ -257,6 +258,13 @@ def test_resume(method: Method, state: str, facts: Any, expected: object) -> Non
     assert again(method, state, **facts) == expected
 
 
+CHANGE = {"patch": '{"data": {"mode": "safe"}}', "diff": "mode"}
+
+
+def config(version: str, **data: str) -> dict[str, Any]:
+    return {"metadata": {"uid": "c", "resourceVersion": version}, "data": data}
+
+
 @pytest.mark.parametrize(
     ("method", "facts", "expected"),
     [
@@ -275,8 +283,18 @@ def test_resume(method: Method, state: str, facts: Any, expected: object) -> Non
         (ROLL, {"workload": None}, Expire),
         (ROLL, {"workload": at()}, Expire),
         (UP, {"workload": at(7)}, Expire),
+        # What was written is told by its content, and under another version by nothing else.
+        (PATCH, {"written": config("50", mode="free")}, Act),
+        (PATCH, {"written": config("51", mode="safe", other="kept")}, AlreadyDone),
+        (PATCH, {"written": config("51", mode="free")}, Expire),
+        (PATCH, {"written": None}, Expire),
+        (CREATE, {"written": None}, Act),
+        (CREATE, {"written": config("1", mode="safe")}, AlreadyDone),
+        (CREATE, {"written": config("1", mode="free")}, Expire),
     ],
 )
 def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
     live = Live(**({"workload": None, "pod": None} | facts), failing=None)
-    assert isinstance(refused(spec(method), live), expected)
+    writes = {"change": CHANGE, "fence": {"uid": "c", "resourceVersion": "50"}}
+    asked = spec(method, **(writes if method in {PATCH, CREATE} else {}))
+    assert isinstance(refused(asked, live), expected)

@@ -24,10 +24,10 @@ def gate(
         )
     if situation.pods is None or situation.unhealthy_pods is None:
         return unseen("the health of the namespace's pods", intent.target)
-    if situation.workload is None:
+    if not situation.observed:
         return unseen(f"{intent.target.kind} {intent.target.name}", intent.target)
     total = situation.pods
-    own = taken(situation.workload, intent.method)
+    own = taken(situation.workload, intent.method) if situation.workload else 0
     unhealthy = situation.unhealthy_pods + situation.unhealthy_expected + own
     facts = f"{situation.unhealthy_pods} of {total} pods are unhealthy"
     if unhealthy > situation.unhealthy_pods:

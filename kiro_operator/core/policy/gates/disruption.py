@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
 from kiro_operator.core.objects import Deployment, Workload
 from kiro_operator.core.policy import rollouts
@@ -19,9 +19,13 @@ def gate(
     not. Scaling takes no pod that is wanted, so it passes.
     """
     workload = situation.workload
+    if intent.method in WRITES and workload is None:
+        return Allow(f"{named(intent.target)} runs no pods")
     if workload is None:
         return unseen(named(intent.target), intent.target)
     match intent.method:
+        case Method.CREATE | Method.PATCH:
+            return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")
         case Method.EVICT:
