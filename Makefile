@@ -38,6 +38,10 @@ demo: cluster ## The main job before your eyes, on a real control plane
 readme-picture: cluster ## Record README's picture and captured session anew
 	$(BIN)/python -m demo --plain --svg docs/img/demo.svg --record README.md
 
+.PHONY: faults
+faults: cluster ## Break everything at every write of every remedy, and write docs/faults.md
+	$(BIN)/python -m tests.faults.matrix
+
 .PHONY: bench
 bench: cluster ## Measure: a table, and bench/results/latest.json
 	$(BIN)/python -m bench

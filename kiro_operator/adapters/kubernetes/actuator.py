@@ -61,7 +61,7 @@ class Actuator:
 
         Raises:
             ports.Conflict: it is another pod, or it has changed.
-            ports.TooManyRequests: a PodDisruptionBudget refuses.
+            ports.EvictionRefused: a PodDisruptionBudget refuses.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         await self._client.create(
