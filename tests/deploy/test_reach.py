@@ -25,7 +25,11 @@ ELSEWHERE: dict[str, Request] = {
     "list-all-secrets": ("GET", "/api/v1/secrets", None),
     "list-secrets-of-its-own-namespace": ("GET", "/api/v1/namespaces/kiro-operator/secrets", None),
     "soften-a-policy": ("PATCH", f"{ADMISSION}/validatingadmissionpolicies/kiro-operator-writes", {}),
-    "delete-a-policy": ("DELETE", f"{ADMISSION}/validatingadmissionpolicies/kiro-operator-writes", None),
+    "delete-an-admission-policy": (
+        "DELETE",
+        f"{ADMISSION}/validatingadmissionpolicies/kiro-operator-writes",
+        None,
+    ),
     "delete-the-approvals": (
         "DELETE",
         f"{ADMISSION}/validatingadmissionpolicies/kiro-operator-approvals",
@@ -36,7 +40,7 @@ ELSEWHERE: dict[str, Request] = {
         f"{ADMISSION}/validatingadmissionpolicybindings/kiro-operator-writes",
         None,
     ),
-    "make-a-policy": ("POST", f"{ADMISSION}/validatingadmissionpolicies", NAMED),
+    "make-an-admission-policy": ("POST", f"{ADMISSION}/validatingadmissionpolicies", NAMED),
     "make-a-webhook": ("POST", f"{ADMISSION}/mutatingwebhookconfigurations", NAMED),
     "widen-its-own-cluster-role": ("PATCH", "{cluster}/clusterroles/{binding}", {"rules": []}),
     "bind-itself-elsewhere": (
