@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -104,6 +106,20 @@ class World:
         if record:
             self.recorder.add(arguments, output)
         return output
+
+    def run_as(self, user: str, group: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line in which kubectl acts for a user of a group; whether it may is its outcome."""
+        kubectl = shlex.join([str(build.program("kubectl")), f"--as={user}", f"--as-group={group}"])
+        done = subprocess.run(
+            ["/bin/bash", "-uo", "pipefail", "-c", f'kubectl() {{ {kubectl} "$@"; }}; {command}'],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=READY_SECONDS,
+            env={**os.environ, "KUBECONFIG": str(self.plane.kubeconfig)},
+        )
+        self.recorder.add_line(f"{command}  # as {user}", done.stdout or done.stderr)
+        return done
 
     # --- the operator -----------------------------------------------------------------------------
 

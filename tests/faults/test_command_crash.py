@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from tests.harness.commands import FLAGS, HEALS, Kiro, kiro
 from tests.harness.mcp_servers import McpProcess
 from tests.harness.world import STEADY, World

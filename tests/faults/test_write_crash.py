@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from tests.apiserver.test_contain import DESIRED, NAME, allow_secrets, config, prepare
 from tests.harness.world import STEADY, World
 

@@ -16,6 +16,7 @@ from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.exec import Executed, execute
 from kiro_operator.core import objects
 from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.remedies.restart import RESTARTED_BY
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "Deployment": ("deployments", objects.Deployment),
@@ -26,7 +27,6 @@ COMMAND_TIMEOUT = 30.0
 """Seconds a command may take."""
 OUTPUT = 16_384
 """Bytes of each of its outputs: a few words of it are told."""
-RESTARTED_BY = "kiro.dev/restarted-by"
 OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
 """Where the kinds are that a change can be written to."""
 
@@ -77,7 +77,7 @@ class Actuator:
 
         Raises:
             ports.Conflict: it is another pod, or it has changed.
-            ports.TooManyRequests: a PodDisruptionBudget refuses.
+            ports.EvictionRefused: a PodDisruptionBudget refuses.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         await self._client.create(

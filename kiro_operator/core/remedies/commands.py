@@ -12,6 +12,7 @@ from kiro_operator.core.policy.types import Command, Fence, Intent
 from kiro_operator.core.redact import redact
 from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request
 from kiro_operator.core.snapshot import Ref, Unobserved, controller_of
+from kiro_operator.core.writes import SILENT, Chosen, Must, Operation, Write
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -26,6 +27,24 @@ _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 """Sequences of a terminal: before a word they would hide it from redaction."""
 SHOWN = 300
 """Characters of a command's output that are told: its end, where errors stand."""
+
+
+def admitted(action: ActionName, chosen: Chosen) -> tuple[Write, ...]:
+    """The commands that admission lets a remedy run: the admin who sets its flag puts its command there."""
+    listed = Must(
+        f"variables.words in variables.{chosen.name}",
+        f"the command is not among {chosen.name} of this policy",
+    )
+    return (
+        Write(
+            by=action,
+            api_version="v1",
+            resources=("pods/exec",),
+            operations=(Operation.CONNECT,),
+            chosen=(chosen,),
+            musts=(listed, *SILENT),
+        ),
+    )
 
 
 def remedy(action: ActionName, flag: str, title: str) -> Remedy:

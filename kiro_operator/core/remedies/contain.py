@@ -17,7 +17,14 @@ from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.switches import is_set, wanted
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
+ONE_KEY = Must(
+    "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
+    "|| object.data[k] != variables.before.data[k]).size()\n"
+    "+ variables.before.?data.orValue({}).filter(k, !(k in object.?data.orValue({}))).size() <= 1",
+    "it changes one key at most",
+)
 ACTION = ActionName.CONTAIN
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
@@ -29,6 +36,23 @@ RULES: tuple[Rule, ...] = (
         "suspend autonomous operations that do harm",
         grant=Grant.RESTORE,
         names=(NAME,),
+    ),
+)
+ADMITTED = (
+    Write(
+        by="Contain",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.UPDATE,),
+        chosen=(Chosen("containments", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.containments",
+                "the ConfigMap is not among containments of this policy",
+            ),
+            *changes(("data",)),
+            ONE_KEY,
+        ),
     ),
 )
 _UNDO = 512

@@ -23,6 +23,7 @@ from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.switches import contained
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
 ACTION = ActionName.RESTORE_SAFETY_CONFIG
 NAME = "kiro-safety-config"
@@ -42,6 +43,28 @@ RULES: tuple[Rule, ...] = (
         ("create",),
         "make the safety configuration anew where it was deleted",
         grant=Grant.RESTORE,
+    ),
+)
+ADMITTED = (
+    Write(
+        by="RestoreSafetyConfig",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        chosen=(Chosen("safetyConfigs", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.safetyConfigs",
+                "the ConfigMap is not among safetyConfigs of this policy",
+            ),
+            *changes(("data",), ("binaryData",)),
+            Must(
+                "object.?binaryData.orValue({}).all(k,\n"
+                "k in variables.before.?binaryData.orValue({})\n"
+                "&& object.binaryData[k] == variables.before.binaryData[k])",
+                "what is binary is taken out at most",
+            ),
+        ),
     ),
 )
 

@@ -16,6 +16,7 @@ from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.steering.history import difference
 from kiro_operator.core.steering.restoring import Good, Place, last_good
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
 ACTION = ActionName.RESTORE_STEERING
 NAME = "kiro-steering"
@@ -28,6 +29,32 @@ RULES: tuple[Rule, ...] = (
         "put the last version of a steering document that passed back",
         grant=Grant.RESTORE,
         names=(NAME,),
+    ),
+)
+ADMITTED = (
+    Write(
+        by="RestoreSteering",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.UPDATE,),
+        chosen=(Chosen("steeringConfigMaps", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.steeringConfigMaps",
+                "the ConfigMap is not among steeringConfigMaps of this policy",
+            ),
+            *changes(("data",), ("binaryData",)),
+            Must(
+                "variables.before.?data.orValue({}).all(k, k in object.?data.orValue({}))",
+                "no document is taken out",
+            ),
+            Must(
+                "object.?binaryData.orValue({}).all(k,\n"
+                "k in variables.before.?binaryData.orValue({})\n"
+                "&& object.binaryData[k] == variables.before.binaryData[k])",
+                "what is binary is taken out at most",
+            ),
+        ),
     ),
 )
 
