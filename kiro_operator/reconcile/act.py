@@ -237,7 +237,7 @@ class Act:
     ) -> verify.Live:
         """The object that an action changes, read anew."""
         match spec.method:
-            case Method.CREATE | Method.PATCH:
+            case Method.CREATE | Method.PATCH | Method.GIVE_BACK:
                 written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
                 return verify.Live(workload=None, written=written, failing=failing)
             case Method.EVICT:

@@ -115,6 +115,8 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
     rest.post(world.path("configmaps", api=CORE), _config(labels={"a": "b"}) | binary)
     steering = {"data": {"product.md": "---\n", "other.md": "# Other"}, "binaryData": {"tech.md": "AAAA"}}
     rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": "kiro-steering"}} | steering)
+    logging = {"metadata": {"name": "kiro-logging"}, "data": {"level": "info", "format": "json"}}
+    rest.post(world.path("configmaps", api=CORE), logging)
     rest.post(world.path("leases", api=LEASES), _lease("kiro-operator"))
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     rest.post(world.path("roles", api=RBAC), {"metadata": {"name": "own"}, "rules": []})
@@ -278,6 +280,14 @@ def test_a_containment_passes(at: Confined, key: str) -> None:
     before = at.rest.get(path)["metadata"]
     fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
     at.patch(path, fence | {"data": {key: "suspended"}})
+
+
+@pytest.mark.parametrize("data", [{"level": "debug"}, {"level": None}, {"new": "debug"}])
+def test_detailed_logging_passes_and_so_does_giving_it_back(at: Confined, data: Object) -> None:
+    path = at.path("configmaps", "kiro-logging", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    at.patch(path, fence | {"data": data})
 
 
 WORD = "kiro-0123456789abcdef01234567"
@@ -474,6 +484,10 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
     for more in (*wrong[1:4], {"metadata": {"labels": labels}}, {"data": {"other.md": None}}, wrong[5]):
         at.world.plane.rest.patch(f"{documents}?dryRun=All", more)
         refused_by(at, "configmaps", partial(at.patch, documents, more))
+    levels = at.path("configmaps", "kiro-logging", CORE)
+    for more in (*wrong[1:4], {"data": {"level": "debug", "format": "text"}}, wrong[5]):
+        at.world.plane.rest.patch(f"{levels}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, levels, more))
     taken_over = {"metadata": {"labels": labels}}
     path = at.path("configmaps", "old-steering-history", CORE)
     refused_by(at, "configmaps", partial(at.patch, path, taken_over))
@@ -623,6 +637,7 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "ResyncMCP": (test_a_command_of_a_check_passes,),
     "RestoreSteering": (test_a_steering_document_that_is_put_back_passes,),
     "Contain": (test_a_containment_passes,),
+    "DetailedLogging": (test_detailed_logging_passes_and_so_does_giving_it_back,),
     "optimization-decisions": (test_a_command_of_a_check_passes,),
 }
 """Whoever writes, and the tests that send the very request."""

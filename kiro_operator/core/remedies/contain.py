@@ -19,7 +19,7 @@ from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.switches import is_set, wanted
 from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
-ONE_KEY = Must(
+_ONE_KEY = Must(
     "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
     "|| object.data[k] != variables.before.data[k]).size()\n"
     "+ variables.before.?data.orValue({}).filter(k, !(k in object.?data.orValue({}))).size() <= 1",
@@ -38,23 +38,27 @@ RULES: tuple[Rule, ...] = (
         names=(NAME,),
     ),
 )
-ADMITTED = (
-    Write(
-        by="Contain",
-        api_version="v1",
-        resources=("configmaps",),
-        operations=(Operation.UPDATE,),
-        chosen=(Chosen("containments", f"['{NAME}']"),),
-        musts=(
-            Must(
-                "object.metadata.name in variables.containments",
-                "the ConfigMap is not among containments of this policy",
-            ),
-            *changes(("data",)),
-            ONE_KEY,
+
+
+def admitted(action: ActionName, chosen: Chosen) -> tuple[Write, ...]:
+    """One key of a ConfigMap that is listed."""
+    listed = Must(
+        f"object.metadata.name in variables.{chosen.name}",
+        f"the ConfigMap is not among {chosen.name} of this policy",
+    )
+    return (
+        Write(
+            by=action,
+            api_version="v1",
+            resources=("configmaps",),
+            operations=(Operation.UPDATE,),
+            chosen=(chosen,),
+            musts=(listed, *changes(("data",)), _ONE_KEY),
         ),
-    ),
-)
+    )
+
+
+ADMITTED = admitted(ACTION, Chosen("containments", f"['{NAME}']"))
 _UNDO = 512
 """Bytes of an undo that is written out: its command has to fit a message."""
 

@@ -12,10 +12,11 @@ from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import REVERTED, Change, Entry, Fence, Intent
-from kiro_operator.core.remedies.contain import settable, undo_of
+from kiro_operator.core.remedies.contain import admitted, settable, undo_of
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.switches import held
+from kiro_operator.core.writes import Chosen
 
 ACTION = ActionName.DETAILED_LOGGING
 NAME = "kiro-logging"
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
         names=(NAME,),
     ),
 )
+ADMITTED = admitted(ACTION, Chosen("loggingConfigMaps", f"['{NAME}']"))
 
 
 def propose(request: Request) -> Intent | Refusal:
