@@ -91,6 +91,7 @@ def policy(name: str) -> Object:
             "backoff": {"initial": "0s", "maximum": "0s"},
             "maxConsecutiveFailures": 100,
             "maxUnhealthy": "100%",
+            "stormCooldown": "0s",
             "forbiddenWindows": [],
             "pauseRequests": [],
             "protected": {"selectors": []},

@@ -48,6 +48,7 @@ _MISSING = (
         "spec.maxConsecutiveFailures is required",
     ),
     ("no blast radius", "  maxUnhealthy: 40%\n", "", "write e.g. maxUnhealthy: 40%"),
+    ("no stormCooldown", "  stormCooldown: 10m\n", "", "spec.stormCooldown is required in mode Enforce"),
     ("no forbiddenWindows", _WINDOWS, "", "spec.forbiddenWindows is required in mode Enforce: write []"),
     (
         "no pauseRequests",

@@ -67,6 +67,7 @@ spec:
     maximum: 4h
   maxConsecutiveFailures: 3
   maxUnhealthy: 40%
+  stormCooldown: 10m
   scale:
     floor: 2
     ceiling: 5

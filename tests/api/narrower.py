@@ -37,6 +37,7 @@ def _comparisons(stored: KiroSafetyPolicySpec, intended: KiroSafetyPolicySpec) -
     yield _at_most(stored.max_consecutive_failures, intended.max_consecutive_failures)
     yield _share(intended.min_healthy, stored.min_healthy)
     yield _share(stored.max_unhealthy, intended.max_unhealthy)
+    yield _longer(stored.storm_cooldown, intended.storm_cooldown)
     yield stored.scale == intended.scale or _scale(stored.scale, intended.scale)
     yield all(window in (stored.forbidden_windows or []) for window in intended.forbidden_windows or [])
     yield bool(stored.pause_requests) or not intended.pause_requests

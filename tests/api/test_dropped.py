@@ -96,6 +96,7 @@ def test_a_lost_field_is_refused_or_narrows(server: Server, name: str, path: Pat
         ("maximum: 4h", "maximum: 5h"),
         ("maxConsecutiveFailures: 3", "maxConsecutiveFailures: 2"),
         ("maxUnhealthy: 40%", "maxUnhealthy: 39%"),
+        ("stormCooldown: 10m", "stormCooldown: 11m"),
         ("floor: 2", "floor: 3"),
         ("ceiling: 5", "ceiling: 4"),
         ("step: 1", "step: 1"),

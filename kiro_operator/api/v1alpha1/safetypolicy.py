@@ -168,6 +168,7 @@ class KiroSafetyPolicySpec(ApiModel):
         _enforced("cooldown", "write e.g. 5m, the least time between two actions on one target"),
         _enforced("backoff", "write e.g. {initial: 5m, maximum: 1h}"),
         _enforced("maxConsecutiveFailures", "write e.g. 3, after which a person is needed"),
+        _enforced("stormCooldown", "write e.g. 10m, how long nothing is done after a mass failure is over"),
         _enforced("forbiddenWindows", "write [] when there is no time at which acting is forbidden"),
         _enforced("pauseRequests", "write [] when nothing pauses it"),
         _enforced("protected", "write {selectors: []} when only annotated objects are protected"),
@@ -208,6 +209,10 @@ class KiroSafetyPolicySpec(ApiModel):
     max_unhealthy: Percent | None = Field(
         default=None,
         description="Pods of the namespace, a number or a share, that may be unhealthy for any action.",
+    )
+    storm_cooldown: Annotated[timedelta, Between("0s", "24h")] | None = Field(
+        default=None,
+        description="How long a mass failure (beyond that bound) must be over for any action.",
     )
     scale: ScaleLimits | None = Field(default=None, description="Bounds of the action Scale.")
     forbidden_windows: Annotated[list[Window], Field(max_length=32)] | None = Field(
@@ -261,6 +266,15 @@ class Reservation(ApiModel):
     time: datetime = Field(description="When it was reserved.")
 
 
+class Storm(ApiModel):
+    """A mass failure: more pods of the namespace fail, or have just failed, than the policy agrees to."""
+
+    since: datetime = Field(description="When it was first seen.")
+    subsided: datetime | None = Field(
+        default=None, description="Since when no more fail than the policy agrees to; absent while they do."
+    )
+
+
 class KiroSafetyPolicyStatus(ApiModel):
     """Observed state of a KiroSafetyPolicy. Reservations are rebuilt from KiroRemediations."""
 
@@ -276,6 +290,10 @@ class KiroSafetyPolicyStatus(ApiModel):
         default=[],
         description="Actions of the widest budget window.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["remediation"]},
+    )
+    storm: Storm | None = Field(
+        default=None,
+        description="A mass failure that lasts, or is not over for stormCooldown; absent without one.",
     )
     used: Annotated[str, Field(max_length=64)] = Field(
         default="", description="Budget used of the budget given, for the printer column."

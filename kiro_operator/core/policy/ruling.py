@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
 from kiro_operator.core.policy.gates import GATES, run_gates
 from kiro_operator.core.policy.plan import Decision, Policy
@@ -23,15 +25,15 @@ def rule(
         return Decision(
             intent, "Denied", "policy", "NoPolicy", "no KiroSafetyPolicy is named: observation only"
         )
-    specs: list[KiroSafetyPolicySpec] = []
+    specs: list[tuple[KiroSafetyPolicySpec, Situation]] = []
     for policy in in_force:
         if policy.spec is None:
             return Decision(
                 intent, "Denied", "policy", policy.reason, clip(policy.refusal), needs_person=True
             )
-        specs.append(policy.spec)
+        specs.append((policy.spec, replace(situation, storm=policy.storm)))
     narrowest = min(
-        (run_gates(intent, spec, situation, ledger, now) for spec in specs),
+        (run_gates(intent, spec, facts, ledger, now) for spec, facts in specs),
         key=lambda ruling: len(ruling.passed),
     )
     if narrowest.denial is not None:
@@ -44,7 +46,7 @@ def rule(
         return Decision(
             intent, "Denied", narrowest.gate, reason, message, until, needs_person, narrowest.passed
         )
-    if any(spec.mode is not Mode.ENFORCE for spec in specs):
+    if any(spec.mode is not Mode.ENFORCE for spec, _ in specs):
         message = "the policy is in mode DryRun: this would be done now"
         return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=narrowest.passed)
     message = f"all {len(GATES)} gates let it through"

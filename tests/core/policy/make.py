@@ -55,6 +55,7 @@ SPEC: dict[str, Any] = {
     "backoff": {"initial": "5m", "maximum": "1h"},
     "maxConsecutiveFailures": 3,
     "maxUnhealthy": "50%",
+    "stormCooldown": "10m",
     "scale": {"floor": 1, "ceiling": 6, "step": 1},
     "forbiddenWindows": [],
     "pauseRequests": [],

@@ -1,9 +1,10 @@
 """Truth tables: what each gate answers, for which reason and until when."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Protected
@@ -26,6 +27,7 @@ from tests.core.policy.make import (
     BLIND,
     NOW,
     SPEC,
+    ago,
     autoscaler,
     entry,
     intent,
@@ -56,6 +58,7 @@ def test_the_order_is_the_documented_one() -> None:
         "backoff",
         "consecutive-failures",
         "blast-radius",
+        "storm",
         "budget",
     ]
 
@@ -78,6 +81,7 @@ def test_each_gate_is_open_where_nothing_is_wrong(name: str, method: Method) -> 
         ("blast-radius", "maxUnhealthy"),
         ("budget", "budget"),
         ("scale-limits", "scale"),
+        ("storm", "stormCooldown"),
     ],
 )
 def test_a_missing_field_denies(gate: str, field: str) -> None:
@@ -216,6 +220,20 @@ STUCK = WorkloadStatus(
     conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.FALSE, "ProgressDeadlineExceeded"),),
 )
 MID_ROLLOUT = WorkloadStatus(observed_generation=3, replicas=5, updated_replicas=1, available_replicas=4)
+MOVING = WorkloadStatus(
+    observed_generation=3,
+    replicas=5,
+    updated_replicas=1,
+    available_replicas=4,
+    conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.TRUE, "ReplicaSetUpdated"),),
+)
+ARRIVED = WorkloadStatus(
+    observed_generation=3,
+    replicas=4,
+    updated_replicas=3,
+    available_replicas=3,
+    conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.TRUE, "NewReplicaSetAvailable"),),
+)
 UNSEEN = WorkloadStatus(observed_generation=2, replicas=4, updated_replicas=4, available_replicas=4)
 PENDING = WorkloadStatus(
     observed_generation=3, replicas=4, available_replicas=4, current_revision="a", update_revision="b"
@@ -233,6 +251,13 @@ NODES = WorkloadStatus(
         (EVICT, workload(paused=True), [], OPEN),
         (ROLL, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
         (ROLL, workload(status=UNSEEN), [], waits("RolloutInProgress")),
+        (ROLL, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (EVICT, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (EVICT, workload(status=MOVING, paused=True), [], OPEN),
+        (EVICT, workload(status=ARRIVED), [], OPEN),
+        (EVICT, workload(status=STUCK), [], OPEN),
+        (EVICT, workload(kind=StatefulSet, status=PENDING), [], OPEN),
+        (UP, workload(status=MOVING), [], OPEN),
         (ROLL, workload(status=STUCK), [], person("RolloutStuck")),
         (ROLL, workload(replicas=1), [], person("SingleReplica")),
         (ROLL, workload(replicas=1), ["SingleReplica"], OPEN),
@@ -263,6 +288,32 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
     wanted = intent(method, target=ref(kind=made.kind))
     facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
     assert told(ask("disruption", wanted, facts, consent=consent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "deadline", "expected"),
+    [
+        (EVICT, NOW, until("Draining", NOW + timedelta(minutes=5))),
+        (ROLL, ago(minutes=4), until("Draining", NOW + timedelta(minutes=1))),
+        (EVICT, ago(minutes=5), OPEN),  # it is held, or its node is lost: that is no drain any more
+        (UP, NOW, OPEN),
+        (BACK, NOW, OPEN),
+    ],
+)
+def test_a_drain_is_left_to_itself(method: Method, deadline: datetime, expected: Any) -> None:
+    made, pods = platform()
+    leaving = pod("api-9", ready=False, deleted=deadline)
+    disrupted = ObjectCondition(ConditionKind.DISRUPTION_TARGET, Truth.TRUE, "EvictionByEvictionAPI")
+    drained = replace(
+        leaving, status=replace(leaving.status, conditions=(*leaving.status.conditions, disrupted))
+    )
+    facts = situation(intent(method), snapshot([made], [*pods, drained]))
+    assert told(ask("disruption", intent(method), facts)) == expected
+    merely_deleted = situation(intent(method), snapshot([made], [*pods, leaving]))
+    assert told(ask("disruption", intent(method), merely_deleted)) == OPEN
+    other = intent(method, target=ref("web"))
+    elsewhere = situation(other, snapshot([made, workload("web")], [*pods, drained]))
+    assert told(ask("disruption", other, elsewhere)) == OPEN
 
 
 def test_disruption_of_what_is_not_seen() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.safetypolicy import Storm
 from kiro_operator.core.objects import RollingUpdate
 from kiro_operator.core.policy.types import Entry
 from tests.core.policy.asking import BACK, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
@@ -227,3 +228,29 @@ def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
 
 def test_a_budget_of_zero_needs_a_person() -> None:
     assert told(ask("budget", budget={"limit": 0, "window": "1h"})) == person("BudgetZero")
+
+
+@pytest.mark.parametrize(
+    ("storm", "cooldown", "expected"),
+    [
+        (None, "10m", OPEN),
+        (Storm(since=ago(hours=1)), "10m", waits("TooManyUnhealthy")),
+        (Storm(since=ago(hours=1)), "0s", waits("TooManyUnhealthy")),
+        (
+            Storm(since=ago(hours=1), subsided=ago(minutes=9)),
+            "10m",
+            until("StormCooldown", NOW + timedelta(minutes=1)),
+        ),
+        (Storm(since=ago(hours=1), subsided=ago(minutes=10)), "10m", OPEN),
+        (
+            Storm(since=ago(hours=1), subsided=ago(minutes=10)),
+            "1h",
+            until("StormCooldown", NOW + timedelta(minutes=50)),
+        ),
+        (Storm(since=ago(hours=1), subsided=NOW), "0s", OPEN),
+    ],
+)
+@pytest.mark.parametrize("method", list(Method))
+def test_storm(storm: Storm | None, cooldown: str, method: Method, expected: Any) -> None:
+    facts = situation(intent(method), storm=storm)
+    assert told(ask("storm", intent(method), facts, stormCooldown=cooldown)) == expected

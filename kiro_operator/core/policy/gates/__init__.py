@@ -29,6 +29,7 @@ from kiro_operator.core.policy.gates import (
     pause_requests,
     protected,
     scale_limits,
+    storm,
 )
 from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
@@ -51,6 +52,7 @@ _ORDER: tuple[ModuleType, ...] = (
     backoff,
     consecutive_failures,
     blast_radius,
+    storm,
     budget,
 )
 
