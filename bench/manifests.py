@@ -93,6 +93,7 @@ def policy(name: str) -> Object:
             "maxUnhealthy": "100%",
             "stormCooldown": "0s",
             "forbiddenWindows": [],
+            "maintenanceWindows": [],
             "pauseRequests": [],
             "protected": {"selectors": []},
             "consent": ["SingleReplica", "Recreate"],

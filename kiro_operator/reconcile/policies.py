@@ -118,11 +118,15 @@ def _read(spec: Mapping[str, Any], now: datetime) -> tuple[KiroSafetyPolicySpec 
     except ValidationError as error:
         first = error.errors()[0]
         return None, shorten(f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", 500)
-    for window in read.forbidden_windows or ():
-        try:
-            open_until(window, now)
-        except ValueError as error:
-            return None, f"spec.forbiddenWindows[{window.name}]: {error}"
+    for field, windows in (
+        ("forbiddenWindows", read.forbidden_windows),
+        ("maintenanceWindows", read.maintenance_windows),
+    ):
+        for window in windows or ():
+            try:
+                open_until(window, now)
+            except ValueError as error:
+                return None, f"spec.{field}[{window.name}]: {error}"
     return read, ""
 
 

@@ -19,6 +19,7 @@ Path = tuple[str | int, ...]
 FULL = {
     "maxUnhealthy": POLICY,
     "minHealthy": changed("KiroSafetyPolicy", "maxUnhealthy: 40%", "minHealthy: 60%"),
+    "range": changed("KiroSafetyPolicy", "maxUnhealthy: 40%", 'unhealthyRange: "[0-3]"'),
     "paused": changed("KiroSafetyPolicy", "pauseRequests: []", "pauseRequests: [audit]"),
 }
 # The keys of these are a user's own words, not fields: no schema knows a misspelt one.

@@ -301,6 +301,12 @@ narrowings = st.sampled_from(
         lambda p: {"scale": p.scale.model_copy(update={"step": 1})},
         lambda p: {"scale": p.scale.model_copy(update={"floor": p.scale.floor + 3})},
         lambda _: {"forbidden_windows": policy(forbiddenWindows=[NOON]).forbidden_windows},
+        lambda _: {"maintenance_windows": policy(maintenanceWindows=[NOON]).maintenance_windows},
+        lambda _: {
+            "maintenance_windows": policy(
+                maintenanceWindows=[NOON | {"schedule": "0 1 * * *"}]
+            ).maintenance_windows
+        },
         lambda _: {"pause_requests": ["audit"]},
         lambda _: {"protected": policy(protected={"selectors": [{}]}).protected},
         lambda _: {"protected": policy(protected={"selectors": [{"matchLabels": {"app": "api"}}]}).protected},
@@ -315,6 +321,7 @@ narrowings = st.sampled_from(
                 "storm_cooldown",
                 "scale",
                 "forbidden_windows",
+                "maintenance_windows",
                 "pause_requests",
                 "protected",
             )

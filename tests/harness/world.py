@@ -42,6 +42,7 @@ def enforce(**changes: Any) -> Object:
         "stormCooldown": "0s",
         "scale": {"floor": 1, "ceiling": 6, "step": 1},
         "forbiddenWindows": [],
+        "maintenanceWindows": [],
         "pauseRequests": [],
         "protected": {"selectors": []},
     } | changes

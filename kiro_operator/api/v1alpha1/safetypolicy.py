@@ -137,6 +137,9 @@ class Window(ApiModel):
     )
 
 
+_RANGE = "^[[](0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,4})[]]$"
+
+
 class Protected(ApiModel):
     """Objects that are never acted on, beside those annotated kiro.dev/protected."""
 
@@ -170,15 +173,25 @@ class KiroSafetyPolicySpec(ApiModel):
         _enforced("maxConsecutiveFailures", "write e.g. 3, after which a person is needed"),
         _enforced("stormCooldown", "write e.g. 10m, how long nothing is done after a mass failure is over"),
         _enforced("forbiddenWindows", "write [] when there is no time at which acting is forbidden"),
+        _enforced("maintenanceWindows", "write [] when any time will do"),
         _enforced("pauseRequests", "write [] when nothing pauses it"),
         _enforced("protected", "write {selectors: []} when only annotated objects are protected"),
         (
-            "!has(self.mode) || self.mode != 'Enforce' || has(self.minHealthy) || has(self.maxUnhealthy)",
-            "spec.minHealthy or spec.maxUnhealthy is required in mode Enforce: write e.g. maxUnhealthy: 40%",
+            (
+                "!has(self.mode) || self.mode != 'Enforce' || "
+                "has(self.minHealthy) || has(self.maxUnhealthy) || has(self.unhealthyRange)"
+            ),
+            (
+                "spec.minHealthy, spec.maxUnhealthy or spec.unhealthyRange is required in mode Enforce: "
+                "write e.g. maxUnhealthy: 40%"
+            ),
         ),
         (
-            "!(has(self.minHealthy) && has(self.maxUnhealthy))",
-            "spec: write one of minHealthy and maxUnhealthy, not both, such as maxUnhealthy: 40%",
+            (
+                "[has(self.minHealthy), has(self.maxUnhealthy), has(self.unhealthyRange)]"
+                ".filter(given, given).size() <= 1"
+            ),
+            "spec: write one of minHealthy, maxUnhealthy and unhealthyRange, such as maxUnhealthy: 40%",
         ),
         (
             "!has(self.actions) || !self.actions.exists(a, a.name == 'Scale') || has(self.scale)",
@@ -210,6 +223,29 @@ class KiroSafetyPolicySpec(ApiModel):
         default=None,
         description="Pods of the namespace, a number or a share, that may be unhealthy for any action.",
     )
+    unhealthy_range: (
+        Annotated[
+            str,
+            Field(
+                max_length=16,
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        {
+                            "rule": (
+                                f"self.matches('{_RANGE}') && int(self.substring(1, self.indexOf('-'))) <= "
+                                "int(self.substring(self.indexOf('-') + 1, self.size() - 1))"
+                            ),
+                            "message": "write a range of pods such as [1-3], the smaller number first",
+                        }
+                    ]
+                },
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="How many pods of the namespace have to be unhealthy for any action, such as [1-3].",
+    )
     storm_cooldown: Annotated[timedelta, Between("0s", "24h")] | None = Field(
         default=None,
         description="How long a mass failure (beyond that bound) must be over for any action.",
@@ -218,6 +254,11 @@ class KiroSafetyPolicySpec(ApiModel):
     forbidden_windows: Annotated[list[Window], Field(max_length=32)] | None = Field(
         default=None,
         description="Times at which nothing is done.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    maintenance_windows: Annotated[list[Window], Field(max_length=32)] | None = Field(
+        default=None,
+        description="Times at which alone anything is done; [] for any time.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     pause_requests: (

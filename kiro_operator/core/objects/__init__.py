@@ -17,6 +17,7 @@ from kiro_operator.core.objects.meta import (
     OwnerReference,
     Projection,
     Selector,
+    TemplateAnnotations,
     Truth,
 )
 from kiro_operator.core.objects.network import (
@@ -104,6 +105,7 @@ __all__ = [
     "ServiceSpec",
     "StatefulSet",
     "Strategy",
+    "TemplateAnnotations",
     "TemplateMetadata",
     "Terminated",
     "Truth",

@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.api.v1alpha1.types import format_duration
 from kiro_operator.core.faults.motion import judged
 from kiro_operator.core.faults.parameters import PodFaultParameters
-from kiro_operator.core.policy.limits import most_unhealthy
+from kiro_operator.core.policy.limits import bounds
 from kiro_operator.core.policy.situation import OVER, Census, census, is_ready
 from kiro_operator.core.policy.text import stamp
 from kiro_operator.core.snapshot import Snapshot, Unobserved, controller_of
@@ -45,12 +45,12 @@ def observe(
     if counted.pods is None or counted.unhealthy is None:
         return before and Storm(since=before.since)
     try:
-        bound = most_unhealthy(policy, counted.pods)
+        agreed = bounds(policy, counted.pods)
     except ValueError:
-        bound = None
-    if bound is None or policy.storm_cooldown is None:
+        agreed = None
+    if agreed is None or policy.storm_cooldown is None:
         return before  # such a policy allows nothing, and nothing can be held against it
-    if counted.unhealthy > max(0, bound[0]):
+    if counted.unhealthy > max(0, agreed[1]):
         return Storm(since=before.since if before else now.replace(microsecond=0))
     if before is None:
         return None
