@@ -62,6 +62,10 @@ class Cluster:
         """The KiroSafetyPolicy."""
         return self._plane.rest.get(f"{KIRO_API}/kirosafetypolicies/{POLICY}")
 
+    def config_map(self, name: str) -> Object:
+        """A ConfigMap of kiro-system."""
+        return self._plane.rest.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")
+
     def condition(self, kind: str) -> Object:
         """A condition of the KiroHealthCheck; empty when it is not there."""
         conditions = self.health_check().get("status", {}).get("conditions", [])

@@ -131,7 +131,7 @@ def crd(model: type[Any]) -> Schema:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": {"status": {}} if "status" in schema["properties"] else {},
         "additionalPrinterColumns": [_column(*column) for column in model.PRINTER_COLUMNS],
         "schema": {"openAPIV3Schema": schema},
     }

@@ -11,6 +11,7 @@ from demo.scenes import (
     steering,
     storm,
     success_rate,
+    tampered,
     waste,
 )
 
@@ -23,6 +24,7 @@ SCENES = (
     steering.SCENE,
     success_rate.SCENE,
     permission.SCENE,
+    tampered.SCENE,
     waste.SCENE,
     load.SCENE,
     budget.SCENE,

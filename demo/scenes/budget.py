@@ -9,6 +9,7 @@ from demo.stage import Scene, Stage
 
 WATCHED_SECONDS = 5.0
 WIDE = 20
+ACTIONS = ("Restart", "Scale", "RestoreSafetyConfig")
 
 
 def play(stage: Stage) -> None:
@@ -53,7 +54,7 @@ def play(stage: Stage) -> None:
 def _limit(stage: Stage, limit: int) -> None:
     budget = {"limit": limit, "window": "1h"}
     # That of each action as well: one that never binds is a fault that decision-criteria tells.
-    actions = [{"name": name, "approval": "Automatic", "budget": budget} for name in ("Restart", "Scale")]
+    actions = [{"name": name, "approval": "Automatic", "budget": budget} for name in ACTIONS]
     patch = json.dumps({"spec": {"budget": budget, "actions": actions}}, separators=(",", ":"))
     stage.kubectl("patch", f"ksp/{POLICY}", "-n", NAMESPACE, "--type=merge", f"--patch={patch}")
 

@@ -23,6 +23,8 @@ class Grant(StrEnum):
     BASE = "base"
     RESTART = "restart"
     SCALE = "scale"
+    RESTORE = "restore"
+    """Bringing back what is declared, on objects of fixed names."""
     EXEC = "exec"
     """Running fixed commands in pods, for the evidence that exists nowhere else."""
     HISTORY = "history"

@@ -176,6 +176,15 @@ class Ref(Struct, frozen=True, order=True):
     uid: str = ""
 
 
+ABSENT = "absent-"
+"""Begins what stands for the UID of an object that is to be, and is not."""
+
+
+def absent(kind: str, name: str) -> Ref:
+    """An object that is missing, as the target of what would make it."""
+    return Ref(kind, name, f"{ABSENT}{kind.lower()}-{name}"[:128])
+
+
 class Stands(Struct, frozen=True):
     """What another check finds of one object, and since when it has found it without a break."""
 

@@ -4,11 +4,15 @@ Both judge from what is seen now and from the record of the action, never from w
 that began it remembers.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.remediation import (
+    WRITES,
     KiroRemediationSpec,
     KiroRemediationStatus,
     Method,
@@ -43,6 +47,8 @@ def verify(
     findings: tuple[Finding, ...] | Unobserved,
     workload: Workload | Unobserved | None,
     now: datetime,
+    *,
+    seen_at: datetime | None = None,
 ) -> Verification:
     """Judge an action that was done, by the findings against its target now; None: the target is gone.
 
@@ -50,20 +56,27 @@ def verify(
     it is well. A relapse, and a look that sees nothing, start that time anew. It fails at the first
     look after its timeout at which the target is not well: one that became well shortly before is
     given its time.
+
+    ``seen_at`` is when what the findings rest on was sampled, where it was: what was seen before the
+    action says nothing of it, and health lasts no longer than it has been seen to.
     """
-    deadline = min(status.acted_at or status.acting_at or now, now) + spec.timeout
-    ended = _ended(spec, workload)
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline = acted + spec.timeout
+    ended = None if spec.method in WRITES else _ended(spec, workload)
     if ended is not None:
         return ended
+    seen_at = min(seen_at or now, now)
+    if seen_at < acted:
+        return _blind(deadline, f"{spec.check} has not looked since", now)
     seen = _look(spec, findings, workload)
     if isinstance(seen, Unobserved):
         return _blind(deadline, seen.message, now)
     if seen:
         return _unwell(status, deadline, seen, now)
-    since = min(status.healthy_since or now, now)
+    since = min(status.healthy_since or seen_at, seen_at)
     until = since + spec.stabilization
-    if now < until:
-        return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, until)
+    if now < until or seen_at < until:
+        return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, max(until, now))
     message = f"{spec.target.kind} {spec.target.name} is well and stayed so"
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
 
@@ -98,6 +111,8 @@ def _look(
     """
     if isinstance(findings, Unobserved):
         return findings
+    if spec.method in WRITES:
+        return min((finding.message for finding in findings), default="")
     if isinstance(workload, Unobserved):
         return workload
     if workload is None or not _is_seen(spec, workload):
@@ -130,6 +145,8 @@ class Live(Struct, frozen=True, kw_only=True):
     """None: there is none of that name."""
     pod: Pod | Unobserved | None = None
     """The pod to evict."""
+    written: Mapping[str, Any] | Unobserved | None = None
+    """The whole object, for the methods Create and Patch."""
     failing: bool | None
     """Whether anything is found against the target; None when that cannot be told."""
 
@@ -180,9 +197,12 @@ def resume(
     one action too few.
     """
     sent = status.state is RemediationState.ACTING
-    answer = (
-        _evicted(spec, live, sent=sent) if spec.method is Method.EVICT else _changed(spec, live, sent=sent)
-    )
+    if spec.method in WRITES:
+        answer = _written(spec, live, sent=sent)
+    elif spec.method is Method.EVICT:
+        answer = _evicted(spec, live, sent=sent)
+    else:
+        answer = _changed(spec, live, sent=sent)
     if isinstance(answer, AlreadyDone | Expire):
         return answer
     late = abs(now - reserved_at) > RESUME_WITHIN
@@ -224,3 +244,42 @@ def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if sent and (scaled or changes > 1):
         return AlreadyDone(f"{what} was changed since, and this may have been the change")
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
+
+
+def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    what = f"{spec.target.kind} {spec.target.name}"
+    if isinstance(live.written, Unobserved):
+        return None
+    if live.written is None:
+        return Act() if spec.method is Method.CREATE else Expire("TargetGone", f"{what} is gone")
+    if holds(live.written, spec):
+        return (
+            AlreadyDone(f"{what} holds what was to be written")
+            if sent
+            else Expire("Healed", f"{what} is well")
+        )
+    metadata = live.written["metadata"]
+    fence = (metadata["uid"], metadata["resourceVersion"])
+    if spec.method is Method.PATCH and fence == (spec.fence.uid, spec.fence.resource_version):
+        return Act()
+    return Expire("Changed", f"{what} was changed by somebody else meanwhile")
+
+
+def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
+    """Whether an object is as it would be after the change of an action."""
+    if spec.change is None:
+        return False
+    return bool(merged(found, msgspec.json.decode(spec.change.patch)) == found)
+
+
+def merged(found: Any, patch: Any) -> Any:
+    """A JSON merge patch applied, as RFC 7386 has it."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(found) if isinstance(found, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result

@@ -9,7 +9,7 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,8 @@ from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, Method, RemediationState
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import WRITES, KiroRemediationStatus, Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
 from kiro_operator.core.conditions import shorten
@@ -30,7 +31,7 @@ from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Entry, reserved
-from kiro_operator.core.remedies import restart, scale
+from kiro_operator.core.remedies import permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policies, Policy
@@ -51,6 +52,10 @@ ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
 
 logger = logging.getLogger(__name__)
+
+
+class _Records(msgspec.Struct):
+    items: list[Record]
 
 
 class NotLeading(Exception):
@@ -174,6 +179,18 @@ class Act:
             changes["completed_at"] = now
         return await self.write(namespace, remediation, status.model_copy(update=changes))
 
+    async def read(self, namespace: str, name: str) -> Remediation:
+        """A KiroRemediation as it is now, by what may be done anyway: records are listed.
+
+        Raises:
+            ports.NotFound: it is gone.
+        """
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations"
+        body = await self._client.get(path, fieldSelector=f"metadata.name={name}")
+        for record in msgspec.json.decode(body, type=_Records).items:
+            return Remediation(record)
+        raise ports.NotFound(404, "NotFound", f"KiroRemediation {name} is gone")
+
     async def write(
         self, namespace: str, remediation: Remediation, status: KiroRemediationStatus
     ) -> Remediation:
@@ -234,13 +251,17 @@ class Act:
                     return again
                 version = again
                 continue
+            except ports.AlreadyExists:
+                return Outcome(RemediationState.EXPIRED, "Changed", "somebody else made the object first")
             except ports.NotFound:
                 return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
             except ports.TooManyRequests as refused:
                 return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
             except ports.Forbidden as forbidden:
                 return Outcome(
-                    RemediationState.DENIED, "Forbidden", advice(spec.method, namespace, forbidden)
+                    RemediationState.DENIED,
+                    "Forbidden",
+                    advice(spec.action, spec.method, namespace, forbidden),
                 )
             except ports.ApiError as error:
                 return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
@@ -277,12 +298,28 @@ class Act:
                     resource_version=version,
                     replicas=spec.replicas.after,
                 )
+            case Method.CREATE:
+                await self._actuator.create(namespace, spec.target.kind, written(remediation))
+            case Method.PATCH:
+                await self._actuator.patch(
+                    namespace,
+                    spec.target.kind,
+                    spec.target.name,
+                    written(remediation),
+                    uid=spec.fence.uid,
+                    resource_version=version,
+                )
 
     async def _after_conflict(
         self, namespace: str, remediation: Remediation, conflict: ports.Conflict
     ) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
         spec = remediation.spec
+        if spec.method in WRITES:
+            # Its version changes with its content alone: what was decided is out of date.
+            return Outcome(
+                RemediationState.EXPIRED, "Changed", f"the object was changed meanwhile ({conflict.message})"
+            )
         if spec.method is Method.EVICT:
             pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
             if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
@@ -346,6 +383,8 @@ def done(method: Method, timeout: timedelta) -> Outcome:
         Method.ROLLOUT_RESTART: "the rollout restart was accepted",
         Method.SCALE_UP: "the workload was scaled up",
         Method.SCALE_BACK: "the workload was scaled back",
+        Method.CREATE: "the object was made",
+        Method.PATCH: "the object was changed",
     }[method]
     return Outcome(
         RemediationState.VERIFYING,
@@ -354,11 +393,27 @@ def done(method: Method, timeout: timedelta) -> Outcome:
     )
 
 
-def advice(method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
+def written(remediation: Remediation) -> dict[str, Any]:
+    """What the methods Create and Patch write.
+
+    Raises:
+        ValueError: the record holds no change.
+    """
+    if remediation.spec.change is None:
+        raise ValueError(f"{remediation.name} changes nothing")
+    change: dict[str, Any] = msgspec.json.decode(remediation.spec.change.patch)
+    return change
+
+
+def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
     """Which rule is missing, in words that fit a condition."""
-    asked = {Method.EVICT: "pods/eviction", Method.ROLLOUT_RESTART: "deployments"}.get(
-        method, "deployments/scale"
-    )
-    rules = [rule for rule in (*restart.RULES, *scale.RULES) if asked in rule.resources]
+    asked: Mapping[Method, Callable[[Rule], bool]] = {
+        Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
+        Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
+        Method.CREATE: lambda rule: "create" in rule.verbs,
+        Method.PATCH: lambda rule: "patch" in rule.verbs,
+    }
+    needs = asked.get(method)
+    rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
     missing = "; ".join(rule.advice(namespace) for rule in rules)
     return f"{forbidden.message}; {missing}"

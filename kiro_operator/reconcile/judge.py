@@ -204,3 +204,9 @@ def _oldest(target: Target, enabled: Enabled) -> Sample[Any]:
     """The sample that a check's verdict is as old as: of all that it reads, the one furthest behind."""
     read = [target.samples.get((source.name, enabled.seconds), NEVER) for source in enabled.polled]
     return min(read, key=lambda sample: sample.number, default=NEVER)
+
+
+def sampled_at(target: Target, check_id: str, now: datetime) -> datetime:
+    """When what a check is judged on was sampled; now for what is watched."""
+    enabled = target.checks.get(check_id)
+    return _oldest(target, enabled).time if enabled is not None and enabled.polled else now

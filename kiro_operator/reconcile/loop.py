@@ -16,17 +16,18 @@ from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.remediation import WRITES
 from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
-from kiro_operator.core.evidence.nodes import NODES
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.permissions import advice_from
 from kiro_operator.core.policy.permission import paused, permission
 from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.policy.storms import casualties, ends
-from kiro_operator.core.snapshot import Snapshot
+from kiro_operator.core.snapshot import Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
+from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
 from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
@@ -59,6 +60,7 @@ class Loop:
         watches: Watches,
         observation: Observation,
         policies: Policies,
+        approvals: Approvals,
         act: Act,
         verify: Verify,
         reporter: Reporter,
@@ -72,6 +74,7 @@ class Loop:
         self._watches = watches
         self._observation = observation
         self._policies = policies
+        self._approvals = approvals
         self._act = act
         self._verify = verify
         self._reporter = reporter
@@ -100,9 +103,12 @@ class Loop:
             self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
         for policy in self._policies:
             self.queue.add((POLICY, policy.key), Urgency.RESYNC)
+        # Before the first plan, or each start would tell for a moment that no approval counts.
+        await self._approvals.look()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sweeping())
+                group.create_task(self._approvals.keep_looking(self.intake.wake_all))
                 for _ in range(workers):
                     group.create_task(self._worker())
         finally:
@@ -207,13 +213,14 @@ class Loop:
         judgement = judge(target, self._observation.snapshot(target, {}), now)
         self._metrics.judge_duration.observe(self._clock.monotonic() - started)
         self._metrics.last_judgement.set(now.timestamp())
-        facts = self._observation.whole(target)
+        facts = self._whole(target)
         self._watch_for_storms(target, facts, now)
         look = Look(
             target=target,
             judgement=judgement,
             policies=self._in_force(target),
             facts=facts,
+            approvals=self._approvals.of(target.namespace),
             now=now,
         )
         remediations = await self._attend(look)
@@ -237,6 +244,9 @@ class Loop:
                     self._refuse(target, result)
                 if isinstance(result, BaseException):
                     raise result
+            if any(decision.intent.method in WRITES for decision in allowed):
+                # Nothing is watched there that would tell whether it helped.
+                self._observation.sample_now(target)
         else:
             await self._reporter.write(target, status)
         self._set_alarm(target, judgement, plan, remediations, now)
@@ -248,8 +258,6 @@ class Loop:
         """
         if target.spec.safety_policy_ref is None:
             return
-        if nodes := target.latest(NODES):
-            facts = replace(facts, samples={NODES.name: nodes})
         for key in self._policies.weather(target.namespace, casualties(facts, now)):
             self.queue.add((POLICY, key))
 
@@ -289,12 +297,13 @@ class Loop:
                 spec=target.spec,
                 policies=self._in_force(target),
                 ledger=ledger,
-                snapshot=self._observation.whole(target),
+                snapshot=self._whole(target),
                 now=now,
                 memory=target.memory,
+                approvals=self._approvals.of(target.namespace),
             )
         )
-        target.memory = plan.memory
+        target.memory, target.planned = plan.memory, True
         return plan
 
     def _status(
@@ -365,6 +374,14 @@ class Loop:
 
     def _remediations(self, namespace: str) -> list[Remediation]:
         return self._records.read(self._watches.records(namespace))[0]
+
+    def _whole(self, target: Target) -> Snapshot:
+        """The watched facts of the whole namespace, and what was sampled last."""
+        latest: dict[str, Sample[Any]] = {}
+        for (name, _), sample in target.samples.items():
+            if name not in latest or latest[name].time < sample.time:
+                latest[name] = sample
+        return replace(self._observation.whole(target), samples=latest)
 
     def _in_force(self, target: Target) -> tuple[Policy, ...]:
         unreadable = self._records.read(self._watches.records(target.namespace))[1]

@@ -9,16 +9,16 @@ from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
-from kiro_operator.core.objects import Workload
+from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome
-from kiro_operator.reconcile.judge import Judgement
+from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 
@@ -33,6 +33,7 @@ class Look(Struct, frozen=True, kw_only=True):
     policies: Sequence[decide.Policy]
     facts: Snapshot
     """Of the whole namespace."""
+    approvals: tuple[Approval, ...] | Unobserved
     now: datetime
 
 
@@ -80,25 +81,37 @@ class Verify:
 
     async def end_orphan(self, namespace: str, item: Remediation) -> None:
         """Record that nobody follows this action any more; what may have been done still counts."""
-        status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
         try:
-            written = await self._act.write(namespace, item, status)
-            await self._act.record(
-                namespace,
-                written,
-                Outcome(
-                    RemediationState.EXPIRED,
-                    "HealthCheckDeleted",
-                    f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more",
-                ),
-            )
+            await self._end(namespace, item)
+        except ports.Conflict:
+            # Its last look was being written just then.
+            try:
+                await self._end(namespace, await self._act.read(namespace, item.name))
+            except (ports.ApiError, ports.Unreachable) as error:
+                logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
         except (ports.ApiError, ports.Unreachable) as error:
             logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
+
+    async def _end(self, namespace: str, item: Remediation) -> None:
+        if item.status.state in FINAL_STATES:
+            return
+        status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
+        message = f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more"
+        written = await self._act.write(namespace, item, status)
+        ended = Outcome(RemediationState.EXPIRED, "HealthCheckDeleted", message)
+        await self._act.record(namespace, written, ended)
 
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
         findings = _findings(look.judgement, item)
-        result = judgement_of.verify(item.spec, item.status, findings, _workload(item, look.facts), look.now)
+        result = judgement_of.verify(
+            item.spec,
+            item.status,
+            findings,
+            _workload(item, look.facts),
+            look.now,
+            seen_at=sampled_at(look.target, item.spec.check, look.now),
+        )
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -143,7 +156,7 @@ class Verify:
                 return item
         intent = intent_of(item)
         others = ledger.without(item.name)
-        situation = situate(intent, look.facts, others, census(look.facts))
+        situation = situate(intent, look.facts, others, census(look.facts), look.approvals)
         ruling = decide.rule(intent, look.policies, situation, others, look.now)
         if ruling.decision != "Allowed":
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
@@ -152,6 +165,9 @@ class Verify:
 
     async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
         spec = item.spec
+        if spec.method in WRITES:
+            written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
+            return judgement_of.Live(workload=None, written=written, failing=failing)
         if spec.target.kind not in PLURALS:
             return judgement_of.Live(workload=None, failing=failing)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
@@ -206,4 +222,6 @@ def intent_of(item: Remediation) -> Intent:
         stabilization=spec.stabilization,
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+        change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
+        digest=spec.digest,
     )

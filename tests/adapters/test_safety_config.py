@@ -24,7 +24,8 @@ POLICIES = {"strict": KiroSafetyPolicySpec.model_validate({"safetyConfig": {"dat
 
 
 def configmap(data: object, **more: object) -> bytes:
-    return json.dumps({"kind": "ConfigMap", "data": data, **more}).encode()
+    metadata = {"name": "kiro-safety-config", "uid": "u-1", "resourceVersion": "7"}
+    return json.dumps({"kind": "ConfigMap", "metadata": metadata, "data": data, **more}).encode()
 
 
 async def test_without_the_permission(namespace: str, client_with: ClientWith) -> None:
@@ -42,7 +43,7 @@ async def test_without_the_permission(namespace: str, client_with: ClientWith) -
     [
         (200, b"<html>", "MalformedAnswer"),
         (200, configmap({"mode": 7}), "MalformedAnswer"),
-        (200, b'{"data":{"mode":"\xff"}}', "MalformedAnswer"),
+        (200, b'{"metadata":{"name":"x"},"data":{"mode":"\xff"}}', "MalformedAnswer"),
         (500, b"boom", "Unreachable"),
         (429, b"", "Throttled"),
     ],
@@ -67,7 +68,7 @@ def test_what_is_kept_of_it() -> None:
         secret.digests["db-password"]
         == kept(configmap({"db-password": "hunter2hunter2"})).digests["db-password"]
     )
-    assert kept(configmap(None)) == ConfigData()
+    assert kept(configmap(None)) == ConfigData(uid="u-1", resource_version="7")
     # What is no text is never equal to a text, also not to its own encoding.
     binary = kept(configmap(None, binaryData={"blob": "aGk="}))
     assert binary.data == {"blob": "(binary)"}

@@ -67,6 +67,9 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
         (Rule("rbac.authorization.k8s.io", ("roles",), ("escalate",), "mend"), "escalate must never"),
         (Rule("apps", ("deployments",), ("patch",), "x", Scope.CLUSTER, Grant.RESTART), "never wider"),
         (Rule("", ("pods",), ("get",), ""), "say which resources"),
+        (Rule("kiro.dev", ("kiroapprovals",), ("create",), "decide"), "people decide"),
+        (Rule("kiro.dev", ("kiroapprovals",), ("list", "delete"), "tidy"), "people decide"),
+        (Rule("kiro.dev", ("kiroapprovals/drains",), ("approve",), "decide"), "people decide"),
         (Rule("", ("pods",), ("list",), "x", names=("one",)), "cannot limit"),
     ],
 )

@@ -106,6 +106,28 @@ def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: st
     assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
 
 
+def test_a_record_written_as_its_health_check_goes_is_ended_all_the_same(
+    world: World, proxy: FaultProxy
+) -> None:
+    scene = Scene(world, "Evict").set()
+    patient(scene)
+    world.operator(*STEADY, server=proxy.url)
+    [item] = world.wait_remediation("Verifying")
+    note = {"metadata": {"annotations": {"note": "its version is another one now"}}}
+    path = world.path("kiroremediations", item["metadata"]["name"])
+    fault = proxy.before(
+        lambda _: world.plane.rest.patch(path, note),
+        method="PATCH", path=r"/kiroremediations/.*/status", count=1,
+        when=lambda seen: seen.json["status"].get("state") == "Expired",
+    )  # fmt: skip
+
+    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+
+    world.wait_fault(fault)
+    ended = until(lambda: expired(world), "the end of the action", 30)
+    assert ended["status"]["reason"] == "HealthCheckDeleted"
+
+
 def test_a_health_check_deleted_while_the_operator_is_down_ends_its_actions(world: World) -> None:
     scene = Scene(world, "RolloutRestart").set()
     patient(scene)

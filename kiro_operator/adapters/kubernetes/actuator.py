@@ -7,6 +7,7 @@ action, may try again at the new version.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,8 @@ PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
 RESTARTED_BY = "kiro.dev/restarted-by"
+OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
+"""Where the kinds are that a change can be written to."""
 
 _READ_AGAIN = "after a refused or interrupted change it is read again, to know whether it was done"
 RULES = (
@@ -31,7 +34,7 @@ RULES = (
 
 
 class Actuator:
-    """Evicts, restarts and scales."""
+    """Evicts, restarts, scales, and writes what was decided."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -98,4 +101,41 @@ class Actuator:
         await self._client.merge_patch(
             f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind][0]}/{name}/scale",
             {"metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"replicas": replicas}},
+        )
+
+    async def found(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        """An object as it is now, whole; None when it is not there."""
+        try:
+            body = await self._client.get(f"{OBJECTS[kind].format(namespace=namespace)}/{name}")
+        except ports.NotFound:
+            return None
+        found: dict[str, Any] = msgspec.json.decode(body)
+        return found
+
+    async def create(self, namespace: str, kind: str, manifest: Mapping[str, Any]) -> None:
+        """Make an object.
+
+        Raises:
+            ports.AlreadyExists: somebody else has made it.
+        """
+        await self._client.create(OBJECTS[kind].format(namespace=namespace), manifest)
+
+    async def patch(
+        self,
+        namespace: str,
+        kind: str,
+        name: str,
+        change: Mapping[str, Any],
+        *,
+        uid: str,
+        resource_version: str,
+    ) -> None:
+        """Merge a change into this very object in this very state.
+
+        Raises:
+            ports.Conflict: it is another object, or it has changed.
+        """
+        await self._client.merge_patch(
+            f"{OBJECTS[kind].format(namespace=namespace)}/{name}",
+            {**change, "metadata": {"uid": uid, "resourceVersion": resource_version}},
         )

@@ -1,6 +1,5 @@
 """The ConfigMaps that KiroSafetyPolicies name as safety configuration, one request each."""
 
-import hashlib
 from collections.abc import Mapping
 
 import msgspec
@@ -9,7 +8,8 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
-from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.evidence.safety_config import BINARY, SAFETY_CONFIG, ConfigData, digest
+from kiro_operator.core.objects import Metadata
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Unobserved
@@ -31,6 +31,7 @@ _WHAT = "the safety configuration"
 
 
 class _ConfigMap(Struct, frozen=True, rename="camel"):
+    metadata: Metadata
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
 
@@ -73,15 +74,15 @@ def kept(body: bytes) -> ConfigData:
     keys = sorted({*data, *binary})
     return ConfigData(
         {key: _shown(key, data[key]) if key in data else "(binary)" for key in keys[:KEYS]},
-        {key: _digest(data[key]) if key in data else "binary" for key in keys[:KEYS]},
+        {key: digest(data[key]) if key in data else BINARY for key in keys[:KEYS]},
         len(keys) > KEYS,
+        found.metadata.uid,
+        found.metadata.resource_version,
+        found.metadata.labels,
+        found.metadata.annotations.protected,
     )
 
 
 def _shown(key: str, value: str) -> str:
     # What stands before a value decides whether it looks like a credential.
     return redact(f"{key}: {value[:VALUE]}").removeprefix(f"{key}: ")
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()

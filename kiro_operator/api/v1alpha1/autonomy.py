@@ -5,6 +5,7 @@ leaves out is not desired, so that a lost field is told as a difference and neve
 """
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -44,13 +45,37 @@ PlainVerb = Annotated[
         ),
     ),
 ]
+GateName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=_rule(
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "write a name of lower-case letters, digits and '-', such as scale-down",
+        ),
+    ),
+]
 PlainName = Annotated[str, Field(max_length=253, json_schema_extra=_rule("!self.contains('*')", _ONE))]
+
+
+class OnDrift(StrEnum):
+    """What to do about an object that is not as it is desired."""
+
+    OBSERVE = "Observe"
+    """Tell of it."""
+    RESTORE = "Restore"
+    """Tell of it, and ask to bring it back: whether that is done is for the actions and gates."""
 
 
 class DesiredConfig(ApiModel):
     """The safety configuration that Kiro's autonomous operations are to run under."""
 
     name: DnsName = Field(default="kiro-safety-config", description="Name of the ConfigMap.")
+    on_drift: OnDrift = Field(
+        default=OnDrift.OBSERVE,
+        description="Observe tells of a difference; Restore asks for RestoreSafetyConfig as well.",
+    )
     data: Annotated[dict[str, ConfigText], Field(max_length=64)] = Field(
         description="Keys and values that it is to have, these and no others.",
         json_schema_extra=_rule(
@@ -218,12 +243,8 @@ class ApprovalGate(ApiModel):
     Who may open it is decided by RBAC: the verb approve on kiroapprovals/NAME in kiro.dev.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(
-        description="Name of the gate, which RBAC knows as the subresource kiroapprovals/NAME.",
-        json_schema_extra=_rule(
-            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "write a name of lower-case letters, digits and '-', such as scale-down",
-        ),
+    name: GateName = Field(
+        description="Name of the gate, which RBAC knows as the subresource kiroapprovals/NAME."
     )
     actions: Annotated[list[ActionWord], Field(min_length=1, max_length=32)] = Field(
         description="Actions that wait here, the operator's or those of the boundaries.",

@@ -50,6 +50,14 @@ class Method(StrEnum):
     ROLLOUT_RESTART = "RolloutRestart"
     SCALE_UP = "ScaleUp"
     SCALE_BACK = "ScaleBack"
+    CREATE = "Create"
+    """The object is not there, and is made."""
+    PATCH = "Patch"
+    """The object is changed by a JSON merge patch (RFC 7386)."""
+
+
+WRITES = frozenset({Method.CREATE, Method.PATCH})
+"""Methods whose change is written in the record itself, for any kind of object."""
 
 
 class TargetReference(ApiModel):
@@ -81,11 +89,26 @@ class Replicas(ApiModel):
     after: int = Field(ge=0, description="Replicas wanted.")
 
 
+class Change(ApiModel):
+    """A change of an object, exactly."""
+
+    patch: Annotated[str, Field(min_length=2, max_length=262_144)] = Field(
+        description="JSON: the object to create, or the merge patch to send."
+    )
+    diff: Message = Field(description="The same for a person, redacted: expected → found.")
+
+
 class OwnerName(ApiModel):
     """An object of this namespace, by name and UID."""
 
     name: Name = Field(description="Name.")
     uid: Word = Field(description="UID.")
+
+
+class ApprovalUsed(OwnerName):
+    """A KiroApproval that let the action through; it lets no other one through."""
+
+    gate: Word = Field(description="The gate at which it was given.")
 
 
 class GateResult(ApiModel):
@@ -110,7 +133,11 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.action == 'Scale') == has(self.replicas)",
-            "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with Restart",
+            "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with any other",
+        ),
+        (
+            "(self.method in ['Create', 'Patch']) == has(self.change)",
+            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
         ),
     )
 
@@ -119,6 +146,7 @@ class KiroRemediationSpec(ApiModel):
     target: TargetReference = Field(description="The workload, or bare pod, that the action is for.")
     pod: TargetReference | None = Field(default=None, description="The pod to evict, for method Evict.")
     replicas: Replicas | None = Field(default=None, description="For the Scale methods.")
+    change: Change | None = Field(default=None, description="For the methods Create and Patch.")
     fence: ObjectVersion = Field(description="The object to be changed, as it was when this was decided.")
     health_check: OwnerName = Field(description="The KiroHealthCheck that asked.")
     policy: OwnerName = Field(description="The KiroSafetyPolicy that allowed.")
@@ -132,6 +160,14 @@ class KiroRemediationSpec(ApiModel):
     )
     stabilization: Annotated[timedelta, Between("0s", "1h")] = Field(
         description="How long the target must stay well."
+    )
+    digest: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="Digest of the plan, to which approvals are bound."
+    )
+    approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
+        default=[],
+        description="The KiroApprovals by which the action was allowed, where a person had to decide.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     gates: Annotated[list[GateResult], Field(max_length=32)] = Field(
         default=[],
@@ -187,4 +223,11 @@ class KiroRemediation(ApiModel):
     )
 
 
-__all__ = ["API_VERSION", "FINAL_STATES", "KiroRemediation", "KiroRemediationSpec", "RemediationState"]
+__all__ = [
+    "API_VERSION",
+    "FINAL_STATES",
+    "WRITES",
+    "KiroRemediation",
+    "KiroRemediationSpec",
+    "RemediationState",
+]

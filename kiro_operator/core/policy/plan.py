@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
+from kiro_operator.core.objects import Approval
+from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.policy.wellness import Memory
-from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
 
 
@@ -49,10 +51,13 @@ class Inputs(Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
     """The whole namespace, not only what the KiroHealthCheck selects: the blast radius counts all
     pods, and an autoscaler need not carry the labels of what it scales. Pods that ran to completion
-    are best left out of it: they are settled, and only the number of those is asked."""
+    are best left out of it: they are settled, and only the number of those is asked. With the last samples
+    of the polled sources, for the remedies that bring such things back."""
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""
+    approvals: tuple[Approval, ...] | Unobserved = ()
+    """KiroApprovals of the namespace, or why none of them counts."""
 
 
 class Decision(Struct, frozen=True):
@@ -67,6 +72,8 @@ class Decision(Struct, frozen=True):
     until: datetime | None = None
     needs_person: bool = False
     passed: tuple[Passed, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    """What was decided at each gate where it waits for a person; none where all is Automatic."""
 
 
 class Escalation(Struct, frozen=True, order=True):

@@ -10,8 +10,9 @@ from msgspec import Struct
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.faults.motion import is_disrupted
-from kiro_operator.core.objects import Annotations, Pod, Workload
+from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
 from kiro_operator.core.policy.rollouts import taken
+from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
 
@@ -50,9 +51,16 @@ def is_ready(pod: Pod) -> bool:
     return ready is not None and ready.status == "True"
 
 
-def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census) -> Situation:
+def situate(
+    intent: Intent,
+    snapshot: Snapshot,
+    ledger: Ledger,
+    counted: Census,
+    approvals: tuple[Approval, ...] | Unobserved = (),
+) -> Situation:
     """What is to be seen of an intent's target and its surroundings."""
     target = workload(intent.target, snapshot)
+    other = subject(intent.target, snapshot) if target is None else None
     pod = _pod(intent.pod, snapshot)
     autoscaler, observed = None, not isinstance(snapshot.autoscalers, Unobserved)
     if intent.action is ActionName.SCALE:
@@ -61,14 +69,17 @@ def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census)
         pods=counted.pods,
         unhealthy_pods=counted.unhealthy,
         unhealthy_expected=_expected(intent.target, snapshot, ledger),
+        observed=target is not None or other is not None,
         workload=target,
-        labels=target.metadata.labels if target is not None else {},
+        labels=_labels(target, other),
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
-        protected=_protected(intent, target, pod, snapshot),
+        protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
         autoscaler=autoscaler,
         autoscalers_observed=observed,
         drained_by=_drained_by(intent, snapshot),
+        namespace=snapshot.namespace,
+        approvals=approvals,
     )
 
 
@@ -133,5 +144,10 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
             for other in snapshot.pods.unsettled
             if other.metadata.annotations.protected and controller_of(other, snapshot) == intent.target
         ]
-    # Whoever writes "yes" or "True" means it: only an explicit false does not protect.
-    return any(carrier.protected.strip().lower() not in {"", "false"} for carrier in carriers)
+    return any(is_protected(carrier.protected) for carrier in carriers)
+
+
+def _labels(target: Workload | None, other: Subject | None) -> dict[str, str]:
+    if target is not None:
+        return target.metadata.labels
+    return dict(other.labels) if other is not None else {}

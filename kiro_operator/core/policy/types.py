@@ -7,8 +7,8 @@ from msgspec import Struct
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Storm
-from kiro_operator.core.objects import Workload
-from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.objects import Approval, Workload
+from kiro_operator.core.snapshot import Ref, Unobserved
 
 NEVER_ACTED = frozenset({RemediationState.DENIED, RemediationState.EXPIRED})
 REVERTED = "Reverted"
@@ -22,6 +22,15 @@ class Fence(Struct, frozen=True):
     resource_version: str
     generation: int = 0
     intent: str = ""
+
+
+class Change(Struct, frozen=True):
+    """What is written, for the methods Create and Patch."""
+
+    patch: str
+    """JSON: the object, or the merge patch."""
+    diff: str
+    """The same for a person, redacted."""
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -42,6 +51,11 @@ class Intent(Struct, frozen=True, kw_only=True):
     pod: Ref | None = None
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
+    change: Change | None = None
+    digest: str = ""
+    """Of the plan, for a person to decide on; without one nobody can."""
+    since: datetime | None = None
+    """Since when the target has been in need."""
 
     @property
     def name(self) -> str:
@@ -71,6 +85,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     check: str = ""
     """Id of the check that asked; empty when it is not known."""
+    approvals: tuple[str, ...] = ()
+    """UIDs of the KiroApprovals that let it through: each lets one action through."""
 
     @property
     def running(self) -> bool:
@@ -142,6 +158,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Healthy pods that rollouts already allowed, on other targets, may yet take down."""
     pod_observed: bool = True
     """False when the pod to evict is not to be seen."""
+    observed: bool
+    """Whether the target is to be seen, or known not to be there."""
     workload: Workload | None
     """The target, for a Deployment, StatefulSet or DaemonSet."""
     labels: dict[str, str]
@@ -158,6 +176,9 @@ class Situation(Struct, frozen=True, kw_only=True):
     """When the last of the target's pods that are being moved off their nodes is to be gone."""
     storm: Storm | None = None
     """The mass failure that the policy that is asked remembers."""
+    namespace: str = ""
+    approvals: tuple[Approval, ...] | Unobserved = ()
+    """KiroApprovals of the namespace whose author is vouched for; why none is, when none is."""
 
 
 class Allow(Struct, frozen=True):

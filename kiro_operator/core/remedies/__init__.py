@@ -1,19 +1,40 @@
-"""The remedies: from what was found to what could be done. Whether it may be is for the gates."""
+"""The remedies: from what was found to what could be done. Whether it may be is for the gates.
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+One file each: ``remedies/<action>.py`` defines ``REMEDY``, and ``RULES`` beside it where it needs
+permissions of its own. Nothing else lists them.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType, ModuleType
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.policy.types import Intent
-from kiro_operator.core.remedies import restart, scale
-from kiro_operator.core.remedies.types import Refusal, Request
+from kiro_operator.core.remedies.types import Remedy
 
-REMEDIES: Mapping[ActionName, Callable[[Request], Intent | Refusal]] = MappingProxyType(
-    {ActionName.RESTART: restart.propose, ActionName.SCALE: scale.propose}
-)
+_HELPERS = frozenset({"types", "wanted"})
 
-RULES: Mapping[ActionName, tuple[Rule, ...]] = MappingProxyType(
-    {ActionName.RESTART: restart.RULES, ActionName.SCALE: scale.RULES}
-)
-"""Permissions that each remedy needs, in the overlay of its action."""
+
+@cache
+def remedies() -> Mapping[ActionName, Remedy]:
+    """All remedies, by action."""
+    modules = (_module(name) for name in _names())
+    return MappingProxyType({module.REMEDY.action: module.REMEDY for module in modules})
+
+
+@cache
+def permissions() -> Mapping[ActionName, tuple[Rule, ...]]:
+    """Permissions that each remedy needs, in the overlay of its action."""
+    modules = (_module(name) for name in _names())
+    return MappingProxyType({module.REMEDY.action: tuple(module.RULES) for module in modules})
+
+
+def _names() -> list[str]:
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if name not in _HELPERS)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

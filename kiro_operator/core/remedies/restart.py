@@ -8,7 +8,7 @@ from kiro_operator.core.policy.rollouts import is_on_delete, update_pending
 from kiro_operator.core.policy.situation import is_ready
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import Fence, Intent
-from kiro_operator.core.remedies.types import API_VERSION, Refusal, Request, Wanted, fence_of
+from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request, Wanted, fence_of
 from kiro_operator.core.snapshot import Ref, Unobserved
 
 RULES: tuple[Rule, ...] = (
@@ -57,7 +57,7 @@ def propose(request: Request) -> Intent | Refusal:
             lasting=False,
         )
     want = wide[0] if wide else failing[0][1]
-    return _intent(request, want, Method.ROLLOUT_RESTART, fence_of(request.workload), None)
+    return _intent(request, want, Method.ROLLOUT_RESTART, fence_of(request.running), None)
 
 
 def _failing(request: Request) -> list[tuple[Pod, Wanted]]:
@@ -75,7 +75,7 @@ def _failing(request: Request) -> list[tuple[Pod, Wanted]]:
 
 
 def _evict(request: Request, failing: list[Pod], *, wide: bool) -> bool:
-    workload = request.workload
+    workload = request.running
     if is_on_delete(workload):
         return True
     if isinstance(workload, StatefulSet) and not all(is_ready(pod) for pod in failing):
@@ -104,3 +104,8 @@ def _intent(request: Request, want: Wanted, method: Method, fence: Fence, pod: R
         stabilization=request.stabilization,
         pod=pod,
     )
+
+
+REMEDY = Remedy(
+    action=ActionName.RESTART, title="Replace failing pods, or roll the workload out anew", propose=propose
+)

@@ -11,7 +11,7 @@ from kiro_operator.core.objects import DaemonSet, Workload
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import REVERTED, Entry, Intent
-from kiro_operator.core.remedies.types import API_VERSION, Refusal, Request, fence_of
+from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request, fence_of
 from kiro_operator.core.snapshot import Ref
 
 RULES: tuple[Rule, ...] = (
@@ -27,11 +27,11 @@ RULES: tuple[Rule, ...] = (
 
 def propose(request: Request) -> Intent | Refusal:
     """One step up, within the ceiling; without a policy, by one, for its gates to refuse."""
-    if isinstance(request.workload, DaemonSet):
+    if isinstance(request.running, DaemonSet):
         return Refusal(
             "NotScalable", f"{named(request.target)} runs one pod a node: it has no replicas", lasting=True
         )
-    before = request.workload.desired
+    before = request.running.desired
     after = before + 1
     if request.limits is not None:
         after = max(before, min(before + request.limits.step, request.limits.ceiling))
@@ -41,7 +41,7 @@ def propose(request: Request) -> Intent | Refusal:
         method=Method.SCALE_UP,
         target=request.target,
         api_version=API_VERSION,
-        fence=fence_of(request.workload),
+        fence=fence_of(request.running),
         check=want.check,
         reason=want.finding.reason,
         message=want.message,
@@ -123,3 +123,6 @@ def give_back(
         stabilization=stabilization,
         replicas=(now, after),
     )
+
+
+REMEDY = Remedy(action=ActionName.SCALE, title="Add replicas, and take them back later", propose=propose)

@@ -1,13 +1,15 @@
 """What a remedy is asked, and what it answers besides an intent."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
 from kiro_operator.core.checks import registry
 from kiro_operator.core.objects import Workload
-from kiro_operator.core.policy.types import Fence
+from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.told import words
 from kiro_operator.core.verdict import Finding
@@ -31,10 +33,11 @@ class Wanted(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A workload in need, with what a remedy may want to know."""
+    """An object in need, with what a remedy may want to know."""
 
     target: Ref
-    workload: Workload
+    workload: Workload | None
+    """The target, where it is one."""
     wanted: tuple[Wanted, ...]
     """Findings that this remedy can help against, oldest first; at least one."""
     snapshot: Snapshot
@@ -49,6 +52,17 @@ class Request(Struct, frozen=True, kw_only=True):
     limits: ScaleLimits | None
     """Bounds of scaling, where a policy gives them."""
 
+    @property
+    def running(self) -> Workload:
+        """The target as a workload.
+
+        Raises:
+            ValueError: it is none, and a check has named a remedy that cannot help it.
+        """
+        if self.workload is None:
+            raise ValueError(f"{self.target.kind} {self.target.name} is no workload")
+        return self.workload
+
 
 class Refusal(Struct, frozen=True):
     """The remedy knows nothing to do."""
@@ -57,6 +71,15 @@ class Refusal(Struct, frozen=True):
     message: str
     lasting: bool
     """Nothing that passes by itself: the next rung of the ladder is tried at once."""
+
+
+class Remedy(Struct, frozen=True, kw_only=True):
+    """An action: what it needs, and how it is planned. Whether it may be done is for the gates."""
+
+    action: ActionName
+    title: str
+    """What it does, in a few words."""
+    propose: Callable[[Request], Intent | Refusal]
 
 
 def fence_of(workload: Workload) -> Fence:

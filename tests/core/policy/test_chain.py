@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import Storm
 from kiro_operator.core.objects import TemplateAnnotations
 from kiro_operator.core.policy.gates import GATES, run_gates
@@ -29,6 +29,8 @@ from tests.core.policy.make import (
 NAMES = [name for name, _ in GATES]
 NOON = {"name": "noon", "schedule": "0 11 * * *", "duration": "2h", "timeZone": "UTC"}
 OF_SCALING = {"autoscaler", "gitops", "scale-limits"}
+OF_PODS = {"disruption", "recently-remediated"}
+PATCH, CREATE = Method.PATCH, Method.CREATE
 PAST = ago(hours=20)
 
 
@@ -65,11 +67,17 @@ def past_of(shut: set[str]) -> tuple[Entry, ...]:
     return tuple(item for name, items in entries.items() if name in shut for item in items)
 
 
-@pytest.mark.parametrize("method", [ROLL, UP])
+def binding(method: Method) -> list[str]:
+    """The gates that can be shut for a method, in their order."""
+    free = OF_PODS | OF_SCALING if method in WRITES else {"disruption"} if method is UP else OF_SCALING
+    return [name for name in NAMES if name not in free]
+
+
+@pytest.mark.parametrize("method", [ROLL, UP, PATCH, CREATE])
 def test_the_first_gate_that_is_shut_decides(method: Method) -> None:
     """All that can be are shut at once; as each is opened, the next one in the order decides."""
     wanted = intent(method, episode=2, step=9)
-    mine = [name for name in NAMES if (name not in OF_SCALING if method is ROLL else name != "disruption")]
+    mine = binding(method)
     shut = set(mine)
     for name in mine:
         ruling = ruled(wanted, shut)
@@ -87,6 +95,8 @@ def ruled(wanted: Any, shut: set[str]) -> Any:
     restarted = "2026-06-10T11:59:00Z" if "recently-remediated" in shut else ""
     made, pods = platform(paused="disruption" in shut, template=TemplateAnnotations(restarted_at=restarted))
     changes: dict[str, Any] = {}
+    if wanted.method in WRITES:  # of a ConfigMap: there, and no workload
+        changes |= {"workload": None, "observed": True}
     if "protected" in shut:
         changes["protected"] = True
     if "autoscaler" in shut:

@@ -298,3 +298,11 @@ def test_recently_remediated_without_evidence() -> None:
     facts = situation(facts=snapshot([], []))
     assert told(ask("recently-remediated", facts=facts)) == waits("EvidenceMissing")
     assert told(ask("recently-remediated", cooldown=None)) == person("PolicyIncomplete")
+
+
+@pytest.mark.parametrize(("observed", "expected"), [(True, OPEN), (False, waits("EvidenceMissing"))])
+def test_what_runs_no_pods_is_not_restarted_by_anybody(observed: Any, expected: Any) -> None:
+    wanted = intent(Method.PATCH)
+    facts = situation(wanted, snapshot([], []), observed=observed)
+    assert told(ask("recently-remediated", wanted, facts)) == expected
+    assert told(ask("recently-remediated", facts=facts)) == waits("EvidenceMissing")

@@ -1,22 +1,17 @@
 """``kubectl get configmap kiro-safety-config``, held against what the KiroSafetyPolicy desires."""
 
-import hashlib
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
-from kiro_operator.api.v1alpha1.autonomy import DesiredConfig
+from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, differences
 from kiro_operator.core.findings import clip, found
-from kiro_operator.core.redact import redact
-from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved, absent
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
-
-_SHOWN = 60
-"""Characters of a value in a difference."""
 
 
 class SafetyConfigParameters(Parameters):
@@ -49,7 +44,7 @@ def judge(snapshot: Snapshot, parameters: SafetyConfigParameters, now: datetime)
             return unknown(Unobserved("NotSampled", f"ConfigMap {wanted.name} has not been looked at yet."))
         actual = sample[wanted.name]
         findings += (
-            [_absent(policy, wanted.name, snapshot.namespace, since)]
+            [_absent(policy, wanted, snapshot.namespace, since)]
             if actual is None
             else _findings(policy, wanted, actual, parameters.differences, since)
         )
@@ -59,51 +54,39 @@ def judge(snapshot: Snapshot, parameters: SafetyConfigParameters, now: datetime)
     return passed(f"ConfigMap {names} holds what the KiroSafetyPolicies desire.")
 
 
-def _absent(policy: str, name: str, namespace: str, since: datetime) -> Finding:
+def _absent(policy: str, wanted: DesiredConfig, namespace: str, since: datetime) -> Finding:
     text = (
-        f"ConfigMap {name} is absent from namespace {namespace}, and KiroSafetyPolicy {policy} says what it "
-        "is to hold: restore it from there"
+        f"ConfigMap {wanted.name} is absent from namespace {namespace}, and KiroSafetyPolicy {policy} says "
+        "what it is to hold: restore it from there"
     )
-    return Finding(Ref("ConfigMap", name), "ConfigAbsent", text, since)
+    return _finding(absent("ConfigMap", wanted.name), "ConfigAbsent", text, wanted, since)
 
 
 def _findings(
     policy: str, wanted: DesiredConfig, actual: ConfigData, most: int, since: datetime
 ) -> list[Finding]:
-    differences = list(_differences(wanted, actual))
-    if not differences:
+    told = list(differences(wanted, actual))
+    if not told:
         return []
-    rest = len(differences) - most
+    rest = len(told) - most
     text = (
         f"ConfigMap {wanted.name} differs from KiroSafetyPolicy {policy} (expected → found): "
-        f"{'; '.join(differences[:most])}{f'; and {rest} more' if rest > 0 else ''}"
+        f"{'; '.join(told[:most])}{f'; and {rest} more' if rest > 0 else ''}"
     )
-    return [Finding(Ref("ConfigMap", wanted.name), "ConfigDiffers", clip(text, 960), since)]
+    ref = Ref("ConfigMap", wanted.name, actual.uid)
+    return [_finding(ref, "ConfigDiffers", clip(text, 960), wanted, since)]
 
 
-def _differences(wanted: DesiredConfig, actual: ConfigData) -> Iterator[str]:
-    """Each key that is not as it should be: expected → found."""
-    for key in sorted({*wanted.data, *actual.digests}):
-        if key not in actual.digests:
-            yield f"{key}: {_shown(key, wanted.data[key])} → absent"
-        elif key not in wanted.data:
-            yield f"{key}: absent → {_quoted(actual.data.get(key, ''))}"
-        elif actual.digests[key] != _digest(wanted.data[key]):
-            yield f"{key}: {_shown(key, wanted.data[key])} → {_quoted(actual.data.get(key, ''))}"
-    if actual.truncated:
-        yield "more keys than are looked at"
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()
-
-
-def _shown(key: str, value: str) -> str:
-    return _quoted(redact(f"{key}: {value}").removeprefix(f"{key}: "))
-
-
-def _quoted(value: str) -> str:
-    return f"'{clip(' '.join(value.split()), _SHOWN)}'"
+def _finding(ref: Ref, reason: str, text: str, wanted: DesiredConfig, since: datetime) -> Finding:
+    restore = wanted.on_drift is OnDrift.RESTORE
+    return Finding(
+        Ref(ref.kind, ref.name),
+        reason,
+        text,
+        since,
+        target=ref if restore else None,
+        remedies=(ActionName.RESTORE_SAFETY_CONFIG,) if restore else (),
+    )
 
 
 CHECK = Check(

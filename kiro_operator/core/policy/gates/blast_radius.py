@@ -32,10 +32,11 @@ def gate(
         )
     if total is None or situation.unhealthy_pods is None:
         return unseen("the health of the namespace's pods", intent.target)
-    if situation.workload is None:
+    if not situation.observed:
         return unseen(named(intent.target), intent.target)
     fewest, most = agreed
-    more = situation.unhealthy_expected + taken(situation.workload, intent.method)
+    own = taken(situation.workload, intent.method) if situation.workload else 0
+    more = situation.unhealthy_expected + own
     facts = f"{situation.unhealthy_pods} of {total} pods are unhealthy"
     if more:
         facts += f" and {more} more may be for a while"

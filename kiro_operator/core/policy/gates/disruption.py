@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
 from kiro_operator.core.objects import Deployment, Workload
 from kiro_operator.core.policy import rollouts
@@ -22,19 +22,32 @@ def gate(
     not. Scaling takes no pod that is wanted, so it passes.
     """
     workload = situation.workload
+    if intent.method in WRITES and workload is None:
+        return Allow(f"{named(intent.target)} runs no pods")
     if workload is None:
         return unseen(named(intent.target), intent.target)
-    if intent.method in {Method.SCALE_UP, Method.SCALE_BACK}:
-        return Allow("scaling takes no pod that is wanted")
-    if situation.drained_by is not None and now < (until := situation.drained_by + LINGERS):
-        return Deny(
-            "Draining",
-            f"pods of {named(intent.target)} are being moved off their nodes, until {stamp(until)} at the "
-            "latest: that is no failure",
-            until=until,
-        )
-    futile = (_evict if intent.method is Method.EVICT else _roll)(intent, workload)
-    return futile or _consent(intent, workload, policy)
+    match intent.method:
+        case Method.CREATE | Method.PATCH:
+            return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
+        case Method.SCALE_UP | Method.SCALE_BACK:
+            return Allow("scaling takes no pod that is wanted")
+        case Method.EVICT:
+            futile = _evict(intent, workload)
+        case Method.ROLLOUT_RESTART:
+            futile = _roll(intent, workload)
+    return _drain(intent, situation, now) or futile or _consent(intent, workload, policy)
+
+
+def _drain(intent: Intent, situation: Situation, now: datetime) -> Deny | None:
+    """Leave alone what is being moved off its nodes."""
+    if situation.drained_by is None or now >= (until := situation.drained_by + LINGERS):
+        return None
+    return Deny(
+        "Draining",
+        f"pods of {named(intent.target)} are being moved off their nodes, until {stamp(until)} at the "
+        "latest: that is no failure",
+        until=until,
+    )
 
 
 def _evict(intent: Intent, workload: Workload) -> Deny | None:

@@ -27,7 +27,7 @@ def gate(
             "carries the annotation kiro.dev/protected",
             needs_person=True,
         )
-    if situation.workload is None:
+    if not situation.observed:
         return unseen(named(intent.target), intent.target)
     if intent.pod is not None and not situation.pod_observed:
         return unseen(named(intent.pod), intent.target)

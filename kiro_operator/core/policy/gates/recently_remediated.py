@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from kiro_operator.api.v1alpha1.remediation import WRITES
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.text import incomplete, named, stamp, unseen
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
@@ -17,6 +18,8 @@ def gate(
     """
     if policy.cooldown is None:
         return incomplete("cooldown", "write e.g. 5m, the least time between two actions on one target")
+    if intent.method in WRITES and situation.observed and situation.workload is None:
+        return Allow(f"{named(intent.target)} runs no pods")
     if situation.workload is None:
         return unseen(named(intent.target), intent.target)
     written = situation.workload.spec.template.metadata.annotations.restarted_at

@@ -1,0 +1,38 @@
+"""What remedies change besides workloads, as it was sampled."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
+
+
+class Subject(Struct, frozen=True):
+    """An object that is no workload, or the place of one that is missing."""
+
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    protected: bool = False
+
+
+def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    """The very object; None where it is not to be seen, or is another one by now."""
+    if ref.kind != "ConfigMap":
+        return None
+    seen = snapshot.value(SAFETY_CONFIG)
+    if isinstance(seen, Unobserved) or ref.name not in seen:
+        return None
+    found = seen[ref.name]
+    if found is None:
+        return Subject() if ref.uid.startswith(ABSENT) else None
+    return _subject(found) if found.uid == ref.uid else None
+
+
+def _subject(found: ConfigData) -> Subject:
+    return Subject(found.resource_version, found.labels, is_protected(found.protected))
+
+
+def is_protected(annotation: str) -> bool:
+    """What the annotation kiro.dev/protected says: whoever writes "yes" or "True" means it."""
+    return annotation.strip().lower() not in {"", "false"}

@@ -1,0 +1,131 @@
+"""RestoreSafetyConfig: bring the safety configuration back to what the KiroSafetyPolicies desire.
+
+One merge patch under the object's version: a server-side apply would leave the keys that somebody
+else added, and those are drift as well.
+"""
+
+import json
+from typing import Any
+
+from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.evidence.safety_config import (
+    BINARY,
+    SAFETY_CONFIG,
+    ConfigData,
+    differences,
+    differing,
+)
+from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.policy.text import clip, named
+from kiro_operator.core.policy.types import Change, Fence, Intent
+from kiro_operator.core.remedies.types import Refusal, Remedy, Request
+from kiro_operator.core.snapshot import Unobserved
+
+NAME = "kiro-safety-config"
+"""The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "",
+        ("configmaps",),
+        ("patch",),
+        "bring the safety configuration back to what a KiroSafetyPolicy desires",
+        grant=Grant.RESTORE,
+        names=(NAME,),
+    ),
+    Rule(
+        "",
+        ("configmaps",),
+        ("create",),
+        "make the safety configuration anew where it was deleted",
+        grant=Grant.RESTORE,
+    ),
+)
+
+
+def propose(request: Request) -> Intent | Refusal:
+    """The one change after which nothing differs, from a fresh sample."""
+    seen = request.snapshot.value(SAFETY_CONFIG)
+    if isinstance(seen, Unobserved):
+        return Refusal("EvidenceMissing", f"{named(request.target)}: {seen.message}", lasting=False)
+    wanted = _wanted(request)
+    if isinstance(wanted, Refusal):
+        return wanted
+    actual = seen.get(wanted.name)
+    if actual is None:
+        diff = f"{named(request.target)}: absent, made anew with {len(wanted.data)} keys"
+        return _intent(request, Method.CREATE, Fence("", ""), _manifest(wanted), diff)
+    if actual.uid != request.target.uid:
+        message = f"{named(request.target)} is another object by now"
+        return Refusal("EvidenceMissing", message, lasting=False)
+    if actual.truncated:
+        message = f"{named(request.target)} holds more keys than are looked at: mend it by hand"
+        return Refusal("TooManyKeys", message, lasting=True)
+    if not differing(wanted, actual):
+        return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
+    fence = Fence(actual.uid, actual.resource_version)
+    return _intent(
+        request, Method.PATCH, fence, _patch(wanted, actual), "; ".join(differences(wanted, actual))
+    )
+
+
+def _wanted(request: Request) -> DesiredConfig | Refusal:
+    """What is desired: of several policies only what they agree on, and one of them asks to restore."""
+    specs = request.snapshot.policies.values()
+    desired = [spec.safety_config for spec in specs if spec.safety_config is not None]
+    mine = [item for item in desired if item.name == request.target.name]
+    asked = [item for item in mine if item.on_drift is OnDrift.RESTORE]
+    if not asked:
+        message = f"no KiroSafetyPolicy asks any more to restore {named(request.target)}"
+        return Refusal("NotDesired", message, lasting=False)
+    if any(item.data != asked[0].data for item in mine):
+        message = f"the KiroSafetyPolicies desire different contents of {named(request.target)}"
+        return Refusal("PoliciesDisagree", message, lasting=True)
+    return asked[0]
+
+
+def _manifest(wanted: DesiredConfig) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": wanted.name},
+        "data": dict(wanted.data),
+    }
+
+
+def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
+    patch: dict[str, Any] = {"data": {}}
+    for key in differing(wanted, actual):
+        # A key stands in one of the two maps only: where text replaces what is binary, that has to go.
+        if actual.digests.get(key) == BINARY:
+            patch.setdefault("binaryData", {})[key] = None
+        if key in wanted.data or actual.digests.get(key) != BINARY:
+            patch["data"][key] = wanted.data.get(key)
+    return patch
+
+
+def _intent(request: Request, method: Method, fence: Fence, content: dict[str, Any], diff: str) -> Intent:
+    want = request.wanted[0]
+    return Intent(
+        action=ActionName.RESTORE_SAFETY_CONFIG,
+        method=method,
+        target=request.target,
+        api_version="v1",
+        fence=fence,
+        check=want.check,
+        reason=want.finding.reason,
+        message=want.message,
+        episode=request.episode,
+        step=request.step,
+        timeout=request.timeout,
+        stabilization=request.stabilization,
+        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
+    )
+
+
+REMEDY = Remedy(
+    action=ActionName.RESTORE_SAFETY_CONFIG,
+    title="Bring the safety configuration back to what is desired",
+    propose=propose,
+)

@@ -1,0 +1,37 @@
+"""Each remedy is one file, with a page that says the same of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.remedies import permissions, remedies
+
+PAGES = Path("docs/remedies")
+SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
+
+
+def page(action: ActionName) -> Path:
+    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in action.value)
+    return PAGES / f"{words.lstrip('-')}.md"
+
+
+def test_there_is_a_remedy_for_each_action_and_no_other() -> None:
+    assert set(remedies()) == set(permissions()) == set(ActionName)
+    assert {path.name for path in PAGES.glob("*.md")} - {"README.md"} == {page(a).name for a in ActionName}
+
+
+@pytest.mark.parametrize("action", ActionName)
+def test_its_page_has_all_sections_and_is_in_the_table(action: ActionName) -> None:
+    lines = page(action).read_text().splitlines()
+    assert lines[0] == f"# {action.value}"
+    assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == SECTIONS
+    assert f"| [{action.value}]({page(action).name}) |" in (PAGES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("action", ActionName)
+def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> None:
+    overlays = {f"deploy/namespace/{rule.grant.value}" for rule in permissions()[action]}
+    assert all(overlay in page(action).read_text() and Path(overlay).is_dir() for overlay in overlays)
