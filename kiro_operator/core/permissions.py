@@ -26,7 +26,7 @@ class Grant(StrEnum):
     RESTORE = "restore"
     """Bringing back what is declared, on objects of fixed names."""
     EXEC = "exec"
-    """Running fixed commands in pods, for the evidence that exists nowhere else."""
+    """Running fixed commands in pods: for the evidence that exists nowhere else, and as remedies."""
     HISTORY = "history"
     """Remembering, in a ConfigMap, how steering documents changed."""
     CLUSTER_FACTS = "cluster-facts"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
 
 
@@ -14,12 +15,18 @@ class Subject(Struct, frozen=True):
     resource_version: str = ""
     labels: Mapping[str, str] = {}
     protected: bool = False
+    gitops: str = ""
+    """The GitOps tool that owns it; empty for none that is known."""
 
 
 def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     """The very object; None where it is not to be seen, or is another one by now."""
     if ref.kind != "ConfigMap":
         return None
+    return _safety_config(ref, snapshot) or _steering(ref, snapshot)
+
+
+def _safety_config(ref: Ref, snapshot: Snapshot) -> Subject | None:
     seen = snapshot.value(SAFETY_CONFIG)
     if isinstance(seen, Unobserved) or ref.name not in seen:
         return None
@@ -27,6 +34,18 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
     return _subject(found) if found.uid == ref.uid else None
+
+
+def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    seen = snapshot.value(STEERING)
+    if isinstance(seen, Unobserved):
+        return None
+    found = next(
+        (holder for holder in seen.holders if (holder.name, holder.uid) == (ref.name, ref.uid)), None
+    )
+    if found is None:
+        return None
+    return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
 
 
 def _subject(found: ConfigData) -> Subject:
