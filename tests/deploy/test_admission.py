@@ -444,7 +444,7 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
         _history(name="kiro-safety-config-2"),
         _config(labels={"prometheus": "scrape"}),
         _config(ownerReferences=[other]),
-        _config() | {"binaryData": {"mode": "AAAA"}},
+        _config() | {"binaryData": {"more": "AAAA"}},
         _config() | {"immutable": True},
         _history(labels={}),
         _history(labels=labels | {"prometheus": "scrape"}),
