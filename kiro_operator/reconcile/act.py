@@ -24,6 +24,7 @@ from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import (
+    FINAL_STATES,
     KiroRemediationSpec,
     KiroRemediationStatus,
     Method,
@@ -40,6 +41,7 @@ from kiro_operator.core.policy.types import Entry, reserved
 from kiro_operator.core.remedies import permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.policies import Policies, Policy
 from kiro_operator.reconcile.records import Remediation, manifest
 from kiro_operator.reconcile.target import Target
@@ -54,6 +56,36 @@ RULES = (
     Rule(GROUP, ("kiroremediations/status",), ("patch",), "how far an action went is recorded"),
     Rule(GROUP, ("kiroremediations",), ("list",), "records are swept", Scope.CLUSTER),
 )
+_FINAL = ", ".join(cel(state) for state in sorted(FINAL_STATES))
+ADMITTED = (
+    Write(
+        by="records",
+        api_version=API_VERSION,
+        resources=("kiroremediations",),
+        operations=(Operation.CREATE,),
+        musts=(
+            Must(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)\n"
+                "&& !has(object.metadata.annotations)\n"
+                "&& object.metadata.?labels[?'app.kubernetes.io/managed-by'].orValue('') == 'kiro-operator'",
+                "a KiroRemediation is labelled as the operator's own and bound to nothing",
+            ),
+        ),
+    ),
+    Write(
+        by="records-sweep",
+        api_version=API_VERSION,
+        resources=("kiroremediations",),
+        operations=(Operation.DELETE,),
+        musts=(
+            Must(
+                f"oldObject.?status.?state.orValue('') in [{_FINAL}]",
+                "a KiroRemediation that is not over is a lock, and part of the budget",
+            ),
+        ),
+    ),
+)
+"""Specs and final states never change, by the schema of the kind."""
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
 

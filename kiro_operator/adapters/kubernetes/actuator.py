@@ -15,13 +15,13 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.core import objects
 from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.remedies.restart import RESTARTED_BY
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "Deployment": ("deployments", objects.Deployment),
     "StatefulSet": ("statefulsets", objects.StatefulSet),
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
-RESTARTED_BY = "kiro.dev/restarted-by"
 OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
 """Where the kinds are that a change can be written to."""
 
