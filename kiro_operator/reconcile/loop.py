@@ -43,7 +43,7 @@ from kiro_operator.reconcile.verify import Look, Verify
 
 LONGEST = 120.0
 """Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
-REFUSED_FOR = 60.0
+REFUSED_FOR = 30.0
 """Seconds until an action is tried again after a permission was found missing."""
 PATIENCE = 10.0
 """Seconds a first listing may take before the status says what is being waited for: in a large cluster
@@ -358,7 +358,9 @@ class Loop:
             ),
         )
         if target.refused:
-            due = earliest(due, now + timedelta(seconds=REFUSED_FOR))
+            # What is left of the wait: each look would put it off otherwise.
+            left = max(0.0, target.refused_until - self._clock.monotonic())
+            due = earliest(due, now + timedelta(seconds=left))
         wait = LONGEST if due is None else min(LONGEST, max(0.0, (due - now).total_seconds()) + 0.001)
         self._alarms.set((HEALTH_CHECK, target.key), wait)
 

@@ -182,8 +182,11 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
         verdict = judged.verdict
         if judged.registered.id == item.spec.check:
             asked = True
-            if verdict.status is Status.UNKNOWN:
+            # Skipped is no health: a process that has just started may not know yet what there is to judge.
+            if verdict.status in {Status.UNKNOWN, Status.SKIPPED}:
                 return Unobserved(verdict.reason, verdict.message)
+            if verdict.status is Status.FAIL and not verdict.findings:
+                return Unobserved("NotSampled", f"{item.spec.check} fails as an earlier process saw it")
         if verdict.status is Status.FAIL:
             of = judged.registered.id
             found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))

@@ -147,7 +147,7 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.action in ['ReconnectMCP', 'ResyncMCP']) == (self.method == 'Exec')",
-            "spec.method: ReconnectMCP and ResyncMCP are done by Exec, and nothing else is",
+            "spec.method: write Exec with actions ReconnectMCP and ResyncMCP, and with no other",
         ),
         (
             "(self.method in ['Evict', 'Exec']) == has(self.pod)",
