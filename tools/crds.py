@@ -131,10 +131,11 @@ def crd(model: type[Any]) -> Schema:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
         "additionalPrinterColumns": [_column(*column) for column in model.PRINTER_COLUMNS],
         "schema": {"openAPIV3Schema": schema},
     }
+    if "status" in model.model_fields:
+        version["subresources"] = {"status": {}}
     if model.SELECTABLE_FIELDS:
         version["selectableFields"] = [{"jsonPath": path} for path in model.SELECTABLE_FIELDS]
     return {
@@ -159,7 +160,7 @@ def crd(model: type[Any]) -> Schema:
                 "shortNames": list(model.SHORT_NAMES),
                 "singular": model.KIND.lower(),
             },
-            "scope": "Namespaced",
+            "scope": model.SCOPE,
             "versions": [version],
         },
     }

@@ -20,7 +20,7 @@ from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wante
 from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 
-_SUBJECTS = frozenset({"ConfigMap"})
+_SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.permissions import Scope
 from kiro_operator.core.remedies import permissions, remedies
 
 PAGES = Path("docs/remedies")
@@ -14,8 +16,7 @@ SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
 
 
 def page(action: ActionName) -> Path:
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in action.value)
-    return PAGES / f"{words.lstrip('-')}.md"
+    return PAGES / f"{re.sub('(?<=[a-z])(?=[A-Z])', '-', action.value).lower()}.md"
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:
@@ -33,5 +34,6 @@ def test_its_page_has_all_sections_and_is_in_the_table(action: ActionName) -> No
 
 @pytest.mark.parametrize("action", ActionName)
 def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> None:
-    overlays = {f"deploy/namespace/{rule.grant.value}" for rule in permissions()[action]}
+    folders = {Scope.NAMESPACE: "deploy/namespace", Scope.CLUSTER: "deploy"}
+    overlays = {f"{folders[rule.scope]}/{rule.grant.value}" for rule in permissions()[action]}
     assert all(overlay in page(action).read_text() and Path(overlay).is_dir() for overlay in overlays)

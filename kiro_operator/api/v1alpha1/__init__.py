@@ -2,8 +2,9 @@
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheck
 from kiro_operator.api.v1alpha1.remediation import KiroRemediation
+from kiro_operator.api.v1alpha1.safetybaseline import KiroSafetyBaseline
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicy
 
-KINDS = (KiroHealthCheck, KiroSafetyPolicy, KiroRemediation)
+KINDS = (KiroHealthCheck, KiroSafetyPolicy, KiroSafetyBaseline, KiroRemediation)
 
-__all__ = ["KINDS", "KiroHealthCheck", "KiroRemediation", "KiroSafetyPolicy"]
+__all__ = ["KINDS", "KiroHealthCheck", "KiroRemediation", "KiroSafetyBaseline", "KiroSafetyPolicy"]

@@ -28,6 +28,7 @@ class ActionName(StrEnum):
     RESTART = "Restart"
     SCALE = "Scale"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_RBAC = "RestoreRBAC"
 
 
 class CheckSettings(ApiModel):
@@ -258,6 +259,7 @@ class KiroHealthCheck(ApiModel):
 
     KIND: ClassVar[str] = "KiroHealthCheck"
     PLURAL: ClassVar[str] = "kirohealthchecks"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("khc",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
