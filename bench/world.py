@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -97,6 +98,17 @@ class World:
         if hold:
             on_each(lambda pod: self.plane.rest.patch(manifests.path_of(pod), manifests.HELD), items)
         return found
+
+    def run_now(self, path: str, value: str) -> float:
+        """Ask a KiroHealthCheck for a run of everything; seconds until its status says that it is done."""
+        started = time.perf_counter()
+        self.plane.rest.patch(path, {"metadata": {"annotations": {"kiro.dev/requestedAt": value}}})
+        until(
+            lambda: self.plane.rest.get(path).get("status", {}).get("lastHandledReconcileAt") == value,
+            value,
+            60,
+        )
+        return time.perf_counter() - started
 
     def settle(self, namespaces: Sequence[str], count: int, timeout: float = 120.0) -> None:
         """Wait until so many KiroHealthChecks are Healthy."""

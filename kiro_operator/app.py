@@ -22,6 +22,7 @@ from kiro_operator.adapters.http.server import ProbeServer
 from kiro_operator.adapters.kubernetes import credentials as kubernetes_credentials
 from kiro_operator.adapters.kubernetes.access import ClusterAccess
 from kiro_operator.adapters.kubernetes.actuator import Actuator
+from kiro_operator.adapters.kubernetes.admission import ApprovalGuard
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.config_changes import ConfigChanges
 from kiro_operator.adapters.kubernetes.decision_log import DecisionLog
@@ -47,6 +48,7 @@ from kiro_operator.adapters.steering.source import SteeringSource
 from kiro_operator.core.checks import registry
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
+from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.loop import Loop
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
@@ -121,6 +123,7 @@ class Operator:
             clock=self.clock,
         )
         verify = Verify(Actuator(self.client), act)
+        approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
         self.loop = Loop(
             watches=self.watches,
             observation=Observation(
@@ -132,6 +135,7 @@ class Operator:
                 sampled=self._sampled,
             ),
             policies=policies,
+            approvals=approvals,
             act=act,
             verify=verify,
             sweep=Sweep(self.client, verify, self.clock, selector=settings.watch_label_selector),

@@ -23,7 +23,10 @@ from devcluster.errors import ApiError
 from devcluster.wait import until
 from tests.harness.need import give_up
 
-CRDS = Path(__file__).resolve().parent.parent / "crds"
+ROOT = Path(__file__).resolve().parent.parent
+CRDS = ROOT / "crds"
+VOUCHING = ROOT / "deploy" / "base" / "approval-policy.yaml"
+"""The admission policy that belongs to the kinds: without it no approval counts."""
 BOOT_LOCK_SECONDS = 240
 
 # How long an example takes says how busy the machine is.
@@ -85,6 +88,7 @@ def _apply_crds(plane: ControlPlane) -> None:
     if any(CRDS.glob("*.yaml")):
         plane.apply(CRDS)
         plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        plane.apply(VOUCHING)
 
 
 def _give_up(why: str) -> NoReturn:

@@ -131,11 +131,10 @@ def crd(model: type[Any]) -> Schema:
         "name": VERSION,
         "served": True,
         "storage": True,
+        "subresources": {"status": {}} if "status" in schema["properties"] else {},
         "additionalPrinterColumns": [_column(*column) for column in model.PRINTER_COLUMNS],
         "schema": {"openAPIV3Schema": schema},
     }
-    if "status" in model.model_fields:
-        version["subresources"] = {"status": {}}
     if model.SELECTABLE_FIELDS:
         version["selectableFields"] = [{"jsonPath": path} for path in model.SELECTABLE_FIELDS]
     return {

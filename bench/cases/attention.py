@@ -79,7 +79,7 @@ def _one(made: World, servers: Backends) -> list[Figure]:
         until(lambda: _sampled(process), "the first run", 90)
         time.sleep(SETTLE_SECONDS)
         since, before = made.plane.audit_offset(), _buckets(process, "duration")
-        walls = [_request(made, path, f"run-{turn}") for turn in range(5)]
+        walls = [made.run_now(path, f"run-{turn}") for turn in range(5)]
         slowest = _slowest(before, _buckets(process, "duration"))
         found = audit.requests(made, since)
         runs = len(walls)
@@ -115,16 +115,6 @@ def _skipped(body: Object) -> list[str]:
     return [
         f"{one['id']} ({one['reason']})" for one in body["status"]["checks"] if one["status"] == "Skipped"
     ]
-
-
-def _request(made: World, path: str, value: str) -> float:
-    """Ask for a run now; seconds until the status says that it is done."""
-    started = time.perf_counter()
-    made.plane.rest.patch(path, {"metadata": {"annotations": {"kiro.dev/requestedAt": value}}})
-    until(
-        lambda: made.plane.rest.get(path).get("status", {}).get("lastHandledReconcileAt") == value, value, 60
-    )
-    return time.perf_counter() - started
 
 
 def _requests(found: "Counter[str]", runs: int) -> list[Figure]:

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
+
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Workload
+from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
@@ -13,12 +17,13 @@ from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Entry, Intent, reserved
-from kiro_operator.core.policy.wellness import Memory, Wellness, remember
+from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
+from kiro_operator.core.verdict import Status
 
 _SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
@@ -56,7 +61,8 @@ def _judge(
     ledger = inputs.ledger
     counted = census(inputs.snapshot) if intents else None
     for intent in intents:
-        situation = situate(intent, inputs.snapshot, ledger, counted or census(inputs.snapshot))
+        counted = counted or census(inputs.snapshot)
+        situation = situate(intent, inputs.snapshot, ledger, counted, inputs.approvals)
         decision = rule(intent, inputs.policies, situation, ledger, inputs.now)
         decisions.append(decision)
         if decision.decision != "Denied":
@@ -139,7 +145,8 @@ def _climb(
             )
         )
         if isinstance(proposal, Intent):
-            return proposal
+            need = memory[target.uid].need
+            return sealed(proposal, found, need.since if need else inputs.now)
         if not proposal.lasting:
             return Held(target, asking[0].check, proposal.reason, clip(proposal.message))
         refusal = refusal or proposal
@@ -178,7 +185,7 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
         well_from = max(owed.since, wellness.unwell_at or owed.since)
         due = min(well_from, inputs.now) + remediation.scale_back_after
         if intent is not None and due <= inputs.now:
-            intents.append(intent)
+            intents.append(sealed(intent, found, wellness.well_since))
         elif intent is not None:
             times.append(due)
     return intents, times
@@ -206,19 +213,43 @@ def _needed(target: Ref, inputs: Inputs) -> int:
 def _memory(inputs: Inputs) -> Memory:
     """What is known of each target of the ledger after this look."""
     ill = ailing(inputs.verdicts, inputs.snapshot)
+    quiet = quiet_period(inputs.spec.remediation)
     last = {
         entry.target.uid: entry
         for entry in sorted(inputs.ledger.entries, key=lambda entry: (entry.episode, entry.step))
     }
-    return {
+    health = {
         uid: remember(
             inputs.memory.get(uid, Wellness()),
             well=uid not in ill and _is_watched(entry, inputs),
-            quiet=quiet_period(inputs.spec.remediation),
+            quiet=quiet,
             now=inputs.now,
         )
         for uid, entry in last.items()
     }
+    return {**health, **_needs(inputs, health, quiet)}
+
+
+def _needs(inputs: Inputs, health: Memory, quiet: timedelta) -> Memory:
+    """Who wants an action, settled or not, or has wanted one just now; with what is known of its health."""
+    asking = {
+        finding.target.uid: check
+        for check, (verdict, _) in sorted(inputs.verdicts.items(), key=itemgetter(0))
+        if verdict.status is Status.FAIL
+        for finding in verdict.findings
+        if finding.target is not None and finding.remedies
+    }
+    found: dict[str, Wellness] = {}
+    for uid in {*asking, *(uid for uid, each in inputs.memory.items() if each.need)}:
+        before = inputs.memory.get(uid, Wellness()).need
+        # A check that is not run any more asks for nothing.
+        seen = before is not None and (
+            before.check not in inputs.verdicts or is_observed(before.check, inputs.verdicts)
+        )
+        need = still_needed(before, asking.get(uid), seen=seen, quiet=quiet, now=inputs.now)
+        if need is not None or uid in health:
+            found[uid] = replace(health.get(uid, Wellness()), need=need)
+    return found
 
 
 def _is_watched(entry: Entry, inputs: Inputs) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
+from kiro_operator.adapters.kubernetes.watches import APPROVALS, REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.core.objects import Record, selectable_labels
 from kiro_operator.core.policy.types import NEVER_ACTED
@@ -126,6 +126,9 @@ class Intake:
         if kind == REMEDIATIONS:
             self._recorded(namespace, keys, old, new)
             return
+        if kind == APPROVALS:
+            self.wake(namespace)
+            return
         source = Source(kind)
         if source is Source.PODS and _uninteresting(old, new):
             return
@@ -174,6 +177,11 @@ class Intake:
         """Queue every KiroHealthCheck of a namespace."""
         for key in self._by_namespace.get(namespace, ()):
             self.queue.add((HEALTH_CHECK, key))
+
+    def wake_all(self) -> None:
+        """Queue every KiroHealthCheck."""
+        for namespace in self._by_namespace:
+            self.wake(namespace)
 
     def remove(self, key: Key) -> None:
         """Forget a KiroHealthCheck that is gone."""

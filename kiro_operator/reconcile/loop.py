@@ -25,6 +25,7 @@ from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.snapshot import Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
+from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
 from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
@@ -57,6 +58,7 @@ class Loop:
         watches: Watches,
         observation: Observation,
         policies: Policies,
+        approvals: Approvals,
         act: Act,
         verify: Verify,
         reporter: Reporter,
@@ -70,6 +72,7 @@ class Loop:
         self._watches = watches
         self._observation = observation
         self._policies = policies
+        self._approvals = approvals
         self._act = act
         self._verify = verify
         self._reporter = reporter
@@ -98,9 +101,12 @@ class Loop:
             self.queue.add((HEALTH_CHECK, target.key), Urgency.RESYNC)
         for policy in self._policies:
             self.queue.add((POLICY, policy.key), Urgency.RESYNC)
+        # Before the first plan, or each start would tell for a moment that no approval counts.
+        await self._approvals.look()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._sweeping())
+                group.create_task(self._approvals.keep_looking(self.intake.wake_all))
                 for _ in range(workers):
                     group.create_task(self._worker())
         finally:
@@ -210,6 +216,7 @@ class Loop:
             judgement=judgement,
             policies=self._in_force(target),
             facts=self._whole(target),
+            approvals=self._approvals.of(target.namespace),
             now=now,
         )
         remediations = await self._attend(look)
@@ -278,9 +285,10 @@ class Loop:
                 snapshot=self._whole(target),
                 now=now,
                 memory=target.memory,
+                approvals=self._approvals.of(target.namespace),
             )
         )
-        target.memory = plan.memory
+        target.memory, target.planned = plan.memory, True
         return plan
 
     def _status(

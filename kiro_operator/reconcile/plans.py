@@ -2,10 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-from kiro_operator.api.v1alpha1.healthcheck import Decision, ObjectName, RemediationSummary
+from kiro_operator.api.v1alpha1.healthcheck import (
+    ApprovalRequest,
+    Decision,
+    GateState,
+    ObjectIdentity,
+    ObjectName,
+    RemediationSummary,
+)
 from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core import decide
 from kiro_operator.core.conditions import REMEDIATIONS, Escalation, Permission, shorten
+from kiro_operator.core.policy.approvals import change
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.records import Remediation
@@ -91,9 +99,35 @@ def decisions(plan: decide.Plan) -> list[Decision]:
             reason=item.reason,
             message=shorten(item.message, 1024),
             until=item.until.replace(microsecond=0) if item.until else None,
+            approval=_request(item),
         )
         for item in plan.decisions
     ]
+
+
+_BEFORE = frozenset({"mode", "allowed-actions"})
+"""Gates that no person's decision helps past."""
+
+
+def _request(item: decide.Decision) -> ApprovalRequest | None:
+    """What a person has to decide on; None where nobody has to."""
+    target, since = item.intent.target, item.intent.since
+    if not item.standings or since is None or item.gate in _BEFORE:
+        return None
+    return ApprovalRequest(
+        digest=item.intent.digest,
+        change=shorten(change(item.intent), 1024),
+        target=ObjectIdentity(kind=target.kind, name=target.name, uid=target.uid),
+        since=since.replace(microsecond=0),
+        gates=[
+            GateState(
+                gate=each.gate,
+                state=each.state,
+                approval=each.approval.metadata.name if each.approval else "",
+            )
+            for each in item.standings[:16]
+        ],
+    )
 
 
 def escalations(plan: decide.Plan) -> list[Escalation]:

@@ -49,6 +49,7 @@ class Remediation:
             completed_at=status.completed_at,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
             check=spec.check,
+            approvals=tuple(item.uid for item in spec.approvals),
         )
 
     @property
@@ -138,6 +139,14 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
         "stabilization": format_duration(intent.stabilization),
         "gates": [{"gate": p.gate, "message": shorten(p.message, 1024)} for p in decision.passed],
     }
+    if intent.digest:
+        spec["digest"] = intent.digest
+    if decision.standings:
+        spec["approvals"] = [
+            {"gate": each.gate, "name": each.approval.metadata.name, "uid": each.approval.metadata.uid}
+            for each in decision.standings
+            if each.approval is not None
+        ]
     if pod:
         spec["pod"] = pod
     if intent.replicas:

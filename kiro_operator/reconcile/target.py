@@ -20,7 +20,7 @@ from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
-from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.showing import places
 from kiro_operator.core.snapshot import Own, Polled, Sample, Source
 from kiro_operator.core.standing import Since
@@ -101,7 +101,9 @@ class Target:
         self._annotated: dict[str, str] = {}
         self._notes = Notes()
         self.memory: Memory = {}
-        """What the last plan remembered."""
+        """What the last plan remembered; before the first one of this process, what the status tells."""
+        self.planned = False
+        """This process has made a plan, and knows better than the status."""
         self.failing: dict[str, datetime] = {}
         """What failed, and since when, as the checks that relate to it were last told."""
         self.dirty: set[str] = set()
@@ -134,6 +136,9 @@ class Target:
         self.resource_version, self.requested_at = version, requested
         self.created = datetime.fromisoformat(metadata["creationTimestamp"])
         status = _read_status(body.get("status"))
+        self.planned = self.planned and not anew
+        if not self.planned:
+            self.memory = _needs(status)
         if anew:
             self._start_over(status)
         elif status != self.status:
@@ -371,6 +376,15 @@ def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
         return KiroHealthCheckStatus.model_validate(status or {})
     except ValidationError:
         return KiroHealthCheckStatus()
+
+
+def _needs(status: KiroHealthCheckStatus) -> Memory:
+    """Since when what waits for a person has been in need: a decision on it is bound to that."""
+    return {
+        item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check))
+        for item in status.decisions
+        if item.approval is not None
+    }
 
 
 def _selector(spec: KiroHealthCheckSpec) -> Selector:

@@ -12,7 +12,7 @@ from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
-from kiro_operator.core.objects import Workload
+from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
@@ -33,6 +33,7 @@ class Look(Struct, frozen=True, kw_only=True):
     policies: Sequence[decide.Policy]
     facts: Snapshot
     """Of the whole namespace."""
+    approvals: tuple[Approval, ...] | Unobserved
     now: datetime
 
 
@@ -155,7 +156,7 @@ class Verify:
                 return item
         intent = intent_of(item)
         others = ledger.without(item.name)
-        situation = situate(intent, look.facts, others, census(look.facts))
+        situation = situate(intent, look.facts, others, census(look.facts), look.approvals)
         ruling = decide.rule(intent, look.policies, situation, others, look.now)
         if ruling.decision != "Allowed":
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
@@ -222,4 +223,5 @@ def intent_of(item: Remediation) -> Intent:
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
         change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
+        digest=spec.digest,
     )

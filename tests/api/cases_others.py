@@ -170,7 +170,7 @@ REMEDIATION = table(
             "replicas of a restart",
             "  fence:",
             "  replicas: {before: 1, after: 2}\n  fence:",
-            "and none with Restart",
+            "and none with any other",
         ),
         ("no fence", "fence:", "fences:", 'unknown field "spec.fences"'),
         (

@@ -88,6 +88,7 @@ spec:
   consent: [SingleReplica]
   safetyConfig:
     name: kiro-safety-config
+    onDrift: Restore
     data:
       autonomous-mode: supervised
       max-concurrent-operations: "3"

@@ -73,7 +73,10 @@ def _everything_is_accepted(plane: ControlPlane) -> None:
         # Not server-side here: kubectl apply -k without a flag must do as well.
         done = plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", str(DEPLOY / name))
         assert "violate PodSecurity" not in done.stderr
-    for sample in sorted((DEPLOY / "samples").glob("policy-*.yaml")):
+    for sample in [
+        *sorted((DEPLOY / "samples").glob("policy-*.yaml")),
+        DEPLOY / "samples" / "approvers.yaml",
+    ]:
         plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(sample))
     wrong = (DEPLOY / "samples" / "policy-enforce.yaml").read_text().replace("cooldown:", "coolDown:")
     with pytest.raises(KubectlFailed, match="unknown field"):
@@ -185,13 +188,14 @@ def _it_is_uninstalled(plane: ControlPlane) -> None:
         "finalizers" not in item["metadata"]
         for item in plane.rest.get("/apis/kiro.dev/v1alpha1/kirohealthchecks")["items"]
     )
-    plane.kubectl("delete", "khc,ksp,krem", "--all", "--all-namespaces", "--timeout=20s")
+    plane.kubectl("delete", "khc,ksp,krem,kappr", "--all", "--all-namespaces", "--timeout=20s")
     assert not _kiro_objects(plane)
     plane.kubectl("delete", "--ignore-not-found", "-k", str(DEPLOY / "overlays" / "kiro-system"))
     plane.kubectl(
         "delete", "rolebinding,role", "-n", "team-b", "-l", "app.kubernetes.io/part-of=kiro-operator"
     )
     kinds = "namespaces,crds,clusterroles,clusterrolebindings,roles,rolebindings,deployments,serviceaccounts"
+    kinds += ",validatingadmissionpolicies,validatingadmissionpolicybindings"
     left = plane.kubectl("get", f"{kinds},leases,services,networkpolicies,pdb", "-A", "-o", "name").stdout
     assert "kiro" not in left.replace(f"namespace/{SYSTEM}", "").replace("deployment.apps/kiro\n", "")
     # What the operator looked after is as it was.

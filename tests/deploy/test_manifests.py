@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicy, Mode
 from kiro_operator.settings import parse
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, objects, of_kind
 
-SAMPLES = sorted((DEPLOY / "samples").glob("*.yaml"))
+SAMPLES = sorted(path for path in (DEPLOY / "samples").glob("*.yaml") if path.stem != "approvers")
 
 
 def pod_spec() -> dict[str, Any]:

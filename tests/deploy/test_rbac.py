@@ -86,6 +86,21 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
             "named, object by object",
         ),
         (Rule("", ("pods",), ("get",), ""), "say which resources"),
+        (Rule("kiro.dev", ("kiroapprovals",), ("create",), "decide"), "people decide"),
+        (Rule("kiro.dev", ("kiroapprovals",), ("list", "delete"), "tidy"), "people decide"),
+        (Rule("kiro.dev", ("kiroapprovals/drains",), ("approve",), "decide"), "people decide"),
+        (
+            Rule(
+                "kiro.dev",
+                ("kirosafetybaselines",),
+                ("patch",),
+                "widen it",
+                Scope.CLUSTER,
+                Grant.CLUSTER_RESTORE,
+                (NAME,),
+            ),
+            "people decide",
+        ),
         (Rule("", ("pods",), ("list",), "x", names=("one",)), "cannot limit"),
     ],
 )

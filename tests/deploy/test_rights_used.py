@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from devcluster import ControlPlane
-from devcluster.errors import WaitTimeout
+from devcluster.errors import ApiError, WaitTimeout
 from devcluster.wait import until
 from tests.deploy.rights import Installed, granted
 from tests.harness.world import enforce
@@ -34,6 +34,7 @@ NOT_EXERCISED = {
 }
 """Granted and needed, but by nothing that a short run can bring about; each with the reason."""
 SPARE = ("spare-1", "spare-2", "spare-3")
+DESIRED = {"mode": "supervised"}
 UNHURRIED = ("--lease-duration", "15", "--lease-renew-deadline", "10", "--lease-retry-period", "2")
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 METHODS = {
@@ -77,13 +78,14 @@ def test_what_is_used_is_what_is_granted(world: Installed) -> None:
     world.steering()
     restarts, _ = (_watch(world, name) for name in ("restarts", "scales"))
     _leave_records(world, restarts)
-    world.policy(**enforce())
+    world.policy(**_restoring())
 
     operator = world.operator(*UNHURRIED, "--cluster-facts-namespace", world.namespace)
 
     _wait_for_actions(world)
     _wait_for_samples(world)
     _wait_for_a_change_to_be_remembered(world)
+    _tamper(world)
     _lose_a_compare_and_swap(world)
     assert operator.stop() == 0
     events = list(_requests(world))
@@ -187,6 +189,31 @@ def _wait_for_a_change_to_be_remembered(world: Installed) -> None:
         "the change of a steering document to be remembered",
         30,
     )
+
+
+def _restoring() -> Object:
+    """A policy that lets everything through, and desires a safety configuration."""
+    budget = {"limit": 20, "window": "1h"}
+    actions = [
+        {"name": name, "approval": "Automatic", "budget": budget}
+        for name in ("Restart", "Scale", "RestoreSafetyConfig")
+    ]
+    return enforce(actions=actions, safetyConfig={"onDrift": "Restore", "data": DESIRED})
+
+
+def _tamper(world: Installed) -> None:
+    """The safety configuration, which was made because it was missing, is changed and brought back."""
+    config = world.path("configmaps", "kiro-safety-config", api="/api/v1")
+
+    def held() -> bool:
+        try:
+            return bool(world.plane.rest.get(config)["data"] == DESIRED)
+        except ApiError:
+            return False
+
+    until(held, "the safety configuration to be made", 30)
+    world.plane.rest.patch(config, {"data": {"mode": "free"}})
+    until(held, "the safety configuration to be brought back", 60)
 
 
 def _lose_a_compare_and_swap(world: Installed) -> None:

@@ -21,6 +21,8 @@ T = TypeVar("T", bound=objects.Projection)
 
 REMEDIATIONS = Source.REMEDIATIONS
 """The operator's own records are watched like everything else."""
+APPROVALS = "kiroapprovals"
+"""What people decide. No check reads it, so that it is no Source."""
 
 _CORE, _APPS, _KIRO = "/api/v1", "/apis/apps/v1", "/apis/kiro.dev/v1alpha1"
 
@@ -36,6 +38,7 @@ KINDS: Mapping[str, Kind[Any]] = {
         "/apis/autoscaling/v2", "horizontalpodautoscalers", objects.HorizontalPodAutoscaler
     ),
     REMEDIATIONS: Kind(_KIRO, "kiroremediations", objects.Record),
+    APPROVALS: Kind(_KIRO, APPROVALS, objects.Approval),
 }
 
 _WHY: Mapping[str, str] = {
@@ -48,6 +51,7 @@ _WHY: Mapping[str, str] = {
     Source.ENDPOINT_SLICES: "network-connectivity judges them",
     Source.AUTOSCALERS: "a workload that an autoscaler owns is never scaled",
     REMEDIATIONS: "they are the record of what was done, and the lock on each target",
+    APPROVALS: "a Manual action waits for one",
 }
 
 RULES = {

@@ -46,6 +46,17 @@ PlainVerb = Annotated[
         ),
     ),
 ]
+GateName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=_rule(
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "write a name of lower-case letters, digits and '-', such as scale-down",
+        ),
+    ),
+]
 PlainName = Annotated[str, Field(max_length=253, json_schema_extra=_rule("!self.contains('*')", _ONE))]
 
 
@@ -240,12 +251,8 @@ class ApprovalGate(ApiModel):
     Who may open it is decided by RBAC: the verb approve on kiroapprovals/NAME in kiro.dev.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(
-        description="Name of the gate, which RBAC knows as the subresource kiroapprovals/NAME.",
-        json_schema_extra=_rule(
-            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            "write a name of lower-case letters, digits and '-', such as scale-down",
-        ),
+    name: GateName = Field(
+        description="Name of the gate, which RBAC knows as the subresource kiroapprovals/NAME."
     )
     actions: Annotated[list[ActionWord], Field(min_length=1, max_length=32)] = Field(
         description="Actions that wait here, the operator's or those of the boundaries.",

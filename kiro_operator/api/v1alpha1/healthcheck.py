@@ -188,6 +188,35 @@ class CheckStatus(ApiModel):
     object_count: int = Field(default=0, ge=0, description="How many objects are concerned.")
 
 
+class ObjectIdentity(ObjectName):
+    """The very object of this namespace."""
+
+    uid: Word = Field(description="UID.")
+
+
+class GateState(ApiModel):
+    """What has been decided at one gate."""
+
+    gate: Word = Field(description="Name of the gate; it takes the verb approve on kiroapprovals/NAME.")
+    state: Literal["Waiting", "Approved", "Denied"] = Field(description="What was decided so far.")
+    approval: Name = Field(default="", description="The KiroApproval that says so; empty while it waits.")
+
+
+class ApprovalRequest(ApiModel):
+    """The plan that a person has to decide on, with all that a KiroApproval has to name."""
+
+    digest: Word = Field(description="Digest of the plan, for spec.plan.digest of the KiroApproval.")
+    change: Annotated[str, Field(max_length=1024)] = Field(description="What exactly would be done.")
+    target: ObjectIdentity = Field(description="For spec.plan.target of the KiroApproval.")
+    since: datetime = Field(
+        description="Since when the target has been in need, well for a moment or not: part of the plan."
+    )
+    gates: Annotated[list[GateState], Field(max_length=16)] = Field(
+        description="The gates at which it waits; each needs a KiroApproval.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
 class Decision(ApiModel):
     """What the policy says of one wanted action."""
 
@@ -199,6 +228,9 @@ class Decision(ApiModel):
     reason: Word = Field(description="Why, as one CamelCase word.")
     message: Message = Field(description="Why, for a person.")
     until: datetime | None = Field(default=None, description="When the decision may change by itself.")
+    approval: ApprovalRequest | None = Field(
+        default=None, description="What a person has to decide on, where approval is Manual."
+    )
 
 
 class RemediationSummary(ApiModel):

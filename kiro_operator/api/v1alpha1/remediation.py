@@ -105,6 +105,12 @@ class OwnerName(ApiModel):
     uid: Word = Field(description="UID.")
 
 
+class ApprovalUsed(OwnerName):
+    """A KiroApproval that let the action through; it lets no other one through."""
+
+    gate: Word = Field(description="The gate at which it was given.")
+
+
 class GateResult(ApiModel):
     """What one gate said when the action was allowed."""
 
@@ -131,7 +137,7 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.method in ['Create', 'Patch']) == has(self.change)",
-            "spec.change: say what is written with methods Create and Patch, and nothing with any other",
+            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
         ),
     )
 
@@ -154,6 +160,14 @@ class KiroRemediationSpec(ApiModel):
     )
     stabilization: Annotated[timedelta, Between("0s", "1h")] = Field(
         description="How long the target must stay well."
+    )
+    digest: Annotated[str, Field(max_length=64)] = Field(
+        default="", description="Digest of the plan, to which approvals are bound."
+    )
+    approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
+        default=[],
+        description="The KiroApprovals by which the action was allowed, where a person had to decide.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     gates: Annotated[list[GateResult], Field(max_length=32)] = Field(
         default=[],

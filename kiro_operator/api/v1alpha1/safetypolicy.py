@@ -71,7 +71,7 @@ class ActionPolicy(ApiModel):
     name: ActionName = Field(description="The action allowed.")
     approval: Literal["Automatic", "Manual"] = Field(
         default="Manual",
-        description="Automatic acts by itself; Manual waits for a person.",
+        description="Automatic acts by itself; Manual waits for a KiroApproval.",
     )
     budget: Budget = Field(description="Budget of this action over all targets of the namespace.")
 
@@ -245,7 +245,10 @@ class KiroSafetyPolicySpec(ApiModel):
     )
     approval_gates: Annotated[list[ApprovalGate], Field(max_length=8)] = Field(
         default=[],
-        description="Gates at which actions wait for a person, and who is meant to approve.",
+        description=(
+            "Gates at which actions wait for a person, and who is meant to approve. A Manual action of "
+            "the operator that none of them lists waits at operator-approver."
+        ),
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     escalation: Escalation | None = Field(

@@ -5,6 +5,7 @@ test decodes what ``kubectl get -o yaml`` prints, into the very same facts. Fiel
 named here cost nothing: the decoder skips them.
 """
 
+from kiro_operator.core.objects.approvals import Approval, ApprovalSpec, PlanReference, PlanTarget
 from kiro_operator.core.objects.meta import (
     Annotations,
     Base,
@@ -66,6 +67,8 @@ from kiro_operator.core.objects.workloads import (
 
 __all__ = [
     "Annotations",
+    "Approval",
+    "ApprovalSpec",
     "AutoscalerSpec",
     "AutoscalerStatus",
     "Base",
@@ -86,6 +89,8 @@ __all__ = [
     "ObjectCondition",
     "OwnerReference",
     "Phase",
+    "PlanReference",
+    "PlanTarget",
     "Pod",
     "PodSpec",
     "PodStatus",

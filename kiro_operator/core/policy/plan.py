@@ -12,10 +12,12 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.objects import Approval
+from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.policy.wellness import Memory
-from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
 
 
@@ -52,6 +54,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""
+    approvals: tuple[Approval, ...] | Unobserved = ()
+    """KiroApprovals of the namespace, or why none of them counts."""
 
 
 class Decision(Struct, frozen=True):
@@ -66,6 +70,8 @@ class Decision(Struct, frozen=True):
     until: datetime | None = None
     needs_person: bool = False
     passed: tuple[Passed, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    """What was decided at each gate where it waits for a person; none where all is Automatic."""
 
 
 class Escalation(Struct, frozen=True, order=True):

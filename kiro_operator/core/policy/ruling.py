@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
+from kiro_operator.core.policy.approvals import gates_of, standing
 from kiro_operator.core.policy.gates import GATES, run_gates
 from kiro_operator.core.policy.plan import Decision, Policy
 from kiro_operator.core.policy.text import clip
@@ -30,10 +31,13 @@ def rule(
                 intent, "Denied", "policy", policy.reason, clip(policy.refusal), needs_person=True
             )
         specs.append(policy.spec)
+    gates = sorted({gate for spec in specs for gate in gates_of(intent, spec)})
+    standings = tuple(standing(gate, intent, situation.approvals, ledger, now) for gate in gates)
     narrowest = min(
         (run_gates(intent, spec, situation, ledger, now) for spec in specs),
         key=lambda ruling: len(ruling.passed),
     )
+    passed = narrowest.passed
     if narrowest.denial is not None:
         reason, message, until, needs_person = (
             narrowest.denial.reason,
@@ -42,13 +46,13 @@ def rule(
             narrowest.denial.needs_person,
         )
         return Decision(
-            intent, "Denied", narrowest.gate, reason, message, until, needs_person, narrowest.passed
+            intent, "Denied", narrowest.gate, reason, message, until, needs_person, passed, standings
         )
     if any(spec.mode is not Mode.ENFORCE for spec in specs):
         message = "the policy is in mode DryRun: this would be done now"
-        return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=narrowest.passed)
+        return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=passed, standings=standings)
     message = f"all {len(GATES)} gates let it through"
-    return Decision(intent, "Allowed", "all", "Allowed", message, passed=narrowest.passed)
+    return Decision(intent, "Allowed", "all", "Allowed", message, passed=passed, standings=standings)
 
 
 def narrowest_limits(policies: Iterable[Policy]) -> ScaleLimits | None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
-from kiro_operator.core.objects import Annotations, Pod, Workload
+from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
 from kiro_operator.core.policy.rollouts import taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
@@ -47,7 +47,13 @@ def is_ready(pod: Pod) -> bool:
     return ready is not None and ready.status == "True"
 
 
-def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census) -> Situation:
+def situate(
+    intent: Intent,
+    snapshot: Snapshot,
+    ledger: Ledger,
+    counted: Census,
+    approvals: tuple[Approval, ...] | Unobserved = (),
+) -> Situation:
     """What is to be seen of an intent's target and its surroundings."""
     target = workload(intent.target, snapshot)
     other = subject(intent.target, snapshot) if target is None else None
@@ -67,6 +73,8 @@ def situate(intent: Intent, snapshot: Snapshot, ledger: Ledger, counted: Census)
         protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
         autoscaler=autoscaler,
         autoscalers_observed=observed,
+        namespace=snapshot.namespace,
+        approvals=approvals,
     )
 
 

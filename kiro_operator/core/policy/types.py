@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
-from kiro_operator.core.objects import Workload
-from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.objects import Approval, Workload
+from kiro_operator.core.snapshot import Ref, Unobserved
 
 NEVER_ACTED = frozenset({RemediationState.DENIED, RemediationState.EXPIRED})
 REVERTED = "Reverted"
@@ -51,6 +51,10 @@ class Intent(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
     change: Change | None = None
+    digest: str = ""
+    """Of the plan, for a person to decide on; without one nobody can."""
+    since: datetime | None = None
+    """Since when the target has been in need."""
 
     @property
     def name(self) -> str:
@@ -80,6 +84,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     check: str = ""
     """Id of the check that asked; empty when it is not known."""
+    approvals: tuple[str, ...] = ()
+    """UIDs of the KiroApprovals that let it through: each lets one action through."""
 
     @property
     def running(self) -> bool:
@@ -165,6 +171,9 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool
     """False when it is not known whether there is one."""
+    namespace: str = ""
+    approvals: tuple[Approval, ...] | Unobserved = ()
+    """KiroApprovals of the namespace whose author is vouched for; why none is, when none is."""
 
 
 class Allow(Struct, frozen=True):

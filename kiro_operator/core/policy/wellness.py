@@ -11,6 +11,17 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 
+class Need(Struct, frozen=True):
+    """That a target wants an action; it ends when it has wanted none for a quiet period."""
+
+    since: datetime
+    """In whole seconds: it is told in the status, and read from there by the next process."""
+    check: str
+    """The check that asked for it last."""
+    over_since: datetime | None = None
+    """Since when nothing is wanted; None while something is, or nothing can be seen."""
+
+
 class Wellness(Struct, frozen=True):
     """What this process has seen of one target's health."""
 
@@ -20,6 +31,8 @@ class Wellness(Struct, frozen=True):
     """When it had last been well for a quiet period on end."""
     unwell_at: datetime | None = None
     """When something was last found against it, or nothing could be seen."""
+    need: Need | None = None
+    """Whether it wants an action, whatever its health."""
 
 
 Memory = Mapping[str, Wellness]
@@ -34,5 +47,21 @@ def remember(before: Wellness, *, well: bool, quiet: timedelta, now: datetime) -
     if well_since is not None and now - well_since >= quiet:
         recovered_at = now
     if not well:
-        return Wellness(None, recovered_at, now)
-    return Wellness(well_since or now, recovered_at, unwell_at)
+        return Wellness(None, recovered_at, now, before.need)
+    return Wellness(well_since or now, recovered_at, unwell_at, before.need)
+
+
+def still_needed(
+    before: Need | None, check: str | None, *, seen: bool, quiet: timedelta, now: datetime
+) -> Need | None:
+    """What a target wants after one more look, at which ``check`` asked for an action, or none did.
+
+    A look that sees nothing ends no need.
+    """
+    if before is not None and before.over_since is not None and now - before.over_since >= quiet:
+        before = None
+    if check is not None:
+        return Need(before.since if before is not None else now.replace(microsecond=0), check)
+    if before is None or not seen:
+        return before and Need(before.since, before.check)
+    return Need(before.since, before.check, min(before.over_since or now, now))

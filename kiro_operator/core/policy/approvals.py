@@ -1,0 +1,159 @@
+"""What a plan is, as a person decides on it, and what KiroApprovals say of it.
+
+A KiroApproval is bound to the plan's digest, and everything that a person would want to know is in the
+digest. The episode and the step are, so that each action is decided on by itself; and the time since when
+the target has been in need, so that a decision on one illness says nothing about the next. Versions are
+not, nor anything else that changes while the plan stays what it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.approval import LONGEST
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.objects import Approval, DaemonSet, StatefulSet, Workload
+from kiro_operator.core.policy.text import named, stamp
+from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.snapshot import Ref, Unobserved
+
+DEFAULT_GATE = "operator-approver"
+"""Where a Manual action waits that no gate of the policy lists."""
+
+_DIFF = 240
+"""Characters of a difference in what is told of a plan; the record has all of it."""
+
+UNPROTECTED = "ApprovalUnprotected"
+"""Reason of approvals that anybody could have forged."""
+
+
+def sealed(intent: Intent, workload: Workload | None, since: datetime) -> Intent:
+    """The intent with the digest that a person decides on, and the time since when it is called for."""
+    facts = {
+        "action": intent.action,
+        "method": intent.method,
+        "target": _identity(intent.target),
+        "revision": _revision(workload) if workload else "",
+        "pod": _identity(intent.pod) if intent.pod else None,
+        "replicas": intent.replicas,
+        "change": intent.change.patch if intent.change else None,
+        "check": intent.check,
+        "reason": intent.reason,
+        "episode": intent.episode,
+        "step": intent.step,
+        "since": stamp(since),
+    }
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return replace(intent, digest=hashlib.sha256(text.encode()).hexdigest(), since=since)
+
+
+def _identity(ref: Ref) -> list[str]:
+    return [ref.kind, ref.name, ref.uid]
+
+
+def _revision(workload: Workload) -> str:
+    """Which pod template is in force. A generation would do, but autoscalers raise it all the time."""
+    if isinstance(workload, DaemonSet):
+        return str(workload.metadata.generation)
+    if isinstance(workload, StatefulSet):
+        return workload.status.update_revision
+    return workload.metadata.annotations.revision
+
+
+def change(intent: Intent) -> str:
+    """What exactly would be done, for a person."""
+    what = f"{intent.method} of {named(intent.target)}"
+    if intent.pod is not None:
+        what += f": {named(intent.pod)}"
+    if intent.replicas is not None:
+        what += f": from {intent.replicas[0]} to {intent.replicas[1]} replicas"
+    if intent.change is not None:
+        what += f": {intent.change.diff[:_DIFF]}{'…' if len(intent.change.diff) > _DIFF else ''}"
+    return what
+
+
+def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:
+    """The gates at which an action waits: none when it is Automatic, else each that lists it."""
+    listed = [item.approval for item in policy.actions if item.name is intent.action]
+    if listed and all(approval == "Automatic" for approval in listed):
+        return ()
+    named_here = (
+        item.name
+        for item in policy.approval_gates
+        if intent.action.lower() in {action.lower() for action in item.actions}
+    )
+    return tuple(sorted(named_here)) or (DEFAULT_GATE,)
+
+
+class Standing(Struct, frozen=True):
+    """What has been decided on a plan at one gate."""
+
+    gate: str
+    state: Literal["Waiting", "Approved", "Denied"]
+    approval: Approval | None = None
+    """The KiroApproval that says so."""
+    note: str = ""
+    """Why what is there does not count, while it waits."""
+
+
+def standing(
+    gate: str,
+    intent: Intent,
+    approvals: Sequence[Approval] | Unobserved,
+    ledger: Ledger,
+    now: datetime,
+) -> Standing:
+    """What counts at a gate: a denial for good, an approval once and until it expires."""
+    if isinstance(approvals, Unobserved) or not intent.digest:
+        return Standing(gate, "Waiting")
+    mine = [item for item in approvals if item.spec.gate == gate and item.spec.plan.digest == intent.digest]
+    mine.sort(key=lambda item: item.metadata.name)
+    for item in mine:
+        if not item.approves:
+            return Standing(gate, "Denied", item)
+    moment = _latest(mine, ledger, now)
+    used = {uid: entry.name for entry in ledger.entries for uid in entry.approvals}
+    note = ""
+    for item in mine:
+        note = _flaw(item, intent, used.get(item.metadata.uid, ""), moment)
+        if not note:
+            return Standing(gate, "Approved", item)
+    return Standing(gate, "Waiting", note=note)
+
+
+def _flaw(approval: Approval, intent: Intent, used: str, moment: datetime) -> str:
+    """Why an approval of this very plan does not count; empty when it does."""
+    name, expires = f"KiroApproval {approval.metadata.name}", approval.expiry(LONGEST)
+    if approval.spec.plan.target.uid != intent.target.uid:
+        return f"{name} names another target"
+    if used:
+        return f"{name} was used by {used}"
+    if expires is None:
+        return f"{name} does not say when it expires, within 24 hours of its creation"
+    if expires <= moment:
+        return f"{name} expired at {stamp(expires)}"
+    return ""
+
+
+def _latest(approvals: Iterable[Approval], ledger: Ledger, now: datetime) -> datetime:
+    """The time it is at least: a clock that was set back brings no expired approval to life."""
+    times = [item.metadata.creation_timestamp or now for item in approvals]
+    return max([now, *times, *(entry.ended_at for entry in ledger.entries)])
+
+
+def command(gate: str, intent: Intent, namespace: str) -> str:
+    """The command by which whoever may do so approves a plan for an hour."""
+    target = intent.target
+    who = "$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"
+    return (
+        'echo "{apiVersion: kiro.dev/v1alpha1, kind: KiroApproval, metadata: {generateName: approve-, '
+        f"namespace: {namespace}}}, spec: {{gate: {gate}, decision: Approve, decidedBy: '{who}', "
+        f"reason: 'WHY', expiresAt: '$(date -u -d 1hour +%FT%TZ)', plan: {{digest: '{intent.digest}', "
+        f"target: {{kind: {target.kind}, name: '{target.name}', uid: '{target.uid}'}}}}}}}}\" "
+        "| kubectl create -f -"
+    )

@@ -1,0 +1,87 @@
+"""Where nobody vouches for who decided, on a control plane of its own: no approval counts, then or later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import devcluster
+from devcluster import ControlPlane
+from devcluster.wait import until
+from tests.apiserver.test_approvals import MANUAL, asked, decision, look_again, note
+from tests.deploy.rendered import DEPLOY, ROOT
+from tests.harness.approvers import Approver, now, wait_for_vouching
+from tests.harness.scenes import Scene
+from tests.harness.world import World
+
+pytestmark = pytest.mark.apiserver
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[ControlPlane]:
+    made = devcluster.boot(tmp_path / "plane", name="unprotected", nodes=1, metrics_server=False)
+    yield made
+    made.stop()
+
+
+def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.apply(ROOT / "crds")
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    plane.kubectl("create", "namespace", "kiro")
+    world = World(plane, "kiro", tmp_path)
+    scene = Scene(world, "Evict").set(actions=MANUAL)
+    world.operator()
+    try:
+        _nothing_counts(world, scene)
+        plane.apply(DEPLOY / "base" / "approval-policy.yaml")
+        _what_was_forged_before_does_not_count_now(world, scene)
+        _what_is_vouched_for_does(world, scene)
+    finally:
+        world.close()
+
+
+def _nothing_counts(world: World, scene: Scene) -> None:
+    request = asked(world, reason="ApprovalUnprotected")
+    assert "apply deploy/base/approval-policy.yaml" in decision(world)["message"]
+    # Without the policy whoever may create decides in anybody's name, and for as long as they like.
+    forged = {
+        "apiVersion": "kiro.dev/v1alpha1",
+        "kind": "KiroApproval",
+        "metadata": {"name": "forged"},
+        "spec": {
+            "gate": "operator-approver",
+            "decision": "Approve",
+            "decidedBy": "the.boss@example.com",
+            "reason": "trust me",
+            "plan": {"digest": request["digest"], "target": request["target"]},
+            "expiresAt": (now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        },
+    }
+    world.plane.kubectl("create", "-n", world.namespace, "-f", "-", input=json.dumps(forged))
+    look_again(world)
+    assert decision(world)["reason"] == "ApprovalUnprotected"
+    scene.assert_undone()
+
+
+def _what_was_forged_before_does_not_count_now(world: World, scene: Scene) -> None:
+    note(world, "waits at gate operator-approver for a KiroApproval")
+    wait_for_vouching(world.plane)
+    look_again(world)
+    assert decision(world)["reason"] == "ApprovalRequired"
+    scene.assert_undone()
+
+
+def _what_is_vouched_for_does(world: World, scene: Scene) -> None:
+    approver = Approver(world.plane, world.namespace)
+    approver.decide(asked(world))
+    (done,) = until(
+        lambda: [item for item in world.remediations() if item["status"]["state"] == "Succeeded"],
+        "the action",
+        60,
+    )
+    assert [item["name"] for item in done["spec"]["approvals"]] != ["forged"]
+    scene.assert_done_once()
