@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,8 @@ from devcluster.wait import until
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = "demo/manifests"
 OVERLAY = "deploy/overlays/kiro-system"
+FILES = {"-f", "-k"}
+"""Options of kubectl that a file of the project follows."""
 NAME = "demo"
 BOOT_SECONDS = 180.0
 READY_SECONDS = 120
@@ -95,7 +98,7 @@ class World:
     def kubectl(self, *arguments: str, record: bool = True) -> str:
         """Run kubectl from the project's folder, and keep it for the session that is recorded."""
         paths = tuple(
-            str(ROOT / each) if (ROOT / each).exists() and "/" in each else each for each in arguments
+            str(ROOT / each) if option in FILES else each for option, each in pairwise(("", *arguments))
         )
         output = self.plane.kubectl(*paths, timeout=READY_SECONDS).stdout
         if record:
