@@ -22,6 +22,7 @@ from devcluster.wait import until
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = "demo/manifests"
 OVERLAY = "deploy/overlays/kiro-system"
+RESTORING = "deploy/cluster-restore"
 FILES = {"-f", "-k"}
 """Options of kubectl that a file of the project follows."""
 NAME = "demo"
@@ -81,6 +82,9 @@ class World:
         self.plane.kubectl(
             "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
         )
+        # The baseline comes first: without it nobody could write the ClusterRole that it bounds.
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetybaseline.yaml", record=False)
+        self.kubectl("apply", "-k", RESTORING, record=False)
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
         until(self._served, "the custom resources to be served", READY_SECONDS)

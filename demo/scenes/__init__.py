@@ -13,6 +13,7 @@ from demo.scenes import (
     success_rate,
     tampered,
     waste,
+    widened,
 )
 
 SCENES = (
@@ -25,6 +26,7 @@ SCENES = (
     success_rate.SCENE,
     permission.SCENE,
     tampered.SCENE,
+    widened.SCENE,
     waste.SCENE,
     load.SCENE,
     budget.SCENE,
