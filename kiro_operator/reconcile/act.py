@@ -416,4 +416,6 @@ def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.
     needs = asked.get(method)
     rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
     missing = "; ".join(rule.advice(namespace) for rule in rules)
-    return f"{forbidden.message}; {missing}"
+    # Of a ClusterRole the API server lists each rule that it would not let be granted.
+    refusal = forbidden.message.partition("\n")[0].rstrip(":")
+    return f"{refusal}; {missing}"

@@ -106,14 +106,15 @@ def _role(
         over = beyond(wider, bounds.rules)
         what = listed(over) if over else f"{listed(sorted(grants(wider)))}, which no single rule of it holds"
         return _too_much(request, f"lets be restored: {what}")
-    content = {"rules": [_rule(rule) for rule in wanted.rules]}
+    written = [_rule(rule) for rule in wanted.rules]
     if found.role is None:
-        return _made(request, content, f"absent, made anew: {listed(sorted(grants(rules)))}")
+        granted = listed(sorted(grants(rules))) or "it grants nothing"
+        return _made(request, {"rules": written} if written else {}, f"absent, made anew: {granted}")
     extra, missing = beyond(found.role.rules, rules), beyond(rules, found.role.rules)
     told = [f"taken out: {listed(extra)}"] if extra else []
     told += [f"added: {listed(missing)}"] if missing else []
     # What a controller gathers into it by labels would come back.
-    return _changed(request, found.role, {**content, "aggregationRule": None}, told)
+    return _changed(request, found.role, {"rules": written or None, "aggregationRule": None}, told)
 
 
 def _binding(
@@ -139,7 +140,7 @@ def _binding(
     subjects = [_subject(item) for item in kept]
     if binding is None:
         role = {"apiGroup": RBAC, "kind": "ClusterRole", "name": wanted.name}
-        content = {"roleRef": role, "subjects": subjects}
+        content = {"roleRef": role} | ({"subjects": subjects} if subjects else {})
         return _made(request, content, f"absent, made anew for {subjects_told(kept)}")
     extra, missing = sorted(set(bound) - set(kept)), sorted(set(kept) - set(bound))
     told = [f"taken out: {subjects_told(extra)}"] if extra else []

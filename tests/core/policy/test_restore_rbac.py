@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckSpec
-from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.access import RBAC, matches
 from kiro_operator.core.checks import registry
@@ -23,6 +23,7 @@ from kiro_operator.core.grants import beyond, grants, within
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, resume
 from tests.core.policy.make import NOW, policy, snapshot
 
 CHECK_ID, ACTION, NAME = "safety-cluster-role", ActionName.RESTORE_RBAC, "kiro-autonomous-operations"
@@ -125,6 +126,15 @@ def test_a_role_that_is_absent_is_made_anew() -> None:
     }
 
 
+def test_nothing_desired_is_an_empty_role() -> None:
+    """As the API server has it, where an empty list is none."""
+    nothing = strict(clusterRole={"rules": []})
+    [decision] = plan(seen(nothing, found=role(GET))).decisions
+    assert json.loads(decision.intent.change.patch) == {"rules": None, "aggregationRule": None}
+    [decision] = plan(seen(nothing, found=None)).decisions
+    assert json.loads(decision.intent.change.patch).keys() == {"apiVersion", "kind", "metadata"}
+
+
 def test_a_foreign_subject_is_taken_out_and_nobody_is_bound_more_widely() -> None:
     facts = seen(found=role(GET, PATCH), binding=bound(MALLORY), bounds=Bounds((), ()))
     [decision] = plan(facts).decisions
@@ -172,6 +182,51 @@ def test_what_is_desired_beyond_the_baseline_is_told_and_not_written() -> None:
     )
     assert reason == "BeyondBaseline"
     assert f"system:serviceaccount:{NAMESPACE}:kiro" in message
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+        {"apiGroups": ["", "apps"], "resources": ["pods"], "verbs": ["get"]},
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods"], "nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+        # The schema refuses these; it is not what holds them back.
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]},
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get"]},
+        {"apiGroups": [RBAC], "resources": ["clusterroles"], "verbs": ["escalate"]},
+    ],
+)
+def test_no_policy_goes_beyond_the_baseline(rule: dict[str, Any]) -> None:
+    reason, _ = refused(seen(strict(clusterRole={"rules": [rule]}), found=role(GET)))
+    assert reason == "BeyondBaseline"
+
+
+def test_a_baseline_that_names_objects_allows_those_alone() -> None:
+    bounds = Bounds((replace(GET, resource_names=("a",)),), (KIRO,))
+    for names in ([], ["b"], ["a", "b"], [""]):
+        wanted = strict(clusterRole={"rules": [{**DESIRED[0], "resourceNames": names}]})
+        assert refused(seen(wanted, found=role(EXEC), bounds=bounds))[0] == "BeyondBaseline", names
+    wanted = strict(clusterRole={"rules": [{**DESIRED[0], "resourceNames": ["a"]}]})
+    [decision] = plan(seen(wanted, found=role(EXEC), bounds=bounds)).decisions
+    assert decision.decision == "Allowed"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kind": "ServiceAccount", "name": "kiro", "namespace": "kube-system"},
+        {"kind": "ServiceAccount", "name": "default"},
+        {"kind": "User", "name": f"system:serviceaccount:{NAMESPACE}:kiro"},
+        {"kind": "Group", "name": "kiro"},
+        {"kind": "Group", "name": "system:authenticated"},
+    ],
+)
+def test_nobody_else_is_bound(other: dict[str, str]) -> None:
+    wanted = strict(clusterRole={"subjects": [{"kind": "ServiceAccount", "name": "kiro"}, other]})
+    facts = seen(wanted, found=role(GET, PATCH), binding=bound(KIRO, MALLORY))
+    assert refused(facts)[0] == "BeyondBaseline"
 
 
 def test_policies_that_disagree_restore_nothing() -> None:
@@ -231,6 +286,64 @@ def test_another_object_or_none_to_be_seen_is_not_acted_on() -> None:
         made = plan(later, verdict)
         assert not made.decisions, sample
         assert [item.reason for item in made.held] == ["EvidenceMissing"], sample
+
+
+def resumed(facts: Snapshot, live: Any, state: str) -> object:
+    """What becomes of the one action that is planned, where a crash left it in a state."""
+    [decision] = plan(facts).decisions
+    intent = decision.intent
+    target = {"apiVersion": intent.api_version, "kind": intent.target.kind, "name": NAME}
+    spec = KiroRemediationSpec.model_validate(
+        {
+            "action": intent.action,
+            "method": intent.method,
+            "target": target | {"uid": intent.target.uid},
+            "fence": {"uid": intent.fence.uid, "resourceVersion": intent.fence.resource_version},
+            "healthCheck": {"name": "kiro", "uid": "u"},
+            "policy": {"name": "policy", "uid": "u"},
+            "check": CHECK_ID,
+            "reason": intent.reason,
+            "message": intent.message,
+            "episode": 1,
+            "step": 1,
+            "timeout": "5m",
+            "stabilization": "1s",
+            "change": {"patch": intent.change.patch, "diff": intent.change.diff},
+        }
+    )
+    status = KiroRemediationStatus.model_validate({"state": state})
+    answer = resume(spec, status, Live(workload=None, written=live, failing=True), reserved_at=NOW, now=NOW)
+    return answer.reason if isinstance(answer, Expire) else type(answer)
+
+
+def stored(rules: list[dict[str, Any]] | None, version: str = "9") -> dict[str, Any]:
+    """A ClusterRole as the API server tells of it."""
+    metadata = {"name": NAME, "uid": "u-role", "resourceVersion": version, "managedFields": []}
+    return {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
+
+
+@pytest.mark.parametrize(
+    ("found", "rules", "live", "reserved", "acting"),
+    [
+        (role(EXEC), DESIRED, stored([{"verbs": ["create"]}], "7"), Act, Act),
+        (role(EXEC), DESIRED, stored(DESIRED), "Healed", AlreadyDone),
+        (role(EXEC), [], stored(None), "Healed", AlreadyDone),
+        (role(EXEC), DESIRED, stored(DESIRED[:1]), "Changed", "Changed"),
+        (role(EXEC), DESIRED, stored([*DESIRED, DESIRED[0]]), "Changed", "Changed"),
+        (role(EXEC), DESIRED, {**stored(DESIRED), "aggregationRule": {}}, "Changed", "Changed"),
+        (role(EXEC), DESIRED, None, "TargetGone", "TargetGone"),
+        (None, DESIRED, None, Act, Act),
+        (None, DESIRED, stored(DESIRED), "Healed", AlreadyDone),
+        (None, [], stored(None), "Healed", AlreadyDone),
+        (None, DESIRED, stored(DESIRED[:1]), "Changed", "Changed"),
+    ],
+)
+def test_after_a_crash_the_live_object_says_whether_it_was_written(
+    found: FoundRole | None, rules: list[Any], live: Any, reserved: object, acting: object
+) -> None:
+    facts = seen(strict(clusterRole={"rules": rules}), found=found)
+    assert resumed(facts, live, "Reserved") == reserved
+    assert resumed(facts, live, "Acting") == acting
 
 
 WORDS = {
@@ -330,7 +443,7 @@ def test_whatever_a_policy_desires_is_written_within_the_baseline_or_not_at_all(
                 tuple(rule.get("resourceNames", ())),
                 tuple(rule.get("nonResourceURLs", ())),
             )
-            for rule in json.loads(decision.intent.change.patch)["rules"]
+            for rule in json.loads(decision.intent.change.patch)["rules"] or ()
         ]
         assert not beyond(written, bounds)
         assert set(grants(written)) == set(grants(rule for rule in rules if rule.verbs))
