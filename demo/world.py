@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +23,7 @@ from devcluster.wait import until
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = "demo/manifests"
-OVERLAY = "deploy/overlays/kiro-system"
-RESTORING = "deploy/cluster-restore"
+OVERLAY = "demo/manifests/operator"
 FILES = {"-f", "-k"}
 """Options of kubectl that a file of the project follows."""
 NAME = "demo"
@@ -82,9 +83,7 @@ class World:
         self.plane.kubectl(
             "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
         )
-        # The baseline comes first: without it nobody could write the ClusterRole that it bounds.
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetybaseline.yaml", record=False)
-        self.kubectl("apply", "-k", RESTORING, record=False)
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
         until(self._served, "the custom resources to be served", READY_SECONDS)
@@ -108,6 +107,20 @@ class World:
         if record:
             self.recorder.add(arguments, output)
         return output
+
+    def run_as(self, user: str, group: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line in which kubectl acts for a user of a group; whether it may is its outcome."""
+        kubectl = shlex.join([str(build.program("kubectl")), f"--as={user}", f"--as-group={group}"])
+        done = subprocess.run(
+            ["/bin/bash", "-uo", "pipefail", "-c", f'kubectl() {{ {kubectl} "$@"; }}; {command}'],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=READY_SECONDS,
+            env={**os.environ, "KUBECONFIG": str(self.plane.kubeconfig)},
+        )
+        self.recorder.add_line(f"{command}  # as {user}", done.stdout or done.stderr)
+        return done
 
     # --- the operator -----------------------------------------------------------------------------
 

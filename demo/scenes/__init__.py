@@ -1,6 +1,7 @@
 """The scenes, in the order in which they are played."""
 
 from demo.scenes import (
+    approval,
     at_rest,
     budget,
     crash_loop,
@@ -27,6 +28,7 @@ SCENES = (
     permission.SCENE,
     tampered.SCENE,
     widened.SCENE,
+    approval.SCENE,
     waste.SCENE,
     load.SCENE,
     budget.SCENE,

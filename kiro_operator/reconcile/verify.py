@@ -8,8 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.objects import Approval, Workload
@@ -40,8 +39,7 @@ class Look(Struct, frozen=True, kw_only=True):
 class Verify:
     """The step verify."""
 
-    def __init__(self, actuator: Actuator, act: Act) -> None:
-        self._actuator = actuator
+    def __init__(self, act: Act) -> None:
         self._act = act
         self._looks: dict[str, datetime] = {}
         """When to look at each running action again, by its UID."""
@@ -138,7 +136,8 @@ class Verify:
         """Go on with an action that another process, or this one before an error, left half done."""
         namespace, uid = look.target.namespace, item.record.metadata.uid
         findings = _findings(look.judgement, item)
-        live = await self._live(namespace, item, None if isinstance(findings, Unobserved) else bool(findings))
+        failing = None if isinstance(findings, Unobserved) else bool(findings)
+        live = await self._act.live(namespace, item.spec, failing=failing)
         self._looks.pop(uid, None)
         match judgement_of.resume(
             item.spec, item.status, live, reserved_at=item.entry.reserved_at, now=look.now
@@ -158,23 +157,14 @@ class Verify:
         others = ledger.without(item.name)
         situation = situate(intent, look.facts, others, census(look.facts), look.approvals)
         ruling = decide.rule(intent, look.policies, situation, others, look.now)
+        if ruling.reason == "EvidenceMissing":
+            # After a start not everything has been looked at. What stays unseen ends as too old.
+            self._looks[uid] = look.now + judgement_of.LOOK_AGAIN
+            return item
         if ruling.decision != "Allowed":
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
             return await self._act.record(namespace, item, denied)
         return await self._act.take_up(namespace, item)
-
-    async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
-        spec = item.spec
-        if spec.method in WRITES:
-            written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
-            return judgement_of.Live(workload=None, written=written, failing=failing)
-        if spec.target.kind not in PLURALS:
-            return judgement_of.Live(workload=None, failing=failing)
-        workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        pod = None
-        if spec.method is Method.EVICT and spec.pod is not None:
-            pod = await self._actuator.pod(namespace, spec.pod.name)
-        return judgement_of.Live(workload=workload, pod=pod, failing=failing)
 
 
 def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:

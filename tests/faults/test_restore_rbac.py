@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from devcluster import ControlPlane
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from devcluster.wait import until
 from tests.harness.restoring import EXEC, GET, MALLORY, PATCH, PLACES, Restoring, refusal
 
@@ -62,8 +63,9 @@ def test_a_death_between_role_and_binding_ends_each_of_them_once(
     world.restart(operator)
 
     done = world.wait_remediation("Succeeded", 2, timeout=90)
-    assert begun <= {item["metadata"]["uid"] for item in done}
-    assert len(world.remediations()) == 2
+    ended = [(item["metadata"]["name"], item["status"]) for item in world.remediations()]
+    assert begun <= {item["metadata"]["uid"] for item in done}, ended
+    assert len(ended) == 2
     assert world.holds(GET, PATCH)
     assert world.found("ClusterRoleBinding")["subjects"] == [world.kiro]
     assert sorted(world.writes()) == [("clusterrolebindings", "patch"), ("clusterroles", "patch")]

@@ -5,8 +5,11 @@ ClusterRoles belong to the whole cluster, which tests share: each has names of i
 
 from __future__ import annotations
 
-import re
+import json
+import os
+import tempfile
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,11 @@ from devcluster.rest import APPLY, MERGE, Rest
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from kiro_operator.core.remedies.restore_rbac import NAME
-from tests.deploy.rendered import text
+from tests.deploy.rendered import DEPLOY, kustomized
 from tests.deploy.rights import ACCOUNT, RBAC, Installed
+from tests.harness.admission import BINDING, CANARY, POLICY
 from tests.harness.world import enforce
+from tools.admission import USER
 
 Object = dict[str, Any]
 GROUP = "rbac.authorization.k8s.io"
@@ -30,8 +35,8 @@ ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 PLACES = {
     "ClusterRole": f"{RBAC}/clusterroles",
     "ClusterRoleBinding": f"{RBAC}/clusterrolebindings",
-    "ValidatingAdmissionPolicy": f"{ADMISSION}/validatingadmissionpolicies",
-    "ValidatingAdmissionPolicyBinding": f"{ADMISSION}/validatingadmissionpolicybindings",
+    POLICY: f"{ADMISSION}/validatingadmissionpolicies",
+    BINDING: f"{ADMISSION}/validatingadmissionpolicybindings",
     "KiroSafetyBaseline": "/apis/kiro.dev/v1alpha1/kirosafetybaselines",
 }
 ONLY = [{"id": name, "enabled": False} for name in registry() if name != "safety-cluster-role"]
@@ -144,23 +149,26 @@ class Restoring(Installed):
         self.grant()
 
     def _overlay(self) -> None:
-        """deploy/cluster-restore as it is, but for the names, and for what it is to lack."""
-        manifests = text("cluster-restore").replace(NAME, self.name)
-        manifests = manifests.replace(
-            "system:serviceaccount:kiro-operator:kiro-operator",
-            f"system:serviceaccount:{self.namespace}:{ACCOUNT}",
-        )
-        manifests = re.sub("(name|policyName): kiro-operator-", rf"\1: {self.namespace}-", manifests)
+        """What confines the operator, with deploy/cluster-restore, but for names and what it is to lack."""
+        names = {NAME: self.name, USER: f"system:serviceaccount:{self.namespace}:{ACCOUNT}"}
         resource, verb = self.without
-        for item in yaml.safe_load_all(manifests):
-            metadata, kind = item.pop("metadata"), item.pop("kind")
-            if kind == "ClusterRoleBinding":
-                item["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace}]
-            if kind == "ClusterRole":
-                for rule in item["rules"]:
+        for item in confining():
+            content = json.dumps({part: item[part] for part in item.keys() & {"rules", "roleRef", "spec"}})
+            name = item["metadata"]["name"].replace("kiro-operator", self.namespace, 1)
+            for old, new in names.items():
+                content = content.replace(old, new)
+            body: Object = json.loads(content)
+            if item["kind"] == BINDING:
+                body["spec"]["policyName"] = name
+            if item["kind"] == "ClusterRoleBinding":
+                body["roleRef"]["name"] = name
+                body["subjects"] = [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace}]
+            if item["kind"] == "ClusterRole":
+                for rule in body["rules"]:
                     if rule["resources"] == [resource]:
                         rule["verbs"].remove(verb)
-            self.make(kind, metadata["name"], **item)
+                body["rules"] = [rule for rule in body["rules"] if rule["verbs"]]
+            self.make(item["kind"], name, **body)
 
     def token(self) -> Rest:
         """The API as whoever holds the operator's token reaches it; once the overlay holds for it."""
@@ -170,8 +178,10 @@ class Restoring(Installed):
         mine = self._token = Rest(access)
 
         def holds() -> bool:
-            """Both policies are loaded: what is too wide is refused by them, and not by RBAC."""
+            """All policies are loaded: what is too wide is refused by them, and not by RBAC."""
+            configs = f"{self.path('configmaps', api='/api/v1')}?dryRun=All"
             refusals = [
+                refusal(mine, "POST", configs, {"metadata": {"name": "canary"}}),
                 self.applied(mine, "ClusterRole", dry=True, rules=[EXEC]),
                 self.applied(mine, "ClusterRoleBinding", dry=True, **self.binding_of(self.name, MALLORY)),
             ]
@@ -214,6 +224,32 @@ class Restoring(Installed):
             except ApiError as error:
                 if error.status != 404:
                     raise
+
+
+@cache
+def confining() -> tuple[Object, ...]:
+    """The admission policies of an overlay that has the component, and the ClusterRole of the latter."""
+    with tempfile.TemporaryDirectory() as folder:
+        base, component = (
+            os.path.relpath(DEPLOY / part, os.path.realpath(folder)) for part in ("base", "cluster-restore")
+        )
+        text = f"resources: [{base}]\ncomponents: [{component}]\n"
+        (Path(folder) / "kustomization.yaml").write_text(text)
+        found = list(yaml.safe_load_all(kustomized(Path(folder))))
+    confined = {
+        item["metadata"]["name"]
+        for item in found
+        if item["kind"] == POLICY and "matchConditions" in item["spec"]
+    }
+    mine = [
+        item
+        for item in found
+        if (item["kind"] in {POLICY, BINDING} and item["metadata"]["name"] in confined)
+        or item["metadata"]["name"] == "kiro-operator-cluster-restore"
+    ]
+    # The one that shows that all are in force is made last.
+    mine.sort(key=lambda item: (item["metadata"]["name"].endswith(CANARY), item["kind"] == BINDING))
+    return tuple(mine)
 
 
 def refusal(rest: Rest, method: str, path: str, body: Any) -> str:

@@ -15,13 +15,13 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.core import objects
 from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.remedies.restart import RESTARTED_BY
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "Deployment": ("deployments", objects.Deployment),
     "StatefulSet": ("statefulsets", objects.StatefulSet),
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
-RESTARTED_BY = "kiro.dev/restarted-by"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 OBJECTS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
@@ -68,7 +68,7 @@ class Actuator:
 
         Raises:
             ports.Conflict: it is another pod, or it has changed.
-            ports.TooManyRequests: a PodDisruptionBudget refuses.
+            ports.EvictionRefused: a PodDisruptionBudget refuses.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         await self._client.create(

@@ -28,6 +28,7 @@ from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request
 from kiro_operator.core.snapshot import ABSENT, Unobserved
 from kiro_operator.core.told import words
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
 NAME = "kiro-autonomous-operations"
 """The ClusterRole and ClusterRoleBinding that the overlay of this remedy covers, and no other."""
@@ -54,13 +55,50 @@ RULES: tuple[Rule, ...] = (
         (NAME,),
     ),
 )
+_RESTORED = Chosen("restoredRoles", "[]")
+"""The base names none: deploy/cluster-restore does, and brings the policies that ask the baseline."""
+_NAMED = Must(
+    "object.metadata.name in variables.restoredRoles", "it is not among restoredRoles of this policy"
+)
+ADMITTED = (
+    Write(
+        by="RestoreRBAC",
+        api_version=API_VERSION,
+        resources=("clusterroles",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        chosen=(_RESTORED,),
+        musts=(
+            _NAMED,
+            Must("!has(object.aggregationRule)", "it gathers no rules from other ClusterRoles"),
+            # A label would have its rules gathered into ClusterRoles that others are bound to.
+            *changes(("rules",), ("aggregationRule",)),
+        ),
+    ),
+    Write(
+        by="RestoreRBAC",
+        api_version=API_VERSION,
+        resources=("clusterrolebindings",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        chosen=(_RESTORED,),
+        musts=(
+            _NAMED,
+            Must(
+                "object.roleRef.kind == 'ClusterRole' && object.roleRef.name == object.metadata.name",
+                "it binds no other role than the one of its own name",
+            ),
+            *changes(("subjects",), ("roleRef",)),
+        ),
+    ),
+)
 
 
 def propose(request: Request) -> Intent | Refusal:
     """The one change after which nothing differs, if it lies within the baseline."""
     seen = request.snapshot.value(RESTORABLE)
     if isinstance(seen, Unobserved):
-        return _unseen(f"{named(request.target)}: {seen.message}")
+        # A right that is missing is missing until somebody grants it.
+        message = f"{named(request.target)}: {seen.message}"
+        return Refusal("EvidenceMissing", message, lasting=seen.reason == "Forbidden")
     wanted = _wanted(request)
     if isinstance(wanted, Refusal):
         return wanted

@@ -276,7 +276,7 @@ def test_another_object_or_none_to_be_seen_is_not_acted_on() -> None:
     facts = seen(found=role(EXEC))
     verdict = verdict_of(facts)
     samples: tuple[Any, ...] = (
-        Unobserved("Forbidden", "add to the operator's ClusterRole: …"),
+        Unobserved("Unreachable", "no answer"),
         {},
         {NAME: Restorable(replace(role(EXEC), uid="u-other"), None, BOUNDS)},
         {NAME: Restorable(None, None, BOUNDS)},
@@ -286,6 +286,16 @@ def test_another_object_or_none_to_be_seen_is_not_acted_on() -> None:
         made = plan(later, verdict)
         assert not made.decisions, sample
         assert [item.reason for item in made.held] == ["EvidenceMissing"], sample
+
+
+def test_a_right_that_is_missing_is_for_a_person_to_grant() -> None:
+    facts = seen(found=role(EXEC))
+    forbidden = Unobserved("Forbidden", "add to the operator's ClusterRole: …")
+    later = replace(facts, samples={**facts.samples, RESTORABLE.name: Sample(2, NOW, forbidden)})
+    made = plan(later, verdict_of(facts))
+    assert not made.decisions
+    [escalation] = made.escalations
+    assert (escalation.reason, forbidden.message in escalation.message) == ("EvidenceMissing", True)
 
 
 def resumed(facts: Snapshot, live: Any, state: str) -> object:
