@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.core.objects import Approval
 from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
@@ -29,6 +29,8 @@ class Policy(Struct, frozen=True):
     spec: KiroSafetyPolicySpec | None
     problem: str = ""
     reason: str = "PolicyUnusable"
+    storm: Storm | None = None
+    """The mass failure that it remembers."""
 
     @property
     def refusal(self) -> str:
