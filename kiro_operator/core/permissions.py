@@ -28,7 +28,7 @@ class Grant(StrEnum):
     CLUSTER_RESTORE = "cluster-restore"
     """Bringing back a ClusterRole and its binding, of one fixed name, within a KiroSafetyBaseline."""
     EXEC = "exec"
-    """Running fixed commands in pods, for the evidence that exists nowhere else."""
+    """Running fixed commands in pods: for the evidence that exists nowhere else, and as remedies."""
     HISTORY = "history"
     """Remembering, in a ConfigMap, how steering documents changed."""
     CLUSTER_FACTS = "cluster-facts"

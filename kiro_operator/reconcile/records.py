@@ -151,8 +151,14 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
         spec["pod"] = pod
     if intent.replicas:
         spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
+    if intent.command:
+        spec["command"] = {"argv": list(intent.command.argv), "container": intent.command.container}
     if intent.change:
-        spec["change"] = {"patch": intent.change.patch, "diff": shorten(intent.change.diff, 1024)}
+        spec["change"] = {
+            "patch": intent.change.patch,
+            "diff": shorten(intent.change.diff, 1024),
+            "undo": intent.change.undo,
+        }
     return {
         "apiVersion": API_VERSION,
         "kind": "KiroRemediation",

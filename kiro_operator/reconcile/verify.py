@@ -9,11 +9,13 @@ from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
-from kiro_operator.core import decide
+from kiro_operator.core import decide, switches
 from kiro_operator.core import verify as judgement_of
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Command, Fence, Intent, Ledger
+from kiro_operator.core.remedies import remedies
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome
@@ -101,15 +103,7 @@ class Verify:
 
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
-        findings = _findings(look.judgement, item)
-        result = judgement_of.verify(
-            item.spec,
-            item.status,
-            findings,
-            _workload(item, look.facts),
-            look.now,
-            seen_at=sampled_at(look.target, item.spec.check, look.now),
-        )
+        result = _verification(look, item)
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -167,6 +161,23 @@ class Verify:
         return await self._act.take_up(namespace, item)
 
 
+def _verification(look: Look, item: Remediation) -> judgement_of.Verification:
+    spec, status = item.spec, item.status
+    if spec.change is not None and remedies()[spec.action].holds:
+        ref = Ref(spec.target.kind, spec.target.name, spec.target.uid)
+        held = switches.held(ref, spec.change.patch, look.facts)
+        seen_at = look.facts.sampled_at(SAFETY_CONFIG, look.now)
+        return judgement_of.verify_held(spec, status, held, seen_at, look.now)
+    return judgement_of.verify(
+        spec,
+        status,
+        _findings(look.judgement, item),
+        _workload(item, look.facts),
+        look.now,
+        seen_at=sampled_at(look.target, spec.check, look.now),
+    )
+
+
 def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:
     """What is found against the target of an action now."""
     found: list[Finding] = []
@@ -178,7 +189,10 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(f for f in verdict.findings if f.target and f.target.uid == item.spec.target.uid)
+            of = judged.registered.id
+            found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
+            if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+                return Unobserved("EvidenceMissing", f"{of} fails, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
@@ -212,6 +226,7 @@ def intent_of(item: Remediation) -> Intent:
         stabilization=spec.stabilization,
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
-        change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
+        change=Change(spec.change.patch, spec.change.diff, spec.change.undo) if spec.change else None,
+        command=Command(tuple(spec.command.argv), spec.command.container) if spec.command else None,
         digest=spec.digest,
     )

@@ -20,7 +20,8 @@ SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
 
 
 def page(action: ActionName) -> Path:
-    return PAGES / f"{re.sub('(?<=[a-z])(?=[A-Z])', '-', action.value).lower()}.md"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", action.value).lower()
+    return PAGES / f"{words}.md"
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:

@@ -3,21 +3,40 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 
-from kiro_operator.core.evidence.steering import Document, Mount
+from kiro_operator.core.evidence.steering import Document, Holder, Mount
 from kiro_operator.core.objects import Base, ManagedField
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
 
 
+_GITOPS_MARKS = (
+    ("argocd.argoproj.io/", "Argo CD"),
+    ("kustomize.toolkit.fluxcd.io/", "Flux"),
+    ("helm.toolkit.fluxcd.io/", "Flux"),
+)
+"""Prefixes of labels and annotations that GitOps tools put on what they own."""
+_GITOPS_MANAGERS = {
+    "argocd-controller": "Argo CD",
+    "argocd-application-controller": "Argo CD",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
+}
+_PROTECTED = "kiro.dev/protected"
+
+
 class _Metadata(Base, frozen=True):
     name: str
+    uid: str = ""
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
     managed_fields: tuple[ManagedField, ...] = ()
 
 
@@ -103,8 +122,8 @@ def document(path: str, body: bytes, origin: str, *, limit: int, size: int | Non
         return Document(path, "", origin, digest, size=size, cut=cut, invalid_at=error.start)
 
 
-def documents(body: bytes, limit: int) -> list[Document]:
-    """The documents in a ConfigMap.
+def documents(body: bytes, limit: int) -> tuple[Holder, list[Document]]:
+    """A ConfigMap, and the documents in it.
 
     Raises:
         msgspec.DecodeError: it is no ConfigMap.
@@ -123,8 +142,30 @@ def documents(body: bytes, limit: int) -> list[Document]:
         path = path_of(key)
         if path is not None:
             read = document(path, content, origin, limit=limit)
-            found.append(msgspec.structs.replace(read, manager=manager, changed=changed))
-    return found
+            found.append(msgspec.structs.replace(read, key=key, manager=manager, changed=changed))
+    return _holder(config_map), found
+
+
+def _holder(config_map: _ConfigMap) -> Holder:
+    metadata = config_map.metadata
+    return Holder(
+        metadata.name,
+        metadata.uid,
+        metadata.resource_version,
+        metadata.labels,
+        metadata.annotations.get(_PROTECTED, ""),
+        _gitops(metadata),
+        tuple(sorted(config_map.binary_data or {})),
+    )
+
+
+def _gitops(metadata: _Metadata) -> str:
+    """The GitOps tool that owns an object, by its marks or by having written it."""
+    marks = [*metadata.labels, *metadata.annotations]
+    found = [tool for prefix, tool in _GITOPS_MARKS if any(mark.startswith(prefix) for mark in marks)]
+    managers = {field.manager for field in metadata.managed_fields}
+    found += [tool for manager, tool in _GITOPS_MANAGERS.items() if manager in managers]
+    return found[0] if found else ""
 
 
 def _last_change(fields: Iterable[ManagedField]) -> tuple[str, datetime | None]:

@@ -27,8 +27,18 @@ class ActionName(StrEnum):
 
     RESTART = "Restart"
     SCALE = "Scale"
+    RECONNECT_MCP = "ReconnectMCP"
+    RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RESTORE_RBAC = "RestoreRBAC"
+    RESTORE_STEERING = "RestoreSteering"
+    CONTAIN = "Contain"
+
+
+COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})
+"""Actions that are a command of the admin's, run in a pod."""
+LADDER = (ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP, ActionName.RESTART, ActionName.SCALE)
+"""The ladder where none is written: the mildest first. What cannot help is passed over."""
 
 
 class CheckSettings(ApiModel):
@@ -77,7 +87,7 @@ class Remediation(ApiModel):
     """What may be tried when a check fails. The KiroSafetyPolicy decides whether it may."""
 
     ladder: Annotated[list[LadderStep], Field(max_length=8)] = Field(
-        default=[LadderStep(action=ActionName.RESTART), LadderStep(action=ActionName.SCALE)],
+        default=[LadderStep(action=action) for action in LADDER],
         description="Steps in order; the next one only when the last did not help. Empty: none.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

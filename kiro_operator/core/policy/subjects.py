@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from kiro_operator.core.evidence.restorable import RESTORABLE, Found
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
 
 
@@ -15,43 +16,52 @@ class Subject(Struct, frozen=True):
     resource_version: str = ""
     labels: Mapping[str, str] = {}
     protected: bool = False
+    gitops: str = ""
+    """The GitOps tool that owns it; empty for none that is known."""
 
 
 def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     """The very object; None where it is not to be seen, or is another one by now."""
-    found: ConfigData | Found | Unobserved | None
     match ref.kind:
         case "ConfigMap":
-            found = _config(ref, snapshot)
+            return _safety_config(ref, snapshot) or _steering(ref, snapshot)
         case "ClusterRole" | "ClusterRoleBinding":
-            found = _rbac(ref, snapshot)
-        case _:
-            return None
-    if isinstance(found, Unobserved):
+            return _rbac(ref, snapshot)
+    return None
+
+
+def _safety_config(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    seen = snapshot.value(SAFETY_CONFIG)
+    if isinstance(seen, Unobserved) or ref.name not in seen:
         return None
+    return _subject(seen[ref.name], ref)
+
+
+def _rbac(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    seen = snapshot.value(RESTORABLE)
+    if isinstance(seen, Unobserved) or ref.name not in seen:
+        return None
+    found = seen[ref.name]
+    return _subject(found.role if ref.kind == "ClusterRole" else found.binding, ref)
+
+
+def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    seen = snapshot.value(STEERING)
+    if isinstance(seen, Unobserved):
+        return None
+    found = next(
+        (holder for holder in seen.holders if (holder.name, holder.uid) == (ref.name, ref.uid)), None
+    )
+    if found is None:
+        return None
+    return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
+
+
+def _subject(found: ConfigData | Found | None, ref: Ref) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
-    return _subject(found) if found.uid == ref.uid else None
-
-
-_NOT_SAMPLED = Unobserved("NotSampled", "it has not been looked at yet")
-
-
-def _config(ref: Ref, snapshot: Snapshot) -> ConfigData | Unobserved | None:
-    seen = snapshot.value(SAFETY_CONFIG)
-    return seen if isinstance(seen, Unobserved) else seen.get(ref.name, _NOT_SAMPLED)
-
-
-def _rbac(ref: Ref, snapshot: Snapshot) -> Found | Unobserved | None:
-    seen = snapshot.value(RESTORABLE)
-    if isinstance(seen, Unobserved):
-        return seen
-    if ref.name not in seen:
-        return _NOT_SAMPLED
-    return seen[ref.name].role if ref.kind == "ClusterRole" else seen[ref.name].binding
-
-
-def _subject(found: ConfigData | Found) -> Subject:
+    if found.uid != ref.uid:
+        return None
     return Subject(found.resource_version, found.labels, is_protected(found.protected))
 
 

@@ -247,6 +247,10 @@ def test_each_remedy_declares_what_it_needs() -> None:
         SCALE: Grant.SCALE,
         ActionName.RESTORE_SAFETY_CONFIG: Grant.RESTORE,
         ActionName.RESTORE_RBAC: Grant.CLUSTER_RESTORE,
+        ActionName.RECONNECT_MCP: Grant.EXEC,
+        ActionName.RESYNC_MCP: Grant.EXEC,
+        ActionName.RESTORE_STEERING: Grant.RESTORE,
+        ActionName.CONTAIN: Grant.RESTORE,
     }
     for action, rules in permissions().items():
         assert rules

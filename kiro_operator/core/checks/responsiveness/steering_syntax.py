@@ -5,7 +5,15 @@ from datetime import datetime
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.snapshot import Snapshot, Unobserved
-from kiro_operator.core.steering.judging import INTERVAL, NO_DOCUMENTS, of_problems, since, verdict, whole
+from kiro_operator.core.steering.judging import (
+    INTERVAL,
+    NO_DOCUMENTS,
+    asking,
+    of_problems,
+    since,
+    verdict,
+    whole,
+)
 from kiro_operator.core.steering.syntax import problems
 from kiro_operator.core.verdict import Finding, Verdict, unknown
 
@@ -29,7 +37,10 @@ def judge(snapshot: Snapshot, parameters: SteeringSyntaxParameters, now: datetim
         wrong = problems(document.text, workspace, of=len(documents))
         if wrong:
             finding = of_problems(document, wrong, since(document, snapshot, now))
-            (warnings if wrong[0].warning else failures).append(finding)
+            if wrong[0].warning:
+                warnings.append(finding)
+            else:
+                failures.append(asking(finding, steering, document.origin, document.key))
     well = "The steering documents are written as Kiro reads them."
     if workspace is None:
         well += (
