@@ -26,7 +26,7 @@ from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_ob
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 from kiro_operator.core.verdict import Status
 
-_SUBJECTS = frozenset({"ConfigMap"})
+_SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]

@@ -25,6 +25,8 @@ class Grant(StrEnum):
     SCALE = "scale"
     RESTORE = "restore"
     """Bringing back what is declared, on objects of fixed names."""
+    CLUSTER_RESTORE = "cluster-restore"
+    """Bringing back a ClusterRole and its binding, of one fixed name, within a KiroSafetyBaseline."""
     EXEC = "exec"
     """Running fixed commands in pods: for the evidence that exists nowhere else, and as remedies."""
     HISTORY = "history"

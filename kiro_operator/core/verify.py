@@ -343,7 +343,9 @@ def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
     """Whether an object is as it would be after the change of an action."""
     if spec.change is None:
         return False
-    return bool(merged(found, msgspec.json.decode(spec.change.patch)) == found)
+    # A list that was emptied comes back as null, which says the same as none.
+    there = {name: value for name, value in found.items() if value is not None}
+    return bool(merged(there, msgspec.json.decode(spec.change.patch)) == there)
 
 
 def merged(found: Any, patch: Any) -> Any:

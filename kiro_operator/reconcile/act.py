@@ -503,7 +503,9 @@ def written(remediation: Remediation) -> dict[str, Any]:
 def advice(
     action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden, *, name: str
 ) -> str:
-    """Which rule is missing, in words that fit a condition."""
+    """Which rule is missing, in words that fit a condition; of admission policies, what they say."""
+    if "ValidatingAdmissionPolicy" in forbidden.message:
+        return forbidden.message
     asked: Mapping[Method, Callable[[Rule], bool]] = {
         Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
         Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
@@ -515,4 +517,6 @@ def advice(
     # What is granted by name is granted for the usual one; here it has to be that of the target.
     mine = (msgspec.structs.replace(rule, names=(name,)) if rule.names else rule for rule in rules)
     missing = "; ".join(rule.advice(namespace) for rule in mine)
-    return f"{forbidden.message}; {missing}"
+    # Of a ClusterRole the API server lists each rule that it would not let be granted.
+    refusal = forbidden.message.partition("\n")[0].rstrip(":")
+    return f"{refusal}; {missing}"

@@ -9,6 +9,7 @@ import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core import remedies as package
+from kiro_operator.core.permissions import Scope
 from kiro_operator.core.remedies import permissions, remedies
 from kiro_operator.core.remedies.types import Remedy
 from tools.admission import described, requested
@@ -38,7 +39,8 @@ def test_its_page_has_all_sections_and_is_in_the_table(action: ActionName) -> No
 
 @pytest.mark.parametrize("action", ActionName)
 def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> None:
-    overlays = {f"deploy/namespace/{rule.grant.value}" for rule in permissions()[action]}
+    folders = {Scope.NAMESPACE: "deploy/namespace", Scope.CLUSTER: "deploy"}
+    overlays = {f"{folders[rule.scope]}/{rule.grant.value}" for rule in permissions()[action]}
     assert all(overlay in page(action).read_text() and Path(overlay).is_dir() for overlay in overlays)
 
 

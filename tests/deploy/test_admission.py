@@ -22,13 +22,15 @@ import yaml
 
 from devcluster import ControlPlane
 from devcluster.errors import ApiError
-from devcluster.rest import MERGE, Rest
+from devcluster.rest import APPLY, MERGE, Rest
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes.decision_log import FILE, LIMIT
 from kiro_operator.adapters.steering import files
 from kiro_operator.core.permissions import Rule
+from kiro_operator.core.remedies import restore_rbac
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 from kiro_operator.settings import parse
+from tests.apiserver import test_restore_rbac
 from tests.deploy.others import OTHERS, send
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, kustomized, of_kind
 from tests.deploy.rights import RBAC, Installed
@@ -534,7 +536,27 @@ def test_it_writes_nothing_else_at_all(at: Confined, case: str) -> None:
         "pod": at.pod,
         "set": at.world.items("replicasets", api=APPS)[0]["metadata"]["name"],
     }
-    refused_by(at, "writes", partial(send, at.rest, OTHERS[case], places))
+    path = OTHERS[case][1]
+    # Of these one name may be written, where an admin has said so.
+    policy = next((name for name in ("clusterroles", "clusterrolebindings") if f"/{name}" in path), "writes")
+    refused_by(at, policy, partial(send, at.rest, OTHERS[case], places))
+
+
+def test_no_role_is_written_where_the_admin_has_not_said_which(at: Confined) -> None:
+    """Not even the one that RestoreRBAC is about: the base names none, deploy/cluster-restore does."""
+    manager = "?fieldManager=t&dryRun=All"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": restore_rbac.NAME}
+    for kind, content in (
+        ("ClusterRole", {"rules": []}),
+        ("ClusterRoleBinding", {"roleRef": reference, "subjects": []}),
+    ):
+        body = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": restore_rbac.NAME},
+        }
+        path = f"{RBAC}/{kind.lower()}s/{restore_rbac.NAME}{manager}"
+        refused_by(at, f"{kind.lower()}s", partial(at.rest.patch, path, body | content, APPLY))
 
 
 def test_a_status_write_changes_the_status_alone(at: Confined) -> None:
@@ -610,6 +632,10 @@ def test_every_policy_is_bound_fails_closed_and_names_the_account_that_rbac_name
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
+    "RestoreRBAC": (
+        test_restore_rbac.test_what_was_widened_is_narrowed_once,
+        test_restore_rbac.test_what_was_deleted_is_made_anew,
+    ),
     "RestoreSafetyConfig": (test_a_safety_configuration_that_is_restored_passes,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),

@@ -27,8 +27,15 @@ COMMAND_TIMEOUT = 30.0
 """Seconds a command may take."""
 OUTPUT = 16_384
 """Bytes of each of its outputs: a few words of it are told."""
-OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+OBJECTS: Mapping[str, str] = {
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "ClusterRole": f"{_RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
+}
 """Where the kinds are that a change can be written to."""
+BY_NAME = frozenset({"ClusterRole", "ClusterRoleBinding"})
+"""Kinds that may be made under one name only, which RBAC can see where they are applied and not posted."""
 
 _READ_AGAIN = "after a refused or interrupted change it is read again, to know whether it was done"
 RULES = (
@@ -153,9 +160,13 @@ class Actuator:
         """Make an object.
 
         Raises:
-            ports.AlreadyExists: somebody else has made it.
+            ports.AlreadyExists, ports.Conflict: somebody else has made it.
         """
-        await self._client.create(OBJECTS[kind].format(namespace=namespace), manifest)
+        path = OBJECTS[kind].format(namespace=namespace)
+        if kind in BY_NAME:
+            await self._client.apply(f"{path}/{manifest['metadata']['name']}", manifest)
+        else:
+            await self._client.create(path, manifest)
 
     async def patch(
         self,

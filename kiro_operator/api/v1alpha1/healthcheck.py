@@ -30,6 +30,7 @@ class ActionName(StrEnum):
     RECONNECT_MCP = "ReconnectMCP"
     RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_RBAC = "RestoreRBAC"
     RESTORE_STEERING = "RestoreSteering"
     CONTAIN = "Contain"
 
@@ -300,6 +301,7 @@ class KiroHealthCheck(ApiModel):
 
     KIND: ClassVar[str] = "KiroHealthCheck"
     PLURAL: ClassVar[str] = "kirohealthchecks"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("khc",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),

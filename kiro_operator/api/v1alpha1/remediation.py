@@ -235,6 +235,7 @@ class KiroRemediation(ApiModel):
 
     KIND: ClassVar[str] = "KiroRemediation"
     PLURAL: ClassVar[str] = "kiroremediations"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("krem",)
     # The name says kind and target, so these are for -o wide: what remains fits a screen.
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str] | tuple[str, str, str, int], ...]] = (

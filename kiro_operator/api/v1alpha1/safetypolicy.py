@@ -366,6 +366,7 @@ class KiroSafetyPolicy(ApiModel):
 
     KIND: ClassVar[str] = "KiroSafetyPolicy"
     PLURAL: ClassVar[str] = "kirosafetypolicies"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("ksp",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Mode", "string", ".spec.mode"),

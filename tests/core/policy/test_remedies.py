@@ -246,6 +246,7 @@ def test_each_remedy_declares_what_it_needs() -> None:
         RESTART: Grant.RESTART,
         SCALE: Grant.SCALE,
         ActionName.RESTORE_SAFETY_CONFIG: Grant.RESTORE,
+        ActionName.RESTORE_RBAC: Grant.CLUSTER_RESTORE,
         ActionName.RECONNECT_MCP: Grant.EXEC,
         ActionName.RESYNC_MCP: Grant.EXEC,
         ActionName.RESTORE_STEERING: Grant.RESTORE,
