@@ -95,6 +95,13 @@ PLACES = (
         "in each namespace where what is declared is brought back",
     ),
     Place(
+        Path("deploy/namespace/right-size/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.RIGHT_SIZE,
+        f"{NAME}-right-size",
+        "in each namespace where approved proposals change what containers request",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

@@ -25,6 +25,8 @@ class Grant(StrEnum):
     SCALE = "scale"
     RESTORE = "restore"
     """Bringing back what is declared, on objects of fixed names."""
+    RIGHT_SIZE = "right-size"
+    """Changing what containers request, each time a person approves it."""
     EXEC = "exec"
     """Running fixed commands in pods, for the evidence that exists nowhere else."""
     HISTORY = "history"

@@ -31,7 +31,7 @@ from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency
-from kiro_operator.reconcile.records import Records, Remediation, ledger_of
+from kiro_operator.reconcile.records import Records, Remediation, ledger_of, proposals_of
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.scheduler import Alarms
 from kiro_operator.reconcile.sweep import Sweep
@@ -225,6 +225,9 @@ class Loop:
         target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held)
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
+        await self._act.withdraw(target.namespace, plan.withdrawn)
+        if plan.proposals and named is not None:
+            await self._act.propose(target, plan.proposals, named)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
             self._act.begin(target, allowed)
@@ -286,6 +289,7 @@ class Loop:
                 now=now,
                 memory=target.memory,
                 approvals=self._approvals.of(target.namespace),
+                proposals=proposals_of(target, remediations),
             )
         )
         target.memory, target.planned = plan.memory, True

@@ -9,17 +9,18 @@ from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
+from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.snapshot import Collection, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome
 from kiro_operator.reconcile.judge import Judgement, sampled_at
-from kiro_operator.reconcile.records import Remediation, ledger_of
+from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
 from kiro_operator.reconcile.target import Target
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Verify:
         for item in remediations:
             mine = item.spec.health_check.uid == target.uid
             busy = (target.namespace, item.name) in self._act.in_flight
-            if not mine or busy or item.status.state in FINAL_STATES:
+            if not mine or busy or item.open or item.status.state in FINAL_STATES:
                 moved.append(item)
             elif item.status.state is RemediationState.VERIFYING:
                 moved.append(await self._watch(look, item))
@@ -103,15 +104,20 @@ class Verify:
 
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
-        findings = _findings(look.judgement, item)
-        result = judgement_of.verify(
-            item.spec,
-            item.status,
-            findings,
-            _workload(item, look.facts),
-            look.now,
-            seen_at=sampled_at(look.target, item.spec.check, look.now),
-        )
+        if item.spec.action in PROPOSALS:
+            live = await self._actuator.seen(namespace, item.spec.target.kind, item.spec.target.name)
+            result = judgement_of.in_force(
+                item.spec, item.status, live, _workload(item, look.facts), look.now
+            )
+        else:
+            result = judgement_of.verify(
+                item.spec,
+                item.status,
+                _findings(look.judgement, item),
+                _workload(item, look.facts),
+                look.now,
+                seen_at=sampled_at(look.target, item.spec.check, look.now),
+            )
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -165,6 +171,9 @@ class Verify:
 
     async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
         spec = item.spec
+        if spec.action in PROPOSALS:
+            written = await self._actuator.seen(namespace, spec.target.kind, spec.target.name)
+            return judgement_of.Live(workload=None, written=written, failing=failing)
         if spec.method in WRITES:
             written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
             return judgement_of.Live(workload=None, written=written, failing=failing)
@@ -188,10 +197,19 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(f for f in verdict.findings if f.target and f.target.uid == item.spec.target.uid)
+            found.extend(finding for finding in verdict.findings if _is_against(finding, item))
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
+
+
+def _is_against(finding: Finding, item: Remediation) -> bool:
+    """Whether an action is to help against a finding; a proposal only against what it was made against."""
+    uid, action = item.spec.target.uid, item.spec.action
+    if action in PROPOSALS:
+        amendment = finding.amendment
+        return amendment is not None and (amendment.action, amendment.target.uid) == (action, uid)
+    return finding.target is not None and finding.target.uid == uid
 
 
 def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | None:
@@ -202,26 +220,3 @@ def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | Non
     }
     source = sources.get(item.spec.target.kind)
     return source.get(item.spec.target.name) if isinstance(source, Collection) else source
-
-
-def intent_of(item: Remediation) -> Intent:
-    """The intent that a KiroRemediation records."""
-    spec = item.spec
-    return Intent(
-        action=spec.action,
-        method=spec.method,
-        target=Ref(spec.target.kind, spec.target.name, spec.target.uid),
-        api_version=spec.target.api_version,
-        fence=Fence(spec.fence.uid, spec.fence.resource_version, spec.fence.generation, spec.fence.intent),
-        check=spec.check,
-        reason=spec.reason,
-        message=spec.message,
-        episode=spec.episode,
-        step=spec.step,
-        timeout=spec.timeout,
-        stabilization=spec.stabilization,
-        pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
-        replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
-        change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
-        digest=spec.digest,
-    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.core.remedies import permissions, remedies
+from kiro_operator.core.remedies import permissions, proposers, remedies
 
 PAGES = Path("docs/remedies")
 SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
@@ -19,7 +19,7 @@ def page(action: ActionName) -> Path:
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:
-    assert set(remedies()) == set(permissions()) == set(ActionName)
+    assert {*remedies(), *proposers()} == set(permissions()) == set(ActionName)
     assert {path.name for path in PAGES.glob("*.md")} - {"README.md"} == {page(a).name for a in ActionName}
 
 

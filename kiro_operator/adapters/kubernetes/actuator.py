@@ -14,6 +14,7 @@ import msgspec
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.core import objects
+from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Grant, Rule
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
@@ -22,7 +23,12 @@ PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
 RESTARTED_BY = "kiro.dev/restarted-by"
-OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
+OBJECTS: Mapping[str, str] = {
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
+    "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
+}
 """Where the kinds are that a change can be written to."""
 
 _READ_AGAIN = "after a refused or interrupted change it is read again, to know whether it was done"
@@ -112,6 +118,13 @@ class Actuator:
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
 
+    async def seen(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        """The same by a list of one: what is watched may be listed anyway, and needs no right to get it."""
+        path = OBJECTS[kind].format(namespace=namespace)
+        items = msgspec.json.decode(await self._client.get(path, fieldSelector=f"metadata.name={name}"))
+        found: list[dict[str, Any]] = items["items"] or []
+        return found[0] if found else None
+
     async def create(self, namespace: str, kind: str, manifest: Mapping[str, Any]) -> None:
         """Make an object.
 
@@ -135,7 +148,8 @@ class Actuator:
         Raises:
             ports.Conflict: it is another object, or it has changed.
         """
-        await self._client.merge_patch(
+        send = self._client.strategic_patch if is_strategic(kind) else self._client.merge_patch
+        await send(
             f"{OBJECTS[kind].format(namespace=namespace)}/{name}",
             {**change, "metadata": {"uid": uid, "resourceVersion": resource_version}},
         )

@@ -24,6 +24,7 @@ from kiro_operator.core.redact import without_credentials
 
 FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 LOGS = 8
 """Logs that are read at once."""
 EXECS = 8
@@ -185,6 +186,12 @@ class Client:
         """Merge ``body`` into an object; with metadata.resourceVersion in it, a compare-and-swap."""
         return await self._request(
             "PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager(), lane=lane
+        )
+
+    async def strategic_patch(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """The same for Kubernetes' own kinds, where lists such as containers are merged by name."""
+        return await self._request(
+            "PATCH", path, body=body, content_type=STRATEGIC_PATCH, params=_manager(), lane=lane
         )
 
     async def replace(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:

@@ -28,6 +28,13 @@ class ActionName(StrEnum):
     RESTART = "Restart"
     SCALE = "Scale"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RIGHT_SIZE = "RightSize"
+
+
+PROPOSALS = frozenset({ActionName.RIGHT_SIZE})
+"""Actions that a person decides on, each time, whatever a policy says."""
+PROPOSALS_CEL = f"[{', '.join(repr(action.value) for action in sorted(PROPOSALS))}]"
+"""The same as a list of CEL."""
 
 
 class CheckSettings(ApiModel):
@@ -64,6 +71,13 @@ class CheckSettings(ApiModel):
 
 class LadderStep(ApiModel):
     """One step of the remediation ladder."""
+
+    model_config = rules(
+        (
+            f"!(self.action in {PROPOSALS_CEL})",
+            "ladder: what a person decides on is no step of it; list it in actions of the KiroSafetyPolicy",
+        ),
+    )
 
     action: ActionName = Field(description="What to try.")
     timeout: Annotated[timedelta, Between("10s", "24h")] = Field(

@@ -17,6 +17,8 @@ from kiro_operator.api.v1alpha1.types import API_VERSION, ApiModel, Between, rul
 class RemediationState(StrEnum):
     """Where an action stands."""
 
+    PROPOSED = "Proposed"
+    """A person has to decide on it; nothing is reserved, and nothing has been done."""
     RESERVED = "Reserved"
     """Named and locked; nothing has been done yet."""
     ACTING = "Acting"
@@ -53,10 +55,12 @@ class Method(StrEnum):
     CREATE = "Create"
     """The object is not there, and is made."""
     PATCH = "Patch"
-    """The object is changed by a JSON merge patch (RFC 7386)."""
+    """The object is changed by a JSON merge patch (RFC 7386); a workload by a strategic one."""
+    ADVISE = "Advise"
+    """A person makes the change; the operator never does."""
 
 
-WRITES = frozenset({Method.CREATE, Method.PATCH})
+WRITES = frozenset({Method.CREATE, Method.PATCH, Method.ADVISE})
 """Methods whose change is written in the record itself, for any kind of object."""
 
 
@@ -80,6 +84,9 @@ class ObjectVersion(ApiModel):
     intent: Word = Field(
         default="", description="Remediation that last restarted it, from its annotation; empty for none."
     )
+    revision: Word = Field(
+        default="", description="Of a proposal: the revision of its pod template that was looked at."
+    )
 
 
 class Replicas(ApiModel):
@@ -96,6 +103,10 @@ class Change(ApiModel):
         description="JSON: the object to create, or the merge patch to send."
     )
     diff: Message = Field(description="The same for a person, redacted: expected → found.")
+    undo: Annotated[str, Field(max_length=262_144)] = Field(
+        default="",
+        description="JSON: the patch that takes a proposal back, and what has to stand there before it.",
+    )
 
 
 class OwnerName(ApiModel):
@@ -136,8 +147,8 @@ class KiroRemediationSpec(ApiModel):
             "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with any other",
         ),
         (
-            "(self.method in ['Create', 'Patch']) == has(self.change)",
-            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
+            "(self.method in ['Create', 'Patch', 'Advise']) == has(self.change)",
+            "spec.change: write what changes with methods Create, Patch and Advise, and nothing with others",
         ),
     )
 
@@ -146,7 +157,7 @@ class KiroRemediationSpec(ApiModel):
     target: TargetReference = Field(description="The workload, or bare pod, that the action is for.")
     pod: TargetReference | None = Field(default=None, description="The pod to evict, for method Evict.")
     replicas: Replicas | None = Field(default=None, description="For the Scale methods.")
-    change: Change | None = Field(default=None, description="For the methods Create and Patch.")
+    change: Change | None = Field(default=None, description="For the methods Create, Patch and Advise.")
     fence: ObjectVersion = Field(description="The object to be changed, as it was when this was decided.")
     health_check: OwnerName = Field(description="The KiroHealthCheck that asked.")
     policy: OwnerName = Field(description="The KiroSafetyPolicy that allowed.")
@@ -191,6 +202,11 @@ class KiroRemediationStatus(ApiModel):
         default="", description="Why it is in this state, as one CamelCase word, such as Reverted."
     )
     message: Message = Field(default="", description="What came of it.")
+    approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
+        default=[],
+        description="Of a proposal: the KiroApprovals by which it was carried out.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     acting_at: datetime | None = Field(default=None, description="When its budget was reserved.")
     acted_at: datetime | None = Field(default=None, description="When the API server confirmed the change.")
     healthy_since: datetime | None = Field(

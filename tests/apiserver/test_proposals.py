@@ -1,0 +1,224 @@
+"""Proposals: what a person decides on waits on record, is done as it stands there, and never otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster.errors import ApiError
+from devcluster.wait import until
+from kiro_operator.core.checks import registry
+from tests.apiserver.test_approvals import look_again
+from tests.harness.approvers import Approver, now, wait_for_vouching
+from tests.harness.prometheus import PORT, SERVICE, Prometheus, Samples, course, round_hour
+from tests.harness.world import World, enforce
+
+Object = dict[str, Any]
+BUDGET = {"limit": 5, "window": "1h"}
+RIGHT_SIZE = {"name": "RightSize", "approval": "Manual", "budget": BUDGET}
+RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
+CHECKS = ("over-provisioned", "pods-ready")
+MIB = 2.0**20
+LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
+
+
+@pytest.fixture
+def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
+    """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory."""
+    end = round_hour(datetime.now(UTC)) + timedelta(hours=1)
+    start = end - timedelta(hours=30)
+    labels = {"namespace": namespace, "pod": "kiro-7d4b9c6f5-x2x4x", "container": "kiro"}
+
+    def spent(at: datetime) -> float:
+        return 0.048 * (at - start).total_seconds()
+
+    used = course(start, end, lambda _: 90 * MIB, minutes=5)
+    history = [
+        Samples("container_cpu_usage_seconds_total", labels, course(start, end, spent, minutes=5)),
+        Samples("container_memory_working_set_bytes", labels, used),
+    ]
+    with Prometheus(tmp_path / "prometheus", history) as server:
+        yield server
+
+
+@pytest.fixture
+def approver(world: World) -> Approver:
+    wait_for_vouching(world.plane)
+    return Approver(world.plane, world.namespace)
+
+
+def begin(world: World, prometheus: Prometheus, *, metadata: Object | None = None, **policy: Any) -> None:
+    """A Deployment that asks for far too much, and an operator that may propose what would do."""
+    container = {"name": "kiro", "image": "kiro:1", "resources": LARGE}
+    template = {"metadata": {"labels": {"app": "kiro"}}, "spec": {"containers": [container]}}
+    world.deployment(replicas=2, template=template)
+    if metadata:
+        world.plane.rest.patch(path(world), {"metadata": metadata})
+    world.policy(**enforce(**({"actions": [RIGHT_SIZE, RESTART]} | policy)))
+    parameters = {"window": "24h"}
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        prometheus={"service": {"name": SERVICE, "port": PORT}},
+        checks=[
+            {"id": "over-provisioned", "interval": "5s", "parameters": parameters},
+            *({"id": name, "enabled": False} for name in registry() if name not in CHECKS),
+        ],
+        remediation={"stabilization": "1s"},
+    )
+    where = f"{SERVICE}.{world.namespace}:{PORT}"
+    world.operator("--resolve", f"{where}=127.0.0.1:{prometheus.port}")
+
+
+def path(world: World) -> str:
+    return world.path("deployments", "kiro", api="/apis/apps/v1")
+
+
+def requests(world: World) -> Object:
+    found: Object = world.plane.rest.get(path(world))
+    requested: Object = found["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+    return requested
+
+
+def waiting(world: World, *, other_than: str = "") -> Object:
+    """Wait until the status asks for a decision on a proposal; returns what is asked."""
+
+    def shown() -> Object | None:
+        for item in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
+            asked: Object = item.get("approval") or {}
+            if item["action"] == "RightSize" and asked and asked["digest"] != other_than:
+                return asked
+        return None
+
+    try:
+        return until(shown, "a proposal to wait", 60)
+    except Exception as error:
+        raise AssertionError(f"{error}\nstatus: {world.describe()}\nlog: {world.log_tail()}") from error
+
+
+def test_what_is_approved_is_written_as_it_stands_on_record(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus)
+    request = waiting(world)
+    [proposal] = world.wait_remediation("Proposed")
+    spec = proposal["spec"]
+    assert (spec["action"], spec["method"], spec["digest"]) == ("RightSize", "Patch", request["digest"])
+    [container] = json.loads(spec["change"]["patch"])["spec"]["template"]["spec"]["containers"]
+    wanted = container["resources"]["requests"]
+    assert wanted == {"cpu": "48m", "memory": "110Mi"}
+    assert "requests.cpu: 2 → 48m" in spec["change"]["diff"]
+    # Nobody approves it: it changes nothing, uses no budget, calls for nobody, and is not made again.
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    assert len(world.remediations()) == 1
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "0/20"
+    world.wait_condition("Escalated", "False")
+    world.wait_condition("RemediationAllowed", "True")
+    # Nor does it stand in the way of what is done by itself.
+    world.break_pod()
+    [restarted] = world.wait_remediation("Succeeded", timeout=60)
+    assert restarted["spec"]["action"] == "Restart"
+    assert waiting(world)["digest"] == request["digest"]
+
+    approver.decide(request)
+
+    done = next(item for item in world.wait_remediation("Succeeded", 2, timeout=90) if item["spec"] == spec)
+    assert done["status"]["reason"] == "InForce"
+    [approval] = world.items("kiroapprovals")
+    assert [item["uid"] for item in done["status"]["approvals"]] == [approval["metadata"]["uid"]]
+    assert requests(world) == wanted
+    world.wait_check("over-provisioned", "Pass", timeout=60)
+    writes = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]
+    assert [(event["verb"], event["objectRef"]["name"]) for event in writes] == [("patch", "kiro")]
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "2/20"
+
+    # The record says how to take it back.
+    undo = done["spec"]["change"]["undo"]
+    world.plane.kubectl("patch", "deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p", undo)
+    assert requests(world) == LARGE["requests"]
+
+
+def test_a_target_that_changed_needs_a_new_proposal_and_a_stale_approval_fires_nothing(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus, pauseRequests=["INC-7"])
+    old = waiting(world)
+    world.plane.kubectl("set", "image", "deployment/kiro", "kiro=kiro:2", "-n", world.namespace)
+    new = waiting(world, other_than=old["digest"])
+    [gone] = world.wait_remediation("Expired")
+    assert (gone["spec"]["digest"], gone["status"]["reason"]) == (old["digest"], "Changed")
+
+    approver.decide(old)
+    stale = approver.decide(new, lasts=3)
+    until(lambda: told(world)["reason"] == "Paused", "the new one to be approved", 20)
+    until(lambda: now() > datetime.fromisoformat(stale["spec"]["expiresAt"]), "the approval to expire", 10)
+    policy = world.path("kirosafetypolicies", "policy")
+    world.plane.rest.patch(policy, {"spec": {"pauseRequests": []}})
+
+    until(lambda: "expired at" in told(world)["message"], "it to be told", 20)
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    assert [item["status"]["state"] for item in world.remediations()] == ["Expired", "Proposed"]
+
+
+def told(world: World) -> Object:
+    """The decision on the proposal that waits."""
+    decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
+    found: Object = next(item for item in decisions if item["action"] == "RightSize")
+    return found
+
+
+def test_what_is_denied_is_not_proposed_again(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus)
+    approver.decide(waiting(world), "Deny")
+    [denied] = world.wait_remediation("Denied")
+    assert denied["status"]["reason"] == "ApprovalDenied"
+    look_again(world)
+    look_again(world)
+    assert [item["metadata"]["uid"] for item in world.remediations()] == [denied["metadata"]["uid"]]
+    assert requests(world) == LARGE["requests"]
+
+
+def test_what_a_gitops_tool_keeps_is_for_its_repository(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus, metadata={"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}})
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    assert advice["spec"]["method"] == "Advise"
+    assert "Flux keeps Deployment kiro" in advice["status"]["message"]
+    aim = advice["spec"]["target"]
+    target = {"kind": aim["kind"], "name": aim["name"], "uid": aim["uid"]}
+    asked = {"digest": advice["spec"]["digest"], "target": target}
+    approver.decide(asked, gate="operator-approver")
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    [still] = world.remediations()
+    assert still["status"]["state"] == "Proposed"
+
+
+@pytest.mark.parametrize(("policy", "told"), [({"mode": "DryRun"}, True), ({"actions": [RESTART]}, False)])
+def test_without_leave_it_is_advice(
+    world: World,
+    prometheus: Prometheus,
+    policy: dict[str, Any],
+    told: bool,  # noqa: FBT001
+) -> None:
+    begin(world, prometheus, **policy)
+    world.wait_check("over-provisioned", "Fail", timeout=60)
+    look_again(world)
+    decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
+    assert [(item["action"], item["decision"]) for item in decisions] == [("RightSize", "DryRun")] * told
+    assert not world.remediations()
+
+
+def test_a_policy_cannot_make_it_automatic(world: World) -> None:
+    with pytest.raises(ApiError, match="write approval: Manual"):
+        world.policy(**enforce(actions=[RIGHT_SIZE | {"approval": "Automatic"}]))

@@ -1,0 +1,349 @@
+"""Proposals: made once, kept while they hold, withdrawn when they do not, and in nobody's way."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
+from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.amended import exact
+from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.patches import merged, much_the_same, undoing
+from kiro_operator.core.policy.plan import Past
+from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
+from kiro_operator.core.quantity import mebibytes, millicores
+from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
+from tests.core.policy.make import (
+    BLIND,
+    NOW,
+    ago,
+    autoscaler,
+    entry,
+    failing,
+    finding,
+    inputs,
+    platform,
+    policy,
+    ref,
+    snapshot,
+    well,
+    workload,
+)
+
+CHECK = "over-provisioned"
+BUDGET = {"limit": 5, "window": "1h"}
+VALUES = (("api/cpu", "50m"), ("api/memory", "110Mi"))
+
+
+def lenient(**changes: Any) -> KiroSafetyPolicySpec:
+    actions = [{"name": action.value, "approval": "Manual", "budget": BUDGET} for action in sorted(PROPOSALS)]
+    actions.append({"name": "Restart", "approval": "Automatic", "budget": BUDGET})
+    return policy(**({"actions": actions, "scale": None} | changes))
+
+
+def wasteful(
+    *names: str, values: tuple[tuple[str, str], ...] = VALUES, actionable: bool = True
+) -> dict[str, tuple[Verdict, bool]]:
+    findings = tuple(
+        Finding(
+            ref(name),
+            "OverProvisioned",
+            f"Deployment {name} wastes",
+            ago(minutes=3),
+            amendment=Amendment(ActionName.RIGHT_SIZE, ref(name), values),
+        )
+        for name in names or ("api",)
+    )
+    return {CHECK: (Verdict(Status.FAIL, "OverProvisioned", "waste", findings), actionable)}
+
+
+def live(name: str = "api", **metadata: Any) -> dict[str, Any]:
+    """The Deployment of ``platform()`` as the API server gives it."""
+    container = {"name": name, "image": "api:1", "resources": {"requests": {"cpu": "2", "memory": "2Gi"}}}
+    side = {"name": "side", "image": "side:1"}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "100", "generation": 3}
+        | metadata,
+        "spec": {"replicas": 4, "template": {"spec": {"containers": [side, container]}}},
+    }
+
+
+def facts(**changes: Any) -> Snapshot:
+    made, pods = platform(failing=0)
+    return snapshot([made], pods, **changes)
+
+
+def plan(
+    verdicts: dict[str, tuple[Verdict, bool]],
+    *past: Past,
+    policies: tuple[KiroSafetyPolicySpec, ...] = (),
+    seen: Snapshot | None = None,
+    entries: tuple[Any, ...] = (),
+    **changes: Any,
+) -> Plan:
+    given = inputs(
+        verdicts,
+        seen or facts(),
+        entries,
+        policies=tuple(Policy(f"p{n}", spec) for n, spec in enumerate(policies or (lenient(),))),
+    )
+    return decide(replace(given, proposals=past, **changes))
+
+
+def proposed(**changes: Any) -> Past:
+    """The proposal that a first plan makes, on record."""
+    [new] = plan(wasteful()).proposals
+    intent = exact(new.intent, live(), new.workload, NOW)
+    assert intent is not None
+    fields: dict[str, Any] = {"state": RemediationState.PROPOSED, "open": True, "mine": True}
+    made: dict[str, Any] = {"intent": intent, "name": intent.name, "made_at": NOW - timedelta(hours=1)}
+    return Past(**(made | fields | changes))
+
+
+def ended(state: RemediationState, reason: str, at: timedelta, **changes: Any) -> Past:
+    return proposed(state=state, open=False, reason=reason, ended_at=NOW - at, **changes)
+
+
+def test_the_patch_touches_the_requests_named_and_its_undo_takes_it_back() -> None:
+    intent = proposed().intent
+    assert intent.change is not None
+    before = live()
+    patch, undo = json.loads(intent.change.patch), json.loads(intent.change.undo)
+    after = merged(before, patch, strategic=True)
+    side, main = after["spec"]["template"]["spec"]["containers"]
+    assert side == {"name": "side", "image": "side:1"}
+    assert main == {
+        "name": "api",
+        "image": "api:1",
+        "resources": {"requests": {"cpu": "50m", "memory": "110Mi"}},
+    }
+    assert merged(after, undo, strategic=True) == before
+    assert "requests.cpu: 2 → 50m" in intent.change.diff
+    assert (intent.method, intent.fence.uid, intent.fence.resource_version) == (
+        Method.PATCH,
+        "uid-api",
+        "100",
+    )
+
+
+def test_what_was_not_there_is_taken_out_again() -> None:
+    before = live()
+    del before["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]["cpu"]
+    patch = json.loads(proposed().intent.change.patch)  # type: ignore[union-attr]
+    undo = undoing(before, patch, strategic=True)
+    assert merged(merged(before, patch, strategic=True), undo, strategic=True) == before
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"annotations": {"argocd.argoproj.io/tracking-id": "apps:apps/Deployment:kiro/api"}},
+        {"labels": {"argocd.argoproj.io/instance": "apps"}},
+        {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}},
+        {"labels": {"helm.toolkit.fluxcd.io/name": "apps"}},
+    ],
+)
+def test_what_a_gitops_tool_keeps_is_for_a_person_to_change(mark: dict[str, Any]) -> None:
+    [new] = plan(wasteful()).proposals
+    intent = exact(new.intent, live(**mark), new.workload, NOW)
+    assert intent is not None
+    assert intent.method is Method.ADVISE
+    # However it is approved and whatever the policy says: it is never let through.
+    [decision] = plan(wasteful(), proposed(intent=intent, name=intent.name)).decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "approval", "AppliedByPerson")
+
+
+def test_another_object_and_one_that_is_as_proposed_are_left() -> None:
+    [new] = plan(wasteful()).proposals
+    assert exact(new.intent, None, new.workload, NOW) is None
+    assert exact(new.intent, live(uid="other"), new.workload, NOW) is None
+    as_proposed = merged(live(), json.loads(new.intent.change.patch), strategic=True)  # type: ignore[union-attr]
+    assert exact(new.intent, as_proposed, new.workload, NOW) is None
+
+
+def test_it_waits_whatever_the_policy_says() -> None:
+    careless = lenient(
+        actions=[{"name": "RightSize", "approval": "Automatic", "budget": BUDGET}], approvalGates=[]
+    )
+    made = plan(wasteful(), proposed(), policies=(careless,))
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "approval", "ApprovalRequired")
+    assert [standing.gate for standing in decision.standings] == ["operator-approver"]
+    assert not made.escalations
+    assert not made.proposals
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        (lenient(actions=[]),),
+        (lenient(), lenient(actions=[])),
+        (lenient(mode="Observe"),),
+    ],
+)
+def test_what_a_policy_does_not_list_stays_advice(policies: tuple[KiroSafetyPolicySpec, ...]) -> None:
+    made = plan(wasteful(), policies=policies)
+    assert (made.proposals, made.decisions, made.escalations) == ((), (), ())
+    [gone] = plan(wasteful(), proposed(), policies=policies).withdrawn
+    assert (gone.state, gone.reason) == (RemediationState.EXPIRED, "NotAllowed")
+
+
+def test_a_dry_run_tells_and_proposes_nothing() -> None:
+    made = plan(wasteful(), policies=(lenient(mode="DryRun"),))
+    [decision] = made.decisions
+    assert (decision.decision, decision.standings) == ("DryRun", ())
+    assert "50m cpu and 110Mi memory" in decision.message
+    assert not made.proposals
+
+
+def test_only_a_fresh_fail_is_proposed() -> None:
+    assert not plan(wasteful(actionable=False)).proposals
+    verdict, _ = wasteful()[CHECK]
+    assert not plan({CHECK: (replace(verdict, status=Status.WARN), True)}).proposals
+
+
+@pytest.mark.parametrize("how", ["scaled", "unseen"])
+def test_what_an_autoscaler_scales_by_its_requests_is_left(how: str) -> None:
+    scalers = [autoscaler("api")] if how == "scaled" else BLIND
+    assert not plan(wasteful(), seen=facts(autoscalers=scalers)).proposals
+
+
+def test_one_proposal_for_a_target_and_action() -> None:
+    assert not plan(wasteful(), proposed()).proposals
+    # Nor beside one of another KiroHealthCheck, or one that is being carried out.
+    assert not plan(wasteful(), proposed(mine=False)).proposals
+    running = proposed(state=RemediationState.VERIFYING, open=False)
+    assert not plan(wasteful(), running).proposals
+
+
+def test_no_more_wait_at_a_time_than_a_person_can_read() -> None:
+    names = [f"app-{number:02}" for number in range(MOST + 5)]
+    made = plan(wasteful(*names), seen=snapshot([workload(name) for name in names]))
+    assert len(made.proposals) == MOST
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "superseded"),
+    [("50m", "110Mi", False), ("54m", "118Mi", False), ("60m", "110Mi", True), ("50m", "90Mi", True)],
+)
+def test_only_what_differs_in_substance_takes_its_place(cpu: str, memory: str, superseded: bool) -> None:  # noqa: FBT001
+    made = plan(wasteful(values=(("api/cpu", cpu), ("api/memory", memory))), proposed())
+    assert [item.reason for item in made.withdrawn] == ["Superseded"] * superseded
+    assert len(made.decisions) == (not superseded)
+    old = ended(RemediationState.EXPIRED, "Superseded", timedelta(0))
+    again = plan(wasteful(values=(("api/cpu", cpu), ("api/memory", memory))), old)
+    assert len(again.proposals) == 1
+
+
+def test_it_is_withdrawn_when_its_reason_is_gone_and_not_when_that_cannot_be_seen() -> None:
+    [gone] = plan(well(CHECK), proposed()).withdrawn
+    assert gone.reason == "Healed"
+    blind = {CHECK: (Verdict(Status.UNKNOWN, "Timeout", "no answer"), False)}
+    assert not plan(blind, proposed()).withdrawn
+    assert not plan({}, proposed()).withdrawn
+
+
+def test_it_is_withdrawn_when_the_target_is_another_one() -> None:
+    past = proposed()
+    rolled = replace(past.intent, fence=replace(past.intent.fence, revision="2"))
+    [gone] = plan(wasteful(), proposed(intent=rolled)).withdrawn
+    assert gone.reason == "Changed"
+    [gone] = plan(well(CHECK), proposed(), seen=snapshot([])).withdrawn
+    assert gone.reason == "Changed"
+    later = plan(wasteful(), ended(RemediationState.EXPIRED, "Changed", timedelta(0)))
+    assert len(later.proposals) == 1
+
+
+def test_it_lapses() -> None:
+    [gone] = plan(wasteful(), proposed(made_at=NOW - LIFETIME)).withdrawn
+    assert (gone.state, gone.reason) == (RemediationState.EXPIRED, "Lapsed")
+    fresh = plan(wasteful(), proposed())
+    assert not fresh.withdrawn
+    assert fresh.next == NOW - timedelta(hours=1) + LIFETIME
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "at", "again"),
+    [
+        ("Denied", "ApprovalDenied", HOLD * 30, False),
+        ("Failed", "Reverted", HOLD / 2, False),
+        ("Failed", "Reverted", HOLD, True),
+        ("Denied", "Forbidden", HOLD / 2, False),
+        ("Succeeded", "InForce", HOLD / 2, False),
+        ("Expired", "Lapsed", HOLD, True),
+    ],
+)
+def test_much_the_same_is_not_proposed_again_at_once(
+    state: str,
+    reason: str,
+    at: timedelta,
+    again: bool,  # noqa: FBT001
+) -> None:
+    past = ended(RemediationState(state), reason, at)
+    assert len(plan(wasteful(), past).proposals) == again
+    # What differs in substance is.
+    assert len(plan(wasteful(values=(("api/cpu", "100m"),)), past).proposals) == 1
+
+
+def test_it_stands_in_nobodys_way() -> None:
+    made, pods = platform()
+    verdicts = {**wasteful(), **failing(finding())}
+    alone = plan(failing(finding()), seen=snapshot([made], pods))
+    both = plan(verdicts, proposed(), seen=snapshot([made], pods))
+    assert [item.decision for item in alone.decisions] == ["Allowed"]
+    assert both.decisions[0] == alone.decisions[0]
+
+
+def carried_out(method: Method = Method.PATCH) -> Any:
+    done = entry(1, "Failed", method, at=ago(hours=2), ended=ago(hours=1))
+    return replace(done, action=ActionName.RIGHT_SIZE, name=proposed().name)
+
+
+def test_what_was_carried_out_climbs_no_ladder_and_counts_against_the_budget() -> None:
+    made, pods = platform()
+    seen = snapshot([made], pods)
+    [decision] = plan(failing(finding()), seen=seen, entries=(carried_out(),)).decisions
+    assert (decision.decision, decision.intent.action, decision.intent.episode) == (
+        "Allowed",
+        ActionName.RESTART,
+        1,
+    )
+    spent = lenient(budget={"limit": 1, "window": "24h"})
+    [decision] = plan(failing(finding()), seen=seen, entries=(carried_out(),), policies=(spent,)).decisions
+    assert decision.reason == "BudgetExhausted"
+
+
+def test_patches_that_differ_by_a_tenth_are_much_the_same() -> None:
+    assert much_the_same({"a": "100m"}, {"a": "110m"})
+    assert much_the_same({"a": "1"}, {"a": "1000m"})
+    assert not much_the_same({"a": "100m"}, {"a": "112m"})
+    assert not much_the_same({"a": "on"}, {"a": "off"})
+    assert not much_the_same({"a": "1"}, {"b": "1"})
+    assert not much_the_same({"a": True}, {"a": 1.05})
+    assert not much_the_same({"a": None}, {"a": 0})
+
+
+def test_amounts_are_rounded_up_to_two_digits() -> None:
+    assert [millicores(value) for value in (0.0101, 0.05, 0.0482, 0.1234, 2.0)] == [
+        "11m",
+        "50m",
+        "49m",
+        "130m",
+        "2000m",
+    ]
+    assert [mebibytes(value * 2**20) for value in (16.0, 103.5, 1024.1)] == ["16Mi", "110Mi", "1100Mi"]
+
+
+def test_the_name_is_that_of_target_action_and_plan() -> None:
+    intent: Intent = proposed().intent
+    assert intent.name == f"deployment-api-uid-api-rightsize-{intent.digest[:8]}"
+    assert Ledger().remedies == Ledger()
+    assert Ref("Deployment", "api", "uid-api") == intent.target
