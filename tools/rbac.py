@@ -102,6 +102,20 @@ PLACES = (
         "in each namespace where approved proposals change what containers request",
     ),
     Place(
+        Path("deploy/namespace/change-autoscaling/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.CHANGE_AUTOSCALING,
+        f"{NAME}-change-autoscaling",
+        "in each namespace where approved proposals change the bounds of autoscalers",
+    ),
+    Place(
+        Path("deploy/namespace/remove-unused/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.REMOVE_UNUSED,
+        f"{NAME}-remove-unused",
+        "in each namespace where approved proposals turn off what does nothing",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

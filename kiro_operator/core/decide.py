@@ -19,7 +19,7 @@ from kiro_operator.core.policy.situation import autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
-from kiro_operator.core.proposals import attend
+from kiro_operator.core.proposals import attend, instead_of_scaling
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import Refusal, Request, Wanted
@@ -59,7 +59,8 @@ def _with_proposals(plan: Plan, inputs: Inputs) -> Plan:
     for decision in plan.decisions:
         if decision.decision != "Denied":
             ledger = ledger.plus(reserved(decision.intent, inputs.now))
-    outline = attend(inputs, ledger)
+    besides = (instead_of_scaling(decision, inputs.snapshot) for decision in plan.decisions)
+    outline = attend(inputs, ledger, [item for item in besides if item is not None])
     times = [plan.next, outline.next, *(decision.until for decision in outline.decisions)]
     return replace(
         plan,

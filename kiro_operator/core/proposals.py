@@ -5,8 +5,8 @@ carried out. There is one for each target and action; another one takes its plac
 something that differs in substance, or when the target is not what was decided on any more.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -22,14 +22,15 @@ from kiro_operator.core.patches import much_the_same
 from kiro_operator.core.policy.approvals import change, revision
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
 from kiro_operator.core.policy.ruling import rule
-from kiro_operator.core.policy.situation import Census, census, situate
+from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
+from kiro_operator.core.policy.subjects import subject
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent, Ledger, reserved
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal, Wanted
 from kiro_operator.core.remedies.wanted import is_observed
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, workload
-from kiro_operator.core.verdict import Finding, Status
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved, workload
+from kiro_operator.core.verdict import Amendment, Finding, Status
 
 LIFETIME = timedelta(days=7)
 """How long a proposal waits for a person."""
@@ -45,8 +46,8 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which the next proposal is not held back."""
 
-Key: TypeAlias = tuple[ActionName, str]
-"""An action, and the UID of its target."""
+Key: TypeAlias = tuple[ActionName, str, str]
+"""An action, and kind and name of its target: whether it is the very object is looked at by itself."""
 
 
 class Asked(Struct, frozen=True):
@@ -83,9 +84,15 @@ class _Gates(Struct, frozen=True):
         return _Gates(self.inputs, self.ledger.plus(reserved(intent, self.inputs.now)), self.counted)
 
 
-def attend(inputs: Inputs, ledger: Ledger) -> Outline:
-    """Decide on what waits, and draft what is not proposed yet; the ledger has what else this pass does."""
-    asked = _asked(inputs)
+def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Outline:
+    """Decide on what waits, and draft what is not proposed yet.
+
+    Args:
+        inputs: what the plan is made from.
+        ledger: past actions, with what else this pass does.
+        besides: what is asked for beside what the findings say themselves.
+    """
+    asked = _asked(inputs, besides)
     if not asked and not any(past.open and past.mine for past in inputs.proposals):
         return Outline()
     drafts = {key: _drafted(item, inputs.snapshot) for key, item in asked.items()}
@@ -122,21 +129,44 @@ def _refused(past: Past, decision: Decision | None) -> Withdrawn | None:
     return None
 
 
-def _asked(inputs: Inputs) -> dict[Key, Asked]:
+def instead_of_scaling(decision: Decision, snapshot: Snapshot) -> Asked | None:
+    """What to ask of the autoscaler that owns the replicas an action wanted to raise."""
+    intent = decision.intent
+    scaler, _ = autoscaler_of(intent.target, snapshot)
+    if decision.gate != "autoscaler" or scaler is None or intent.replicas is None:
+        return None
+    if isinstance(snapshot.autoscalers, Unobserved) or (found := snapshot.autoscalers.get(scaler)) is None:
+        return None
+    target = Ref("HorizontalPodAutoscaler", scaler, found.metadata.uid)
+    values = (("minReplicas", str(intent.replicas[1])),)
+    amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
+    since = intent.since or datetime.fromtimestamp(0, UTC)
+    finding = Finding(target, intent.reason, intent.message, since, amendment=amendment)
+    return Asked(intent.check, finding, actionable=True)
+
+
+def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
     """The findings that could be mended by a proposal, the oldest of each target and action."""
     found: list[Asked] = [
-        Asked(check, finding, actionable)
-        for check, (verdict, actionable) in inputs.verdicts.items()
-        if verdict.status is Status.FAIL
-        for finding in verdict.findings
-        if finding.amendment is not None
+        *besides,
+        *_findings(inputs),
     ]
     found.sort(key=lambda item: (item.finding.since, item.check, item.finding.object))
     first: dict[Key, Asked] = {}
     for item in found:
         if amendment := item.finding.amendment:
-            first.setdefault((amendment.action, amendment.target.uid), item)
+            first.setdefault((amendment.action, amendment.target.kind, amendment.target.name), item)
     return first
+
+
+def _findings(inputs: Inputs) -> Iterator[Asked]:
+    return (
+        Asked(check, finding, actionable)
+        for check, (verdict, actionable) in inputs.verdicts.items()
+        if verdict.status is Status.FAIL
+        for finding in verdict.findings
+        if finding.amendment is not None
+    )
 
 
 def _drafted(item: Asked, snapshot: Snapshot) -> Draft | Refusal:
@@ -147,7 +177,7 @@ def _drafted(item: Asked, snapshot: Snapshot) -> Draft | Refusal:
 
 
 def _key(past: Past) -> Key:
-    return past.intent.action, past.intent.target.uid
+    return past.intent.action, past.intent.target.kind, past.intent.target.name
 
 
 def _expired(past: Past, reason: str, message: str) -> Withdrawn:
@@ -160,7 +190,7 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     if _changed(past.intent, inputs.snapshot):
         return _expired(past, "Changed", f"{what} is not what was decided on any more")
     if asked is None:
-        if not is_observed(past.intent.check, inputs.verdicts):
+        if not is_observed(past.intent.check, inputs.verdicts) or _still_fails(past, inputs):
             return None
         return _expired(past, "Healed", f"{past.intent.check} finds nothing of {what} any more")
     if isinstance(draft, Refusal):
@@ -172,8 +202,16 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     return None
 
 
+def _still_fails(past: Past, inputs: Inputs) -> bool:
+    """Whether a check that proposes nothing itself still fails: its action may not be up at this look."""
+    verdict, _ = inputs.verdicts[past.intent.check]
+    return verdict.status is Status.FAIL and all(item.amendment is None for item in verdict.findings)
+
+
 def _changed(intent: Intent, snapshot: Snapshot) -> bool:
-    """Whether a workload that is to be seen is another one by now, or has another pod template."""
+    """Whether a target that is to be seen is another one by now, or has another pod template."""
+    if intent.target.kind == "HorizontalPodAutoscaler":
+        return not isinstance(snapshot.autoscalers, Unobserved) and subject(intent.target, snapshot) is None
     if intent.target.kind not in WORKLOADS or not _is_listed(intent.target, snapshot):
         return False
     found = workload(intent.target, snapshot)

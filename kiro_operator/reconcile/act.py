@@ -343,15 +343,22 @@ class Act:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
         if why := objection(found, spec):
             return Outcome(RemediationState.EXPIRED, "Changed", why)
-        version = found["metadata"]["resourceVersion"]
-        await self._actuator.patch(
-            namespace,
-            target.kind,
-            target.name,
-            written(remediation),
-            uid=target.uid,
-            resource_version=version,
-        )
+        change, version = written(remediation), found["metadata"]["resourceVersion"]
+        if spec.action is ActionName.REMOVE_UNUSED:
+            # By the narrower right: its patch sets the replicas, and nothing else.
+            replicas = int(change["spec"]["replicas"])
+            await self._actuator.scale(
+                namespace,
+                target.kind,
+                target.name,
+                uid=target.uid,
+                resource_version=version,
+                replicas=replicas,
+            )
+        else:
+            await self._actuator.patch(
+                namespace, target.kind, target.name, change, uid=target.uid, resource_version=version
+            )
         return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from devcluster import ControlPlane
 from devcluster.errors import ApiError
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
+from kiro_operator.core.remedies import right_size
 from tests.apiserver.test_approvals import look_again
+from tests.deploy.rights import Installed
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.prometheus import PORT, SERVICE, Prometheus, Samples, course, round_hour
 from tests.harness.world import World, enforce
@@ -22,14 +25,13 @@ Object = dict[str, Any]
 BUDGET = {"limit": 5, "window": "1h"}
 RIGHT_SIZE = {"name": "RightSize", "approval": "Manual", "budget": BUDGET}
 RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
-CHECKS = ("over-provisioned", "pods-ready")
 MIB = 2.0**20
 LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
 @pytest.fixture
 def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
-    """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory."""
+    """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory, and sends next to nothing."""
     end = round_hour(datetime.now(UTC)) + timedelta(hours=1)
     start = end - timedelta(hours=30)
     labels = {"namespace": namespace, "pod": "kiro-7d4b9c6f5-x2x4x", "container": "kiro"}
@@ -42,6 +44,10 @@ def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
         Samples("container_cpu_usage_seconds_total", labels, course(start, end, spent, minutes=5)),
         Samples("container_memory_working_set_bytes", labels, used),
     ]
+    for way in ("receive", "transmit"):
+        name = f"container_network_{way}_bytes_total"
+        sent = course(start, end, lambda at: (at - start).total_seconds(), minutes=5)
+        history.append(Samples(name, {"namespace": namespace, "pod": labels["pod"]}, sent))
     with Prometheus(tmp_path / "prometheus", history) as server:
         yield server
 
@@ -52,7 +58,15 @@ def approver(world: World) -> Approver:
     return Approver(world.plane, world.namespace)
 
 
-def begin(world: World, prometheus: Prometheus, *, metadata: Object | None = None, **policy: Any) -> None:
+def begin(
+    world: World,
+    prometheus: Prometheus,
+    *,
+    metadata: Object | None = None,
+    check: str = "over-provisioned",
+    parameters: Object | None = None,
+    **policy: Any,
+) -> None:
     """A Deployment that asks for far too much, and an operator that may propose what would do."""
     container = {"name": "kiro", "image": "kiro:1", "resources": LARGE}
     template = {"metadata": {"labels": {"app": "kiro"}}, "spec": {"containers": [container]}}
@@ -60,14 +74,14 @@ def begin(world: World, prometheus: Prometheus, *, metadata: Object | None = Non
     if metadata:
         world.plane.rest.patch(path(world), {"metadata": metadata})
     world.policy(**enforce(**({"actions": [RIGHT_SIZE, RESTART]} | policy)))
-    parameters = {"window": "24h"}
+    kept = {check, "pods-ready"}
     world.health_check(
         safetyPolicyRef={"name": "policy"},
         interval="5s",
         prometheus={"service": {"name": SERVICE, "port": PORT}},
         checks=[
-            {"id": "over-provisioned", "interval": "5s", "parameters": parameters},
-            *({"id": name, "enabled": False} for name in registry() if name not in CHECKS),
+            {"id": check, "interval": "5s", "parameters": {"window": "24h", **(parameters or {})}},
+            *({"id": name, "enabled": False} for name in registry() if name not in kept),
         ],
         remediation={"stabilization": "1s"},
     )
@@ -91,7 +105,7 @@ def waiting(world: World, *, other_than: str = "") -> Object:
     def shown() -> Object | None:
         for item in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
             asked: Object = item.get("approval") or {}
-            if item["action"] == "RightSize" and asked and asked["digest"] != other_than:
+            if asked and asked["digest"] != other_than:
                 return asked
         return None
 
@@ -217,6 +231,72 @@ def test_without_leave_it_is_advice(
     decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
     assert [(item["action"], item["decision"]) for item in decisions] == [("RightSize", "DryRun")] * told
     assert not world.remediations()
+
+
+def test_without_its_right_an_approved_proposal_says_which(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path, prometheus: Prometheus
+) -> None:
+    world = Installed(control_plane, namespace, tmp_path)
+    # The overlay for restarts has the same right, and that of this proposal is not part of an installation.
+    world.pick = lambda right: right.role != "kiro-operator-restart"
+    try:
+        wait_for_vouching(control_plane)
+        begin(world, prometheus)
+        Approver(control_plane, namespace).decide(waiting(world))
+        [denied] = world.wait_remediation("Denied", timeout=60)
+        assert denied["status"]["reason"] == "Forbidden"
+        assert right_size.RULES[0].advice(namespace) in denied["status"]["message"]
+        assert requests(world) == LARGE["requests"]
+    finally:
+        world.close()
+
+
+def test_what_does_nothing_is_scaled_to_zero_and_comes_back(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    bounds = {"minAge": "0s", "idleMillicores": 100}
+    action = RIGHT_SIZE | {"name": "RemoveUnused"}
+    begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
+    approver.decide(waiting(world))
+    [done] = world.wait_remediation("Succeeded", timeout=90)
+    assert (done["spec"]["action"], done["spec"]["change"]["diff"]) == (
+        "RemoveUnused",
+        "spec.replicas: 2 → 0",
+    )
+    until(lambda: not world.pods(), "the pods to go", 30)
+    [write] = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]
+    assert (write["verb"], write["objectRef"]["subresource"]) == ("patch", "scale")
+    undo = done["spec"]["change"]["undo"]
+    world.plane.kubectl("patch", "deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p", undo)
+    world.all_ready("kiro", 2)
+
+
+def test_an_autoscaler_gets_the_room_that_was_approved(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kiro"},
+        "minReplicas": 2,
+        "maxReplicas": 2,
+        "metrics": [{"type": "Resource", "resource": metric}],
+    }
+    where = world.path("horizontalpodautoscalers", api="/apis/autoscaling/v2")
+    body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "kiro"}}
+    world.plane.rest.post(where, {**body, "spec": spec})
+    begin(
+        world,
+        prometheus,
+        check="autoscaling-configuration",
+        actions=[RIGHT_SIZE | {"name": "ChangeAutoscaling"}],
+    )
+    request = waiting(world)
+    assert "maxReplicas: 2 → 3" in request["change"]
+    approver.decide(request)
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert json.loads(done["spec"]["change"]["undo"]) == {"spec": {"maxReplicas": 2}}
+    assert world.plane.rest.get(f"{where}/kiro")["spec"]["maxReplicas"] == 3
+    world.wait_check("autoscaling-configuration", "Pass", timeout=60)
 
 
 def test_a_policy_cannot_make_it_automatic(world: World) -> None:

@@ -28,6 +28,7 @@ OBJECTS: Mapping[str, str] = {
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
 }
 """Where the kinds are that a change can be written to."""
 

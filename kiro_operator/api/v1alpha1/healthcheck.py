@@ -29,9 +29,11 @@ class ActionName(StrEnum):
     SCALE = "Scale"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
     RIGHT_SIZE = "RightSize"
+    CHANGE_AUTOSCALING = "ChangeAutoscaling"
+    REMOVE_UNUSED = "RemoveUnused"
 
 
-PROPOSALS = frozenset({ActionName.RIGHT_SIZE})
+PROPOSALS = frozenset({ActionName.RIGHT_SIZE, ActionName.CHANGE_AUTOSCALING, ActionName.REMOVE_UNUSED})
 """Actions that a person decides on, each time, whatever a policy says."""
 PROPOSALS_CEL = f"[{', '.join(repr(action.value) for action in sorted(PROPOSALS))}]"
 """The same as a list of CEL."""

@@ -18,6 +18,8 @@ class Subject(Struct, frozen=True):
 
 def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     """The very object; None where it is not to be seen, or is another one by now."""
+    if ref.kind == "HorizontalPodAutoscaler":
+        return _autoscaler(ref, snapshot)
     if ref.kind != "ConfigMap":
         return None
     seen = snapshot.value(SAFETY_CONFIG)
@@ -27,6 +29,16 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
     return _subject(found) if found.uid == ref.uid else None
+
+
+def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    if isinstance(snapshot.autoscalers, Unobserved):
+        return None
+    found = snapshot.autoscalers.get(ref.name)
+    if found is None or found.metadata.uid != ref.uid:
+        return None
+    metadata = found.metadata
+    return Subject(metadata.resource_version, metadata.labels, is_protected(metadata.annotations.protected))
 
 
 def _subject(found: ConfigData) -> Subject:

@@ -14,11 +14,14 @@ from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.amended import exact
 from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.objects import AutoscalerSpec, HorizontalPodAutoscaler, Metadata, ScaleTargetRef
 from kiro_operator.core.patches import merged, much_the_same, undoing
 from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
+from kiro_operator.core.remedies import proposers
+from kiro_operator.core.remedies.types import Draft, Refusal
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
 from tests.core.policy.make import (
@@ -347,3 +350,70 @@ def test_the_name_is_that_of_target_action_and_plan() -> None:
     assert intent.name == f"deployment-api-uid-api-rightsize-{intent.digest[:8]}"
     assert Ledger().remedies == Ledger()
     assert Ref("Deployment", "api", "uid-api") == intent.target
+
+
+def scaling(ceiling: int = 6) -> Plan:
+    """A workload that wants another replica, and that an autoscaler scales."""
+    made, pods = platform(failing=0)
+    budget = {"budget": BUDGET}
+    allowed = lenient(
+        actions=[
+            {"name": "Scale", "approval": "Automatic", **budget},
+            {"name": "ChangeAutoscaling", "approval": "Manual", **budget},
+        ],
+        scale={"floor": 1, "ceiling": ceiling, "step": 1},
+    )
+    scaler = HorizontalPodAutoscaler(
+        metadata=Metadata(name="hpa", uid="uid-hpa"),
+        spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
+    )
+    seen = replace(snapshot([made], pods, [scaler]), policies={"p0": allowed})
+    high = finding(None, reason="HighUtilization", remedies=(ActionName.SCALE,))
+    return plan(failing(high, check="resource-utilization"), policies=(allowed,), seen=seen)
+
+
+def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None:
+    made = scaling()
+    assert [item.reason for item in made.decisions] == ["ScaledByAutoscaler"]
+    [new] = made.proposals
+    assert (new.intent.action, new.intent.check) == (ActionName.CHANGE_AUTOSCALING, "resource-utilization")
+    assert new.intent.target == Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
+    assert new.intent.change is not None
+    # A minimum above the maximum would be refused.
+    assert json.loads(new.intent.change.patch) == {"spec": {"minReplicas": 5, "maxReplicas": 5}}
+
+
+def bounds(values: tuple[tuple[str, str], ...], ceiling: int = 6) -> Draft | Refusal:
+    """The draft for an autoscaler of 1 to 4."""
+    scaler = HorizontalPodAutoscaler(
+        metadata=Metadata(name="hpa", uid="uid-hpa"),
+        spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
+    )
+    policies = {"p0": lenient(scale={"floor": 1, "ceiling": ceiling, "step": 1})}
+    target = Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
+    amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
+    seen = replace(facts(autoscalers=[scaler]), policies=policies)
+    return proposers()[ActionName.CHANGE_AUTOSCALING].draft(amendment, seen)
+
+
+def test_bounds_are_raised_within_the_ceiling_and_never_lowered() -> None:
+    raised = bounds((("maxReplicas", "6"),))
+    assert isinstance(raised, Draft)
+    assert (json.loads(raised.patch), raised.diff) == ({"spec": {"maxReplicas": 6}}, "maxReplicas: 4 → 6")
+    beyond, lower = bounds((("maxReplicas", "6"),), 5), bounds((("maxReplicas", "3"),))
+    assert isinstance(beyond, Refusal)
+    assert isinstance(lower, Refusal)
+    assert (beyond.reason, lower.reason) == ("CeilingReached", "Healed")
+
+
+def idle(replicas: int, kind: str = "Deployment") -> Draft | Refusal:
+    amendment = Amendment(ActionName.REMOVE_UNUSED, Ref(kind, "api", "uid-api"), (("replicas", "0"),))
+    return proposers()[ActionName.REMOVE_UNUSED].draft(amendment, snapshot([workload(replicas=replicas)]))
+
+
+def test_what_does_nothing_is_scaled_to_zero() -> None:
+    made = idle(3)
+    assert isinstance(made, Draft)
+    assert (json.loads(made.patch), made.diff) == ({"spec": {"replicas": 0}}, "replicas: 3 → 0")
+    for refused in (idle(0), idle(3, "StatefulSet")):
+        assert isinstance(refused, Refusal)

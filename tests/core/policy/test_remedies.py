@@ -248,6 +248,8 @@ def test_each_remedy_declares_what_it_needs() -> None:
         SCALE: Grant.SCALE,
         ActionName.RESTORE_SAFETY_CONFIG: Grant.RESTORE,
         ActionName.RIGHT_SIZE: Grant.RIGHT_SIZE,
+        ActionName.CHANGE_AUTOSCALING: Grant.CHANGE_AUTOSCALING,
+        ActionName.REMOVE_UNUSED: Grant.REMOVE_UNUSED,
     }
     for action, rules in permissions().items():
         assert rules
