@@ -30,7 +30,10 @@ def exact(
 
     What a GitOps tool keeps is for its repository: then a person makes the change.
     """
-    if found is None or found["metadata"]["uid"] != intent.target.uid or intent.change is None:
+    if found is None or intent.change is None:
+        return None
+    uid = str(found["metadata"]["uid"])
+    if intent.target.uid not in {"", uid}:
         return None
     patch = msgspec.json.decode(intent.change.patch)
     strategic = is_strategic(intent.target.kind)
@@ -46,7 +49,7 @@ def exact(
     )
     diff = clip("; ".join(told(undo, patch)))
     change = Change(intent.change.patch, diff, msgspec.json.encode(undo).decode())
-    made = replace(intent, change=change, fence=fence)
+    made = replace(intent, target=replace(intent.target, uid=uid), change=change, fence=fence)
     if owner := gitops_owner(found):
         text = (
             f"{owner} keeps {named(intent.target)}, and would take a change back: put spec.change.patch "

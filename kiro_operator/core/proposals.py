@@ -146,7 +146,7 @@ def instead_of_scaling(decision: Decision, snapshot: Snapshot) -> Asked | None:
 
 
 def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
-    """The findings that could be mended by a proposal, the oldest of each target and action."""
+    """What could be mended by a proposal: for each target and action what its findings want together."""
     found: list[Asked] = [
         *besides,
         *_findings(inputs),
@@ -155,8 +155,18 @@ def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
     first: dict[Key, Asked] = {}
     for item in found:
         if amendment := item.finding.amendment:
-            first.setdefault((amendment.action, amendment.target.kind, amendment.target.name), item)
+            key = amendment.action, amendment.target.kind, amendment.target.name
+            first[key] = _with(first[key], amendment) if key in first else item
     return first
+
+
+def _with(item: Asked, more: Amendment) -> Asked:
+    """The same, asking for what another finding wants of the target as well."""
+    amendment = item.finding.amendment
+    if amendment is None:
+        raise ValueError(f"{item.check} asks for nothing")
+    both = tuple(sorted({*amendment.values, *more.values}))
+    return replace(item, finding=replace(item.finding, amendment=replace(amendment, values=both)))
 
 
 def _findings(inputs: Inputs) -> Iterator[Asked]:

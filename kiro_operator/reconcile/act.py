@@ -37,6 +37,7 @@ from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
+from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.approvals import change
 from kiro_operator.core.policy.plan import New, Withdrawn
@@ -494,9 +495,18 @@ def done(method: Method, timeout: timedelta) -> Outcome:
 def proposal(intent: Intent) -> Outcome:
     """What a person is told of a proposal."""
     if intent.method is Method.ADVISE:
-        return Outcome(RemediationState.PROPOSED, "AppliedByPerson", intent.message)
+        return Outcome(RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}; {how(intent)}")
     message = f"{change(intent)} waits for a KiroApproval of plan {intent.digest}"
     return Outcome(RemediationState.PROPOSED, "ApprovalRequired", message)
+
+
+def how(intent: Intent) -> str:
+    """How a person makes the change of a proposal."""
+    kind = "strategic" if is_strategic(intent.target.kind) else "merge"
+    return (
+        f"kubectl patch {intent.target.kind.lower()}/{intent.target.name} --type {kind} -p "
+        f"\"$(kubectl get krem/{intent.name} -o jsonpath='{{.spec.change.patch}}')\""
+    )
 
 
 def written(remediation: Remediation) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core import objects
 from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Grant, Rule
@@ -28,6 +29,7 @@ OBJECTS: Mapping[str, str] = {
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
     "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
+    "KiroSafetyPolicy": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirosafetypolicies",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
 }
 """Where the kinds are that a change can be written to."""

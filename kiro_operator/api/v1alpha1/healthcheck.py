@@ -31,9 +31,17 @@ class ActionName(StrEnum):
     RIGHT_SIZE = "RightSize"
     CHANGE_AUTOSCALING = "ChangeAutoscaling"
     REMOVE_UNUSED = "RemoveUnused"
+    CHANGE_BOUNDARY = "ChangeBoundary"
 
 
-PROPOSALS = frozenset({ActionName.RIGHT_SIZE, ActionName.CHANGE_AUTOSCALING, ActionName.REMOVE_UNUSED})
+PROPOSALS = frozenset(
+    {
+        ActionName.RIGHT_SIZE,
+        ActionName.CHANGE_AUTOSCALING,
+        ActionName.REMOVE_UNUSED,
+        ActionName.CHANGE_BOUNDARY,
+    }
+)
 """Actions that a person decides on, each time, whatever a policy says."""
 PROPOSALS_CEL = f"[{', '.join(repr(action.value) for action in sorted(PROPOSALS))}]"
 """The same as a list of CEL."""

@@ -417,3 +417,51 @@ def test_what_does_nothing_is_scaled_to_zero() -> None:
     assert (json.loads(made.patch), made.diff) == ({"spec": {"replicas": 0}}, "replicas: 3 → 0")
     for refused in (idle(0), idle(3, "StatefulSet")):
         assert isinstance(refused, Refusal)
+
+
+def crossed(*findings: tuple[str, tuple[tuple[str, str], ...]]) -> dict[str, tuple[Verdict, bool]]:
+    target = Ref("KiroSafetyPolicy", "p0")
+    made = tuple(
+        Finding(
+            target,
+            reason,
+            "outside",
+            ago(minutes=1),
+            amendment=Amendment(ActionName.CHANGE_BOUNDARY, target, values),
+        )
+        for reason, values in findings
+    )
+    return {"autonomous-scope": (Verdict(Status.FAIL, made[0].reason, "outside", made), True)}
+
+
+def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> None:
+    spec = lenient(
+        boundaries={
+            "actions": ["scale"],
+            "risky": [],
+            "kinds": ["Deployment"],
+            "namespaces": ["kiro"],
+            "maximumChange": 20,
+        }
+    )
+    seen = replace(facts(), policies={"p0": spec})
+    verdicts = crossed(
+        ("ActionOutside", (("actions", "drain"),)), ("ChangeTooLarge", (("maximumChange", "35"),))
+    )
+    [new] = plan(verdicts, policies=(spec,), seen=seen).proposals
+    assert new.intent.method is Method.ADVISE
+    assert new.intent.change is not None
+    patch = json.loads(new.intent.change.patch)
+    assert patch == {"spec": {"boundaries": {"actions": ["scale", "drain"], "maximumChange": 35}}}
+    found = {
+        "metadata": {"name": "p0", "uid": "uid-p0", "resourceVersion": "1"},
+        "spec": {"boundaries": {"actions": ["scale"], "maximumChange": 20, "kinds": ["Deployment"]}},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    assert intent.target.uid == "uid-p0"
+    assert 'actions: ["scale"] → ["scale","drain"]' in intent.change.diff  # type: ignore[union-attr]
+    past = proposed(intent=intent, name=intent.name)
+    made = plan(verdicts, past, policies=(spec,), seen=seen)
+    assert [item.reason for item in made.decisions] == ["AppliedByPerson"]
+    assert not made.withdrawn
