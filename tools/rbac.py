@@ -116,6 +116,13 @@ PLACES = (
         "in each namespace where approved proposals turn off what does nothing",
     ),
     Place(
+        Path("deploy/namespace/edit-steering/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.EDIT_STEERING,
+        f"{NAME}-edit-steering",
+        "in each namespace where approved proposals mend steering documents",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

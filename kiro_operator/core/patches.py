@@ -1,5 +1,6 @@
 """Patches as data: what comes of one, what takes it back, and whether two of them are much the same."""
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -74,6 +75,9 @@ def told(undo: Any, patch: Any, place: str = "") -> Iterator[str]:
     elif isinstance(patch, list) and all(isinstance(item, Mapping) and "name" in item for item in patch):
         for before, after in zip(undo, patch, strict=True):
             yield from told(_but_name(before), _but_name(after), f"{place}[{after['name']}]")
+    elif isinstance(undo, str) and isinstance(patch, str) and "\n" in undo + patch:
+        lines = difflib.unified_diff(undo.split("\n"), patch.split("\n"), place, place, n=1, lineterm="")
+        yield "\n".join(lines)
     else:
         yield f"{place}: {_shown(undo)} → {_shown(patch)}"
 

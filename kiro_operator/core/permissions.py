@@ -31,6 +31,8 @@ class Grant(StrEnum):
     """Changing the bounds of HorizontalPodAutoscalers, each time a person approves it."""
     REMOVE_UNUSED = "remove-unused"
     """Turning off what does nothing, each time a person approves it."""
+    EDIT_STEERING = "edit-steering"
+    """Mending a steering document, each time a person approves it."""
     EXEC = "exec"
     """Running fixed commands in pods, for the evidence that exists nowhere else."""
     HISTORY = "history"

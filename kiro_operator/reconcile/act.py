@@ -160,7 +160,7 @@ class Act:
         decision = Decision(intent, "Denied", "approval", "ApprovalRequired", "", passed=new.passed)
         made = await self._create(target, decision, named)
         if made is not None:
-            await self.record(target.namespace, made, proposal(intent))
+            await self.record(target.namespace, made, proposal(intent, target.namespace))
 
     async def withdraw(self, namespace: str, withdrawn: Sequence[Withdrawn]) -> None:
         """End proposals that have become pointless."""
@@ -492,21 +492,22 @@ def done(method: Method, timeout: timedelta) -> Outcome:
     )
 
 
-def proposal(intent: Intent) -> Outcome:
+def proposal(intent: Intent, namespace: str) -> Outcome:
     """What a person is told of a proposal."""
     if intent.method is Method.ADVISE:
-        return Outcome(RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}; {how(intent)}")
+        return Outcome(
+            RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}; {how(intent, namespace)}"
+        )
     message = f"{change(intent)} waits for a KiroApproval of plan {intent.digest}"
     return Outcome(RemediationState.PROPOSED, "ApprovalRequired", message)
 
 
-def how(intent: Intent) -> str:
-    """How a person makes the change of a proposal."""
+def how(intent: Intent, namespace: str) -> str:
+    """The command by which a person makes the change of a proposal."""
     kind = "strategic" if is_strategic(intent.target.kind) else "merge"
-    return (
-        f"kubectl patch {intent.target.kind.lower()}/{intent.target.name} --type {kind} -p "
-        f"\"$(kubectl get krem/{intent.name} -o jsonpath='{{.spec.change.patch}}')\""
-    )
+    patch = f"$(kubectl get krem/{intent.name} -n {namespace} -o jsonpath='{{.spec.change.patch}}')"
+    aim = f"{intent.target.kind.lower()}/{intent.target.name}"
+    return f'kubectl patch {aim} -n {namespace} --type {kind} -p "{patch}"'
 
 
 def written(remediation: Remediation) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from devcluster import ControlPlane
+from devcluster import ControlPlane, faults
 from devcluster.errors import ApiError
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from kiro_operator.core.remedies import right_size
 from tests.apiserver.test_approvals import look_again
 from tests.deploy.rights import Installed
+from tests.devcluster.helpers import make_pod
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.prometheus import PORT, SERVICE, Prometheus, Samples, course, round_hour
 from tests.harness.world import World, enforce
@@ -297,6 +298,72 @@ def test_an_autoscaler_gets_the_room_that_was_approved(
     assert json.loads(done["spec"]["change"]["undo"]) == {"spec": {"maxReplicas": 2}}
     assert world.plane.rest.get(f"{where}/kiro")["spec"]["maxReplicas"] == 3
     world.wait_check("autoscaling-configuration", "Pass", timeout=60)
+
+
+def test_a_boundary_is_for_a_person_to_widen(world: World) -> None:
+    make_pod(world.plane, world.namespace)
+    pod = world.path("pods", "web", api="/api/v1")
+    world.plane.rest.patch(pod, {"metadata": {"labels": {"component": "autonomous-operations"}}})
+    operation = {
+        "record": "operation",
+        "id": "op-1",
+        "action": "drain",
+        "outcome": "success",
+        "target": {"kind": "Deployment", "namespace": world.namespace, "name": "kiro"},
+    }
+    faults.logs(world.plane, world.namespace, "web", [json.dumps(operation)])
+    bounds = {
+        "actions": ["scale"],
+        "risky": [],
+        "kinds": ["Deployment"],
+        "namespaces": [world.namespace],
+        "maximumChange": 50,
+    }
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeBoundary"}], boundaries=bounds))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        checks=[{"id": name, "enabled": False} for name in registry() if name != "autonomous-scope"],
+    )
+    world.operator()
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    assert (advice["spec"]["action"], advice["spec"]["method"]) == ("ChangeBoundary", "Advise")
+    policy = world.path("kirosafetypolicies", "policy")
+    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds
+    assert f"kubectl patch kirosafetypolicy/policy -n {world.namespace}" in advice["status"]["message"]
+
+    world.plane.rest.patch(policy, json.loads(advice["spec"]["change"]["patch"]))
+
+    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds | {"actions": ["scale", "drain"]}
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
+
+
+def test_a_steering_document_is_mended_when_approved(world: World, approver: Approver) -> None:
+    broken = "\n---\ninclusion: Always\n---\n# Product\n\nPrefer small steps.\n"
+    where = world.path("configmaps", api="/api/v1")
+    body = {"metadata": {"name": "kiro-steering"}, "data": {"product.md": broken, "other.md": "# Other\n"}}
+    world.plane.rest.post(where, body)
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "EditSteering"}]))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        steering={"configMaps": ["kiro-steering"]},
+        checks=[
+            {"id": "steering-syntax", "interval": "5s"},
+            *({"id": name, "enabled": False} for name in registry() if name != "steering-syntax"),
+        ],
+        remediation={"stabilization": "1s"},
+    )
+    world.operator()
+    request = waiting(world)
+    approver.decide(request)
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    data = world.plane.rest.get(f"{where}/kiro-steering")["data"]
+    mended = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
+    assert data == {"product.md": mended, "other.md": "# Other\n"}
+    assert json.loads(done["spec"]["change"]["undo"]) == {"data": {"product.md": broken}}
+    world.wait_check("steering-syntax", "Pass", timeout=60)
 
 
 def test_a_policy_cannot_make_it_automatic(world: World) -> None:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from kiro_operator.core.evidence.steering import Document, Mount
-from kiro_operator.core.objects import Base, ManagedField
+from kiro_operator.core.evidence.steering import Document, Holder, Mount
+from kiro_operator.core.objects import Annotations, Base, ManagedField
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
@@ -18,6 +18,9 @@ OWN = "kiro-operator"
 
 class _Metadata(Base, frozen=True):
     name: str
+    uid: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: Annotations = Annotations()
     managed_fields: tuple[ManagedField, ...] = ()
 
 
@@ -110,8 +113,9 @@ def documents(body: bytes, limit: int) -> list[Document]:
         msgspec.DecodeError: it is no ConfigMap.
     """
     config_map = _decode(body)
-    manager, changed = _last_change(config_map.metadata.managed_fields)
-    origin = f"ConfigMap {config_map.metadata.name}"
+    metadata = config_map.metadata
+    manager, changed = _last_change(metadata.managed_fields)
+    origin = f"ConfigMap {metadata.name}"
     contents = {key: text.encode() for key, text in (config_map.data or {}).items()}
     for key, text in (config_map.binary_data or {}).items():
         try:
@@ -123,7 +127,12 @@ def documents(body: bytes, limit: int) -> list[Document]:
         path = path_of(key)
         if path is not None:
             read = document(path, content, origin, limit=limit)
-            found.append(msgspec.structs.replace(read, manager=manager, changed=changed))
+            holder = None
+            if key in (config_map.data or {}):
+                about = metadata.annotations.protected
+                holder = Holder(metadata.name, metadata.uid, key, metadata.labels, about)
+            read = msgspec.structs.replace(read, manager=manager, changed=changed, holder=holder)
+            found.append(read)
     return found
 
 

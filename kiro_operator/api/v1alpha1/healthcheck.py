@@ -32,6 +32,7 @@ class ActionName(StrEnum):
     CHANGE_AUTOSCALING = "ChangeAutoscaling"
     REMOVE_UNUSED = "RemoveUnused"
     CHANGE_BOUNDARY = "ChangeBoundary"
+    EDIT_STEERING = "EditSteering"
 
 
 PROPOSALS = frozenset(
@@ -40,6 +41,7 @@ PROPOSALS = frozenset(
         ActionName.CHANGE_AUTOSCALING,
         ActionName.REMOVE_UNUSED,
         ActionName.CHANGE_BOUNDARY,
+        ActionName.EDIT_STEERING,
     }
 )
 """Actions that a person decides on, each time, whatever a policy says."""

@@ -22,6 +22,17 @@ def is_hook(path: str) -> bool:
     return path.startswith(HOOKS_FOLDER)
 
 
+class Holder(Struct, frozen=True):
+    """The ConfigMap that holds a document."""
+
+    name: str
+    uid: str = ""
+    key: str = ""
+    labels: Mapping[str, str] = {}
+    protected: str = ""
+    """Value of the annotation kiro.dev/protected."""
+
+
 class Document(Struct, frozen=True):
     """One file below ``.kiro``, from a ConfigMap's key or a pod's file system."""
 
@@ -48,6 +59,8 @@ class Document(Struct, frozen=True):
     """The last field manager that wrote the ConfigMap's data."""
     changed: datetime | None = None
     """When it did."""
+    holder: Holder | None = None
+    """The ConfigMap that it is a key of; None for a file in a pod."""
 
     @property
     def is_steering(self) -> bool:

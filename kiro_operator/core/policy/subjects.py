@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.evidence.steering import STEERING, Holder
 from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
 
 
@@ -22,6 +23,8 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
         return _autoscaler(ref, snapshot)
     if ref.kind != "ConfigMap":
         return None
+    if document := _steering(ref, snapshot):
+        return Subject("", document.labels, is_protected(document.protected))
     seen = snapshot.value(SAFETY_CONFIG)
     if isinstance(seen, Unobserved) or ref.name not in seen:
         return None
@@ -29,6 +32,15 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
     return _subject(found) if found.uid == ref.uid else None
+
+
+def _steering(ref: Ref, snapshot: Snapshot) -> Holder | None:
+    """The ConfigMap as the holder of steering documents."""
+    seen = snapshot.value(STEERING)
+    if isinstance(seen, Unobserved):
+        return None
+    holders = (one.holder for one in seen.documents)
+    return next((one for one in holders if one and (one.name, one.uid) == (ref.name, ref.uid)), None)
 
 
 def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:

@@ -13,16 +13,21 @@ from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.amended import exact
+from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
 from kiro_operator.core.objects import AutoscalerSpec, HorizontalPodAutoscaler, Metadata, ScaleTargetRef
 from kiro_operator.core.patches import merged, much_the_same, undoing
 from kiro_operator.core.policy.plan import Past
+from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal
-from kiro_operator.core.snapshot import Ref, Snapshot
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot
+from kiro_operator.core.steering.fixes import mended
+from kiro_operator.core.steering.syntax import passes
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
 from tests.core.policy.make import (
     BLIND,
@@ -465,3 +470,61 @@ def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> N
     made = plan(verdicts, past, policies=(spec,), seen=seen)
     assert [item.reason for item in made.decisions] == ["AppliedByPerson"]
     assert not made.withdrawn
+
+
+GOOD = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("\n\n---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n", GOOD),
+        ("-----\ninclusion: always\n-----\n# Product\n\nPrefer small steps.\n", GOOD),
+        ("---\ninclusion: 'Always'\n---\n# Product\n\nPrefer small steps.\n", GOOD),
+        (
+            "# Product\n---\ninclusion: file-match\nfileMatchPattern: '*.tf'\n---\nPlan first.\n",
+            "---\ninclusion: fileMatch\nfileMatchPattern: '*.tf'\n---\n# Product\nPlan first.\n",
+        ),
+        # What takes a guess, what is well, and what is no front matter.
+        ("---\ninclusion: fileMatch\nfileMatchPattern: ['*.tf'\n---\nPlan first.\n", None),
+        ("---\ninclusion: sometimes\n---\nPlan first.\n", None),
+        ("---\ninclusion: FileMatch\n---\nno pattern\n", None),
+        (GOOD, None),
+        ("# Product\n\n---\n\nA rule.\n\n---\n\nAnother.\n", None),
+        ("```\n---\ninclusion: Always\n---\n```\n", None),
+    ],
+)
+def test_only_what_takes_no_guess_is_mended(text: str, wanted: str | None) -> None:
+    assert mended(text) == wanted
+    assert wanted is None or passes(wanted)
+
+
+def documents(text: str, **about: Any) -> Snapshot:
+    holder = Holder("kiro-steering", "uid-steering", "product.md", **about)
+    path = ".kiro/steering/product.md"
+    seen = Steering((Document(path, text, "ConfigMap kiro-steering", holder=holder),))
+    return replace(facts(), samples={STEERING.name: Sample(1, NOW, seen)})
+
+
+def steering(seen: Snapshot) -> Plan:
+    check = registry()["steering-syntax"].check
+    verdict = check.judge(seen, check.parameters(), NOW)
+    return plan({"steering-syntax": (verdict, True)}, seen=seen)
+
+
+def test_a_document_is_proposed_as_it_would_be() -> None:
+    broken = GOOD.replace("always", "Always")
+    [new] = steering(documents(broken)).proposals
+    assert (new.intent.action, new.intent.method) == (ActionName.EDIT_STEERING, Method.PATCH)
+    assert new.intent.change is not None
+    assert json.loads(new.intent.change.patch) == {"data": {"product.md": GOOD}}
+    assert "-inclusion: Always\n+inclusion: always" in new.intent.change.diff
+    assert not steering(documents(broken + "token: ghp_abcdefghijklmnopqrstuvwxyz0123456789\n")).proposals
+
+
+def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
+    for about, protected in (({}, False), ({"protected": "true"}, True)):
+        seen = documents(GOOD.replace("always", "Always"), **about)
+        [new] = steering(seen).proposals
+        assert situate(new.intent, seen, Ledger(), census(seen)).protected is protected
+        assert situate(new.intent, seen, Ledger(), census(seen)).observed

@@ -250,6 +250,7 @@ def test_each_remedy_declares_what_it_needs() -> None:
         ActionName.RIGHT_SIZE: Grant.RIGHT_SIZE,
         ActionName.CHANGE_AUTOSCALING: Grant.CHANGE_AUTOSCALING,
         ActionName.REMOVE_UNUSED: Grant.REMOVE_UNUSED,
+        ActionName.EDIT_STEERING: Grant.EDIT_STEERING,
     }
     for action, rules in permissions().items():
         # What a person does needs no rights of the operator.
