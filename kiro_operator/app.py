@@ -121,7 +121,7 @@ class Operator:
             metrics=self.metrics,
             clock=self.clock,
         )
-        verify = Verify(Actuator(self.client), act)
+        verify = Verify(act)
         approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
         self.loop = Loop(
             watches=self.watches,
@@ -147,6 +147,7 @@ class Operator:
         )
         self.probes = ProbeServer(self.metrics.registry, healthy=self.unhealthy, ready=self.unready)
         self.kopf_running = False
+        self._ca = credentials.ca()
         self._measure()
 
     def _service(self, namespace: str, name: str) -> Any:
@@ -166,6 +167,8 @@ class Operator:
         now = asyncio.get_running_loop().time()
         if not self.kopf_running:
             return "the watch of the custom resources has ended"
+        if self.credentials.ca() != self._ca:
+            return f"{self.credentials.ca_file} has changed: only a new process trusts what it holds now"
         queue = self.loop.queue
         if len(queue) and queue.last_progress and now - queue.last_progress > STUCK_AFTER:
             return f"the queue has not moved for {now - queue.last_progress:.0f} s"

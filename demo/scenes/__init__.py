@@ -1,6 +1,7 @@
 """The scenes, in the order in which they are played."""
 
 from demo.scenes import (
+    approval,
     at_rest,
     budget,
     crash_loop,
@@ -25,6 +26,7 @@ SCENES = (
     success_rate.SCENE,
     permission.SCENE,
     tampered.SCENE,
+    approval.SCENE,
     waste.SCENE,
     load.SCENE,
     budget.SCENE,

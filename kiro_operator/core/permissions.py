@@ -29,8 +29,6 @@ class Grant(StrEnum):
     """Changing what containers request, each time a person approves it."""
     CHANGE_AUTOSCALING = "change-autoscaling"
     """Changing the bounds of HorizontalPodAutoscalers, each time a person approves it."""
-    REMOVE_UNUSED = "remove-unused"
-    """Turning off what does nothing, each time a person approves it."""
     EDIT_STEERING = "edit-steering"
     """Mending a steering document, each time a person approves it."""
     EXEC = "exec"

@@ -234,14 +234,7 @@ def resume(
     one action too few.
     """
     sent = status.state is RemediationState.ACTING
-    if spec.action in PROPOSALS:
-        answer = _amended(spec, live, sent=sent)
-    elif spec.method in WRITES:
-        answer = _written(spec, live, sent=sent)
-    elif spec.method is Method.EVICT:
-        answer = _evicted(spec, live, sent=sent)
-    else:
-        answer = _changed(spec, live, sent=sent)
+    answer = _came(spec, live, sent=sent)
     if isinstance(answer, AlreadyDone | Expire):
         return answer
     late = abs(now - reserved_at) > RESUME_WITHIN
@@ -253,6 +246,26 @@ def resume(
     if live.failing is (spec.method is Method.SCALE_BACK):
         return _NEEDLESS[live.failing]
     return _TOO_OLD if late else answer
+
+
+def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire:
+    """What to make of an action whose fence was lost: Act says that it may be sent again.
+
+    The network may have sent it twice, and an earlier attempt may have come late: what looks done counts as
+    done, as after a crash.
+    """
+    return _came(spec, live, sent=True) or Act()
+
+
+def _came(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    """What came of an action that may have been sent; None when it cannot be seen."""
+    if spec.action in PROPOSALS:
+        return _amended(spec, live, sent=sent)
+    if spec.method in WRITES:
+        return _written(spec, live, sent=sent)
+    if spec.method is Method.EVICT:
+        return _evicted(spec, live, sent=sent)
+    return _changed(spec, live, sent=sent)
 
 
 def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:

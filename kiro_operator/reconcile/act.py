@@ -25,18 +25,19 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import (
     FINAL_STATES,
-    WRITES,
     ApprovalUsed,
+    KiroRemediationSpec,
     KiroRemediationStatus,
     Method,
     RemediationState,
 )
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
+from kiro_operator.core import verify
 from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
-from kiro_operator.core.objects import Record
+from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.approvals import change
@@ -45,6 +46,7 @@ from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.remedies import permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.policies import Policies, Policy
 from kiro_operator.reconcile.records import Remediation, manifest
 from kiro_operator.reconcile.target import Target
@@ -59,6 +61,36 @@ RULES = (
     Rule(GROUP, ("kiroremediations/status",), ("patch",), "how far an action went is recorded"),
     Rule(GROUP, ("kiroremediations",), ("list",), "records are swept", Scope.CLUSTER),
 )
+_FINAL = ", ".join(cel(state) for state in sorted(FINAL_STATES))
+ADMITTED = (
+    Write(
+        by="records",
+        api_version=API_VERSION,
+        resources=("kiroremediations",),
+        operations=(Operation.CREATE,),
+        musts=(
+            Must(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)\n"
+                "&& !has(object.metadata.annotations)\n"
+                "&& object.metadata.?labels[?'app.kubernetes.io/managed-by'].orValue('') == 'kiro-operator'",
+                "a KiroRemediation is labelled as the operator's own and bound to nothing",
+            ),
+        ),
+    ),
+    Write(
+        by="records-sweep",
+        api_version=API_VERSION,
+        resources=("kiroremediations",),
+        operations=(Operation.DELETE,),
+        musts=(
+            Must(
+                f"oldObject.?status.?state.orValue('') in [{_FINAL}]",
+                "a KiroRemediation that is not over is a lock, and part of the budget",
+            ),
+        ),
+    ),
+)
+"""Specs and final states never change, by the schema of the kind."""
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
 
@@ -233,6 +265,23 @@ class Act:
             return Remediation(record)
         raise ports.NotFound(404, "NotFound", f"KiroRemediation {name} is gone")
 
+    async def live(
+        self, namespace: str, spec: KiroRemediationSpec, *, failing: bool | None = None
+    ) -> verify.Live:
+        """The object that an action changes, read anew."""
+        if spec.action in PROPOSALS:
+            written = await self._actuator.seen(namespace, spec.target.kind, spec.target.name)
+            return verify.Live(workload=None, written=written, failing=failing)
+        match spec.method:
+            case Method.CREATE | Method.PATCH:
+                written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
+                return verify.Live(workload=None, written=written, failing=failing)
+            case Method.EVICT:
+                pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
+                return verify.Live(workload=None, pod=pod, failing=failing)
+        workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
+        return verify.Live(workload=workload, failing=failing)
+
     async def write(
         self, namespace: str, remediation: Remediation, status: KiroRemediationStatus
     ) -> Remediation:
@@ -310,18 +359,16 @@ class Act:
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
                     refused = await send(namespace, remediation, version)
-            except ports.Conflict as conflict:
-                again = await self._after_conflict(namespace, remediation, conflict)
+            except (ports.Conflict, ports.AlreadyExists, ports.NotFound):
+                again = await self._after_refusal(namespace, remediation)
                 if isinstance(again, Outcome):
                     return again
                 version = again
                 continue
-            except ports.AlreadyExists:
-                return Outcome(RemediationState.EXPIRED, "Changed", "somebody else made the object first")
-            except ports.NotFound:
-                return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
-            except ports.TooManyRequests as refused:
+            except ports.EvictionRefused as refused:
                 return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
+            except ports.TooManyRequests:
+                raise  # Nothing was decided: it stays Acting, and is taken up when the server says.
             except ports.Forbidden as forbidden:
                 return Outcome(
                     RemediationState.DENIED,
@@ -344,22 +391,15 @@ class Act:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
         if why := objection(found, spec):
             return Outcome(RemediationState.EXPIRED, "Changed", why)
-        change, version = written(remediation), found["metadata"]["resourceVersion"]
-        if spec.action is ActionName.REMOVE_UNUSED:
-            # By the narrower right: its patch sets the replicas, and nothing else.
-            replicas = int(change["spec"]["replicas"])
-            await self._actuator.scale(
-                namespace,
-                target.kind,
-                target.name,
-                uid=target.uid,
-                resource_version=version,
-                replicas=replicas,
-            )
-        else:
-            await self._actuator.patch(
-                namespace, target.kind, target.name, change, uid=target.uid, resource_version=version
-            )
+        version = found["metadata"]["resourceVersion"]
+        await self._actuator.patch(
+            namespace,
+            target.kind,
+            target.name,
+            written(remediation),
+            uid=target.uid,
+            resource_version=version,
+        )
         return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
@@ -404,38 +444,21 @@ class Act:
             case Method.ADVISE:
                 raise ValueError(f"{remediation.name} is for a person to do")
 
-    async def _after_conflict(
-        self, namespace: str, remediation: Remediation, conflict: ports.Conflict
-    ) -> Outcome | str:
+    async def _after_refusal(self, namespace: str, remediation: Remediation) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
         spec = remediation.spec
-        if spec.action in PROPOSALS:
-            # Before it is sent again it is held against what was decided on once more.
-            return spec.fence.resource_version
-        if spec.method in WRITES:
-            # Its version changes with its content alone: what was decided is out of date.
-            return Outcome(
-                RemediationState.EXPIRED, "Changed", f"the object was changed meanwhile ({conflict.message})"
-            )
-        if spec.method is Method.EVICT:
-            pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
-            if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp:
-                return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
-            if pod.settled:
-                return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
-            return pod.metadata.resource_version
-        found = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        if found is None or found.metadata.uid != spec.fence.uid:
-            return Outcome(RemediationState.EXPIRED, "TargetGone", "the workload went away first")
-        if found.spec.template.metadata.annotations.restarted_by == remediation.name:
-            return done(spec.method, spec.timeout)
-        if found.metadata.generation != spec.fence.generation:
-            return Outcome(
-                RemediationState.EXPIRED,
-                "Changed",
-                f"the workload was changed meanwhile ({conflict.message})",
-            )
-        return found.metadata.resource_version
+        live = await self.live(namespace, spec)
+        match verify.refused(spec, live):
+            case verify.AlreadyDone():
+                return done(spec.method, spec.timeout)
+            case verify.Expire(reason, message):
+                return Outcome(RemediationState.EXPIRED, reason, message)
+        if isinstance(live.pod, Pod) and live.pod.settled:
+            return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
+        for found in (live.pod, live.workload):
+            if isinstance(found, Pod | Workload):
+                return found.metadata.resource_version
+        return spec.fence.resource_version
 
     def _check_lease(self) -> None:
         if not self._elector.leading:

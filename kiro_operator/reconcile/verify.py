@@ -8,9 +8,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.actuator import PLURALS, Actuator
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
 from kiro_operator.core import decide
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.objects import Approval, Workload
@@ -41,8 +40,7 @@ class Look(Struct, frozen=True, kw_only=True):
 class Verify:
     """The step verify."""
 
-    def __init__(self, actuator: Actuator, act: Act) -> None:
-        self._actuator = actuator
+    def __init__(self, act: Act) -> None:
         self._act = act
         self._looks: dict[str, datetime] = {}
         """When to look at each running action again, by its UID."""
@@ -105,9 +103,9 @@ class Verify:
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
         if item.spec.action in PROPOSALS:
-            live = await self._actuator.seen(namespace, item.spec.target.kind, item.spec.target.name)
+            live = await self._act.live(namespace, item.spec)
             result = judgement_of.in_force(
-                item.spec, item.status, live, _workload(item, look.facts), look.now
+                item.spec, item.status, live.written, _workload(item, look.facts), look.now
             )
         else:
             result = judgement_of.verify(
@@ -144,7 +142,8 @@ class Verify:
         """Go on with an action that another process, or this one before an error, left half done."""
         namespace, uid = look.target.namespace, item.record.metadata.uid
         findings = _findings(look.judgement, item)
-        live = await self._live(namespace, item, None if isinstance(findings, Unobserved) else bool(findings))
+        failing = None if isinstance(findings, Unobserved) else bool(findings)
+        live = await self._act.live(namespace, item.spec, failing=failing)
         self._looks.pop(uid, None)
         match judgement_of.resume(
             item.spec, item.status, live, reserved_at=item.entry.reserved_at, now=look.now
@@ -168,22 +167,6 @@ class Verify:
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
             return await self._act.record(namespace, item, denied)
         return await self._act.take_up(namespace, item)
-
-    async def _live(self, namespace: str, item: Remediation, failing: bool | None) -> judgement_of.Live:  # noqa: FBT001 - a fact, not a switch
-        spec = item.spec
-        if spec.action in PROPOSALS:
-            written = await self._actuator.seen(namespace, spec.target.kind, spec.target.name)
-            return judgement_of.Live(workload=None, written=written, failing=failing)
-        if spec.method in WRITES:
-            written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
-            return judgement_of.Live(workload=None, written=written, failing=failing)
-        if spec.target.kind not in PLURALS:
-            return judgement_of.Live(workload=None, failing=failing)
-        workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        pod = None
-        if spec.method is Method.EVICT and spec.pod is not None:
-            pod = await self._actuator.pod(namespace, spec.pod.name)
-        return judgement_of.Live(workload=workload, pod=pod, failing=failing)
 
 
 def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:

@@ -252,23 +252,21 @@ def test_without_its_right_an_approved_proposal_says_which(
         world.close()
 
 
-def test_what_does_nothing_is_scaled_to_zero_and_comes_back(
-    world: World, prometheus: Prometheus, approver: Approver
-) -> None:
+def test_what_does_nothing_is_for_a_person_to_turn_off(world: World, prometheus: Prometheus) -> None:
     bounds = {"minAge": "0s", "idleMillicores": 100}
     action = RIGHT_SIZE | {"name": "RemoveUnused"}
     begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
-    approver.decide(waiting(world))
-    [done] = world.wait_remediation("Succeeded", timeout=90)
-    assert (done["spec"]["action"], done["spec"]["change"]["diff"]) == (
-        "RemoveUnused",
-        "spec.replicas: 2 → 0",
-    )
-    until(lambda: not world.pods(), "the pods to go", 30)
-    [write] = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]
-    assert (write["verb"], write["objectRef"]["subresource"]) == ("patch", "scale")
-    undo = done["spec"]["change"]["undo"]
-    world.plane.kubectl("patch", "deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p", undo)
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    change = advice["spec"]["change"]
+    assert (advice["spec"]["method"], change["diff"]) == ("Advise", "spec.replicas: 2 → 0")
+    where = ("deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p")
+    assert f"kubectl patch {' '.join(where)}" in advice["status"]["message"]
+
+    world.plane.kubectl("patch", *where, change["patch"])
+
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
+    world.plane.kubectl("patch", *where, change["undo"])
     world.all_ready("kiro", 2)
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core import remedies as package
 from kiro_operator.core.remedies import permissions, proposers, remedies
+from kiro_operator.core.remedies.types import Proposer, Remedy
+from tools.admission import described, requested
+from tools.generated import declarations
 
 PAGES = Path("docs/remedies")
 SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
@@ -35,3 +39,14 @@ def test_its_page_has_all_sections_and_is_in_the_table(action: ActionName) -> No
 def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> None:
     overlays = {f"deploy/namespace/{rule.grant.value}" for rule in permissions()[action]}
     assert all(overlay in page(action).read_text() and Path(overlay).is_dir() for overlay in overlays)
+
+
+def test_each_remedy_says_beside_its_rules_what_its_writes_may_hold() -> None:
+    """Also one that writes what another remedy does: what that one may hold says nothing of this one."""
+    found = {module for module, value in declarations("REMEDY") if isinstance(value, Remedy | Proposer)}
+    assert len(found) == len(ActionName)
+    rules, writes = dict(declarations("RULES")), dict(declarations("ADMITTED"))
+    for module in found:
+        assert module.startswith(package.__name__)
+        missing = requested(rules[module]) - described(writes.get(module, ()))
+        assert not missing, f"{module}: say in ADMITTED what these may hold: {sorted(missing)}"

@@ -8,10 +8,11 @@ import pytest
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
 from kiro_operator.core.objects import Annotations, Pod, StatefulSet, Workload, WorkloadStatus
 from kiro_operator.core.snapshot import Unobserved
-from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, resume, verify
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, refused, resume, verify
 from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
 
 EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
+PATCH, CREATE = Method.PATCH, Method.CREATE
 OURS = Annotations(restarted_by="deployment-api-uid-api-e1s1")
 
 
@@ -255,3 +256,45 @@ OTHER = Pod(metadata=type(BAD.metadata)(name="api-0", uid="other"), status=BAD.s
 )
 def test_resume(method: Method, state: str, facts: Any, expected: object) -> None:
     assert again(method, state, **facts) == expected
+
+
+CHANGE = {"patch": '{"data": {"mode": "safe"}}', "diff": "mode"}
+
+
+def config(version: str, **data: str) -> dict[str, Any]:
+    return {"metadata": {"uid": "c", "resourceVersion": version}, "data": data}
+
+
+@pytest.mark.parametrize(
+    ("method", "facts", "expected"),
+    [
+        # It has changed, and nobody has acted: it may be sent again.
+        (EVICT, {"pod": BAD}, Act),
+        (ROLL, {"workload": at(generation=3)}, Act),
+        (UP, {"workload": at(4, 3)}, Act),
+        # What was sent twice, or came late, was done.
+        (EVICT, {"pod": None}, AlreadyDone),
+        (EVICT, {"pod": OTHER}, AlreadyDone),
+        (EVICT, {"pod": LEAVING}, AlreadyDone),
+        (ROLL, {"workload": at(template=OURS)}, AlreadyDone),
+        (UP, {"workload": at(5)}, AlreadyDone),
+        (BACK, {"workload": at(4)}, AlreadyDone),
+        # Somebody else was first.
+        (ROLL, {"workload": None}, Expire),
+        (ROLL, {"workload": at()}, Expire),
+        (UP, {"workload": at(7)}, Expire),
+        # What was written is told by its content, and under another version by nothing else.
+        (PATCH, {"written": config("50", mode="free")}, Act),
+        (PATCH, {"written": config("51", mode="safe", other="kept")}, AlreadyDone),
+        (PATCH, {"written": config("51", mode="free")}, Expire),
+        (PATCH, {"written": None}, Expire),
+        (CREATE, {"written": None}, Act),
+        (CREATE, {"written": config("1", mode="safe")}, AlreadyDone),
+        (CREATE, {"written": config("1", mode="free")}, Expire),
+    ],
+)
+def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
+    live = Live(**({"workload": None, "pod": None} | facts), failing=None)
+    writes = {"change": CHANGE, "fence": {"uid": "c", "resourceVersion": "50"}}
+    asked = spec(method, **(writes if method in {PATCH, CREATE} else {}))
+    assert isinstance(refused(asked, live), expected)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from kiro_operator.core.permissions import Grant, Rule, Scope
 from tests.deploy.rendered import OVERLAYS, ROOT, objects, rules
@@ -61,6 +62,8 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
         (Rule("*", ("pods",), ("get",), "all"), "wildcards"),
         (Rule("", ("pods",), ("*",), "all"), "wildcards"),
         (Rule("", ("secrets",), ("list",), "metadata"), "secrets must never"),
+        (Rule("", ("pods/portforward",), ("create",), "reach"), "pods/portforward must never"),
+        (Rule("", ("serviceaccounts/token",), ("create",), "act"), "serviceaccounts/token must never"),
         (Rule("", ("pods/exec",), ("create",), "look inside"), "by the overlay exec alone"),
         (Rule("", ("pods",), ("create",), "a copy"), "never made"),
         (Rule("", ("pods",), ("delete",), "restart"), "evicted"),
@@ -102,6 +105,68 @@ def test_nothing_dangerous_is_granted(overlay: str) -> None:
         assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
         if "pods" in rule["resources"]:
             assert set(rule["verbs"]) <= {"get", "list", "watch"}
+
+
+NEVER = {
+    "resources": {
+        "secrets",
+        "serviceaccounts/token",
+        "pods/attach",
+        "pods/portforward",
+        "pods/proxy",
+        "services/proxy",
+        "nodes/proxy",
+    },
+    "verbs": {"escalate", "bind", "impersonate", "deletecollection"},
+}
+
+
+@pytest.mark.parametrize("path", [place.path for place in rbac.PLACES], ids=str)
+def test_no_manifest_grants_what_must_never_be_granted(path: Path) -> None:
+    """The files as they are; that there are no others is the next test."""
+    documents = yaml.safe_load_all((ROOT / path).read_text())
+    roles = [item for item in documents if item["kind"].endswith("Role")]
+    assert roles
+    for rule in (rule for role in roles for rule in role["rules"]):
+        assert rule.keys() <= {"apiGroups", "resources", "resourceNames", "verbs"}, rule
+        assert not any("*" in word for words in rule.values() for word in words), rule
+        for key, never in NEVER.items():
+            assert not never & set(rule[key]), rule
+
+
+def test_no_other_manifest_binds_or_grants_the_operator_anything() -> None:
+    kinds = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+    granting = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "deploy").rglob("*.yaml")
+        for item in yaml.safe_load_all(path.read_text())
+        if item.get("kind") in kinds
+    }
+    people = {Path("deploy/base/user-roles.yaml"), Path("deploy/samples/approvers.yaml")}
+    assert granting == {place.path for place in rbac.PLACES} | people
+    bound = {
+        subject["kind"]
+        for path in people
+        for item in yaml.safe_load_all((ROOT / path).read_text())
+        for subject in item.get("subjects", ())
+    }
+    assert bound == {"Group"}
+
+
+def test_who_writes_which_kind() -> None:
+    """By Kubernetes' own view, edit and admin, each of which holds what is aggregated to it."""
+    held: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
+    for role in yaml.safe_load_all((ROOT / "deploy/base/user-roles.yaml").read_text()):
+        for name, written in held.items():
+            if role["metadata"]["labels"].get(f"rbac.authorization.k8s.io/aggregate-to-{name}") == "true":
+                for rule in role["rules"]:
+                    if not set(rule["verbs"]) <= {"get", "list", "watch"}:
+                        written.update(rule["resources"])
+    assert held == {
+        "view": set(),
+        "edit": {"kirohealthchecks"},
+        "admin": {"kirohealthchecks", "kirosafetypolicies"},
+    }
 
 
 def test_what_changes_workloads_is_in_its_own_overlay_only() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from devcluster import faults
 from devcluster.operator import OperatorProcess
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from tests.harness.scenes import METHODS, SEEN, Scene
 from tests.harness.world import STEADY, World
 

@@ -17,13 +17,13 @@ from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core import objects
 from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.remedies.restart import RESTARTED_BY
 
 PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "Deployment": ("deployments", objects.Deployment),
     "StatefulSet": ("statefulsets", objects.StatefulSet),
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
-RESTARTED_BY = "kiro.dev/restarted-by"
 OBJECTS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
@@ -70,7 +70,7 @@ class Actuator:
 
         Raises:
             ports.Conflict: it is another pod, or it has changed.
-            ports.TooManyRequests: a PodDisruptionBudget refuses.
+            ports.EvictionRefused: a PodDisruptionBudget refuses.
         """
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         await self._client.create(

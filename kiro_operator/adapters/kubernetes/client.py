@@ -51,6 +51,8 @@ _WORDS_LIMIT = 4096
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for an answer that is not what was asked for."""
 
+_DISRUPTION = "DisruptionBudget"
+"""The cause by which the API server says that it is no overload that refuses an eviction."""
 _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     401: ports.Forbidden,
     403: ports.Forbidden,
@@ -113,8 +115,13 @@ class Lanes:
         self._free += 1
 
 
+class _Cause(Struct):
+    reason: str = ""
+
+
 class _Details(Struct):
     retry_after: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+    causes: list[_Cause] = []
 
 
 class _Version(Struct, rename="camel"):
@@ -290,6 +297,8 @@ class Client:
                 content = await bounded(response, ERROR if failed else most)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
+        if response.status == 401:
+            self._credentials.refused()
         if failed:
             raise _error(response.status, response.headers, content or b"")
         if content is None:
@@ -337,6 +346,8 @@ def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception
     if status >= 500:
         return ports.Unreachable(f"{status} {message or 'server error'}")
     kind = _BY_STATUS.get(status, ports.ApiError)
+    if status == 429 and told.details and any(cause.reason == _DISRUPTION for cause in told.details.causes):
+        kind = ports.EvictionRefused
     if status == 409:
         kind = ports.AlreadyExists if told.reason == "AlreadyExists" else ports.Conflict
     return kind(status, told.reason, message, retry_after)

@@ -13,7 +13,25 @@ from kiro_operator.api.v1alpha1.evidence.mcp import McpClient as ClientSpec
 from kiro_operator.core.evidence.mcp import MCP_CLIENT, ClientTest
 from kiro_operator.core.objects import Pod, Selector
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Unobserved
+from kiro_operator.core.writes import SILENT, Chosen, Must, Operation, Write
 
+ADMITTED = (
+    Write(
+        by="mcp-connection",
+        api_version="v1",
+        resources=("pods/exec",),
+        operations=(Operation.CONNECT,),
+        chosen=(Chosen("mcpClientCommands", "[['mcp-client', 'test-connection']]"),),
+        musts=(
+            Must(
+                "variables.words in variables.mcpClientCommands",
+                "the command is not among mcpClientCommands of this policy",
+            ),
+            *SILENT,
+        ),
+    ),
+)
+"""The admin who sets --mcp-client-command puts that command there as well."""
 LIMIT = 65_536
 """Bytes of output: its exit status is what counts."""
 NOT_SET = Unobserved(

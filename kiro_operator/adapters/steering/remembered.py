@@ -21,6 +21,7 @@ from kiro_operator.core.evidence.steering import Document, History
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.steering import history
 from kiro_operator.core.steering.history import Book
+from kiro_operator.core.writes import Must, Operation, Write, consists_of
 
 RULES = (
     Rule(
@@ -30,6 +31,34 @@ RULES = (
         "steering-changes remembers, in a ConfigMap beside the KiroHealthCheck, how the documents "
         "changed and their last version that passed",
         grant=Grant.HISTORY,
+    ),
+)
+SUFFIX = "-steering-history"
+_OURS = "app.kubernetes.io/managed-by"
+_IS_OURS = f"metadata.?labels[?'{_OURS}'].orValue('') == 'kiro-operator'"
+ADMITTED = (
+    Write(
+        by="steering-changes",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        musts=(
+            Must(
+                f"object.metadata.name.endsWith('{SUFFIX}')",
+                f"it writes histories, whose names end with {SUFFIX}",
+            ),
+            Must(
+                f"object.{_IS_OURS}\n&& (request.operation == 'CREATE' || oldObject.{_IS_OURS})",
+                "a history is labelled as the operator's own, and was",
+            ),
+            Must(
+                "object.metadata.?ownerReferences.orValue([]).all(owner,\n"
+                f"owner.apiVersion == '{API_VERSION}' && owner.kind == 'KiroHealthCheck'\n"
+                f"&& owner.name + '{SUFFIX}' == object.metadata.name)",
+                "a history is owned by its KiroHealthCheck at most",
+            ),
+            *consists_of(("data",), ("metadata", "labels", _OURS), ("metadata", "ownerReferences")),
+        ),
     ),
 )
 TRIES = 3
@@ -122,7 +151,7 @@ class Remembered:
             ports.Unreachable: there is no answer.
         """
         collection = f"/api/v1/namespaces/{request.namespace}/configmaps"
-        name = f"{request.name}-steering-history"
+        name = f"{request.name}{SUFFIX}"
         for turn in range(TRIES):
             version, book = "", before
             try:
@@ -155,9 +184,7 @@ class Remembered:
 def _is_ours(found: _ConfigMap, request: ports.PollRequest) -> bool:
     """Whether the operator has made it, for this KiroHealthCheck: what is somebody else's is left alone."""
     owners = {owner.uid for owner in found.metadata.owner_references}
-    return found.metadata.labels.get("app.kubernetes.io/managed-by") == "kiro-operator" and (
-        not owners or request.uid in owners
-    )
+    return found.metadata.labels.get(_OURS) == "kiro-operator" and (not owners or request.uid in owners)
 
 
 def _due(state: _State, now: datetime) -> bool:
@@ -188,7 +215,7 @@ def _note(error: Exception, request: ports.PollRequest) -> str:
 def _body(request: ports.PollRequest, name: str, version: str, book: Book) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "name": name,
-        "labels": {"app.kubernetes.io/managed-by": "kiro-operator"},
+        "labels": {_OURS: "kiro-operator"},
     }
     if request.uid:
         metadata["ownerReferences"] = [

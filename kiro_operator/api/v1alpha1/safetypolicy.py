@@ -30,6 +30,10 @@ from kiro_operator.api.v1alpha1.types import (
     rules,
 )
 
+MOST_REPLICAS = 1000
+LONGEST_STEP = 100
+"""Replicas added at a time."""
+
 
 class Mode(StrEnum):
     """How far the operator may go."""
@@ -93,9 +97,9 @@ class ScaleLimits(ApiModel):
         ),
     )
 
-    floor: int = Field(ge=1, le=1000, description="Fewest replicas that scaling back may leave.")
-    ceiling: int = Field(ge=1, le=1000, description="Most replicas that scaling may reach.")
-    step: int = Field(ge=1, le=100, description="Replicas added at a time.")
+    floor: int = Field(ge=1, le=MOST_REPLICAS, description="Fewest replicas that scaling back may leave.")
+    ceiling: int = Field(ge=1, le=MOST_REPLICAS, description="Most replicas that scaling may reach.")
+    step: int = Field(ge=1, le=LONGEST_STEP, description="Replicas added at a time.")
 
 
 def _cron_field(value: str) -> str:

@@ -3,12 +3,14 @@
 import json
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.safetypolicy import MOST_REPLICAS
 from kiro_operator.core.objects import HorizontalPodAutoscaler
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Amendment
+from kiro_operator.core.writes import Must, Operation, Write, changes
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -17,6 +19,26 @@ RULES: tuple[Rule, ...] = (
         ("patch",),
         "set the bounds of an autoscaler, when a person has approved it",
         grant=Grant.CHANGE_AUTOSCALING,
+    ),
+)
+ADMITTED = (
+    Write(
+        by="ChangeAutoscaling",
+        api_version="autoscaling/v2",
+        resources=("horizontalpodautoscalers",),
+        operations=(Operation.UPDATE,),
+        musts=(
+            *changes(("spec", "minReplicas"), ("spec", "maxReplicas")),
+            Must(
+                "object.spec.maxReplicas >= oldObject.spec.maxReplicas\n"
+                "&& object.spec.?minReplicas.orValue(1) >= oldObject.spec.?minReplicas.orValue(1)",
+                "it lowers no bound",
+            ),
+            Must(
+                f"object.spec.maxReplicas <= {MOST_REPLICAS}",
+                f"it lets an autoscaler scale to {MOST_REPLICAS} replicas at most",
+            ),
+        ),
     ),
 )
 

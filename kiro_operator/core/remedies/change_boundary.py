@@ -13,8 +13,10 @@ from kiro_operator.core.policy.text import named
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot
 from kiro_operator.core.verdict import Amendment
+from kiro_operator.core.writes import Write
 
 RULES: tuple[Rule, ...] = ()
+ADMITTED: tuple[Write, ...] = ()
 MOST = 32
 """Entries that a list of the boundaries may have."""
 _LONGEST = 63

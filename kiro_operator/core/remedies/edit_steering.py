@@ -15,6 +15,7 @@ from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.verdict import Amendment
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
 NAME = "kiro-steering"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
@@ -26,6 +27,28 @@ RULES: tuple[Rule, ...] = (
         "mend how a steering document is written, when a person has approved it",
         grant=Grant.EDIT_STEERING,
         names=(NAME,),
+    ),
+)
+ADMITTED = (
+    Write(
+        by="EditSteering",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.UPDATE,),
+        chosen=(Chosen("steeringDocuments", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.steeringDocuments",
+                "the ConfigMap is not among steeringDocuments of this policy",
+            ),
+            *changes(("data",)),
+            Must(
+                "object.?data.orValue({}).all(k, k in oldObject.?data.orValue({})\n"
+                "&& (k.endsWith('.md')\n|| object.data[k] == oldObject.data[k]))\n"
+                "&& oldObject.?data.orValue({}).all(k, k in object.?data.orValue({}))",
+                "it mends documents that are there, and adds and removes none",
+            ),
+        ),
     ),
 )
 

@@ -22,6 +22,7 @@ from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
@@ -40,6 +41,28 @@ RULES: tuple[Rule, ...] = (
         ("create",),
         "make the safety configuration anew where it was deleted",
         grant=Grant.RESTORE,
+    ),
+)
+ADMITTED = (
+    Write(
+        by="RestoreSafetyConfig",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        chosen=(Chosen("safetyConfigs", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.safetyConfigs",
+                "the ConfigMap is not among safetyConfigs of this policy",
+            ),
+            *changes(("data",), ("binaryData",)),
+            Must(
+                "object.?binaryData.orValue({}).all(k,\n"
+                "k in variables.before.?binaryData.orValue({})\n"
+                "&& object.binaryData[k] == variables.before.binaryData[k])",
+                "what is binary is taken out at most",
+            ),
+        ),
     ),
 )
 

@@ -11,6 +11,7 @@ from kiro_operator.core.policy.types import WORKLOADS
 from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot, workload
 from kiro_operator.core.verdict import Amendment
+from kiro_operator.core.writes import Must, Operation, Write, changes
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -19,6 +20,42 @@ RULES: tuple[Rule, ...] = (
         ("patch",),
         "set what containers request, when a person has approved it",
         grant=Grant.RIGHT_SIZE,
+    ),
+)
+_CONTAINERS = "?spec.?template.?spec.?containers.orValue([])"
+ADMITTED = (
+    Write(
+        by="RightSize",
+        api_version=API_VERSION,
+        resources=("deployments", "statefulsets", "daemonsets"),
+        operations=(Operation.UPDATE,),
+        musts=(
+            *changes(
+                ("spec", "template", "spec", "containers"),
+                # The API server counts here, at every change of the template of a DaemonSet.
+                ("metadata", "annotations", "deprecated.daemonset.template.generation"),
+            ),
+            Must(
+                f"variables.after.{_CONTAINERS}.size() == variables.before.{_CONTAINERS}.size()\n"
+                f"&& variables.after.{_CONTAINERS}.all(c, variables.before.{_CONTAINERS}.exists(o,\n"
+                "o.name == c.name\n"
+                "&& c.all(k, k == 'resources'\n|| (k in o && c[k] == o[k]))\n"
+                "&& o.all(k, k in c)\n"
+                "&& c.?resources.orValue({}).all(k, k == 'requests'\n"
+                "|| (k in o.?resources.orValue({}) && c.resources[k] == o.resources[k]))\n"
+                "&& o.?resources.orValue({}).all(k, k in c.?resources.orValue({}))))",
+                "it changes the requests of containers alone",
+            ),
+            Must(
+                f"variables.after.{_CONTAINERS}.all(c, variables.before.{_CONTAINERS}.exists(o,\n"
+                "o.name == c.name\n"
+                "&& c.?resources.?requests.orValue({}).all(k, k in o.?resources.?requests.orValue({})\n"
+                "&& quantity(string(c.resources.requests[k]))\n"
+                ".compareTo(quantity(string(o.resources.requests[k]))) <= 0)\n"
+                "&& o.?resources.?requests.orValue({}).all(k, k in c.?resources.?requests.orValue({}))))",
+                "it lowers requests, and neither raises nor removes one",
+            ),
+        ),
     ),
 )
 

@@ -10,7 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
-from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    Method,
+    RemediationState,
+)
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.amended import exact
 from kiro_operator.core.checks import registry
@@ -29,6 +34,7 @@ from kiro_operator.core.snapshot import Ref, Sample, Snapshot
 from kiro_operator.core.steering.fixes import mended
 from kiro_operator.core.steering.syntax import passes
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, in_force, resume
 from tests.core.policy.make import (
     BLIND,
     NOW,
@@ -528,3 +534,107 @@ def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
         [new] = steering(seen).proposals
         assert situate(new.intent, seen, Ledger(), census(seen)).protected is protected
         assert situate(new.intent, seen, Ledger(), census(seen)).observed
+
+
+def record(past: Past) -> KiroRemediationSpec:
+    """The spec of a proposal, as its KiroRemediation has it."""
+    intent = past.intent
+    assert intent.change is not None
+    named = {"name": "kiro", "uid": "u"}
+    return KiroRemediationSpec.model_validate(
+        {
+            "action": intent.action,
+            "method": intent.method,
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "uid-api"},
+            "fence": {"uid": "uid-api", "resourceVersion": "100", "generation": 3},
+            "healthCheck": named,
+            "policy": named,
+            "check": CHECK,
+            "reason": "OverProvisioned",
+            "message": "waste",
+            "episode": 1,
+            "step": 1,
+            "timeout": "10m",
+            "stabilization": "30s",
+            "change": {
+                "patch": intent.change.patch,
+                "diff": intent.change.diff,
+                "undo": intent.change.undo,
+            },
+        }
+    )
+
+
+def as_approved(**metadata: Any) -> dict[str, Any]:
+    change = proposed().intent.change
+    assert change is not None
+    found: dict[str, Any] = merged(live(**metadata), json.loads(change.patch), strategic=True)
+    return found
+
+
+def other_requests() -> dict[str, Any]:
+    found = live()
+    found["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]["cpu"] = "1"
+    return found
+
+
+def owned() -> dict[str, Any]:
+    return live(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})
+
+
+REVISION: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "answer"),
+    [
+        # Its versions and its replicas move, and say nothing.
+        (live(resourceVersion="222", generation=9), "Acting", Act),
+        (live(), "Reserved", Act),
+        (as_approved(), "Acting", AlreadyDone),
+        (as_approved(), "Reserved", Expire),
+        (other_requests(), "Acting", Expire),
+        (live(uid="uid-other"), "Acting", Expire),
+        (live(**REVISION), "Acting", Expire),
+        (owned(), "Acting", Expire),
+        (None, "Acting", Expire),
+        (BLIND, "Acting", Wait),
+    ],
+)
+def test_after_a_crash_the_live_object_tells(found: Any, state: str, answer: type) -> None:
+    spec = record(proposed())
+    status = KiroRemediationStatus(state=RemediationState(state))
+    seen = Live(workload=None, written=found, failing=True)
+    made = resume(spec, status, seen, reserved_at=ago(seconds=30), now=NOW)
+    assert isinstance(made, answer), made
+    # What nobody asks for any more is not sent, and neither is what was approved long ago.
+    if answer is Act:
+        healed = Live(workload=None, written=found, failing=False)
+        assert isinstance(resume(spec, status, healed, reserved_at=NOW, now=NOW), Expire)
+        assert isinstance(resume(spec, status, seen, reserved_at=ago(minutes=3), now=NOW), Expire)
+
+
+@pytest.mark.parametrize(
+    ("found", "generation", "available", "since", "outcome"),
+    [
+        (as_approved(), 4, 4, 60, "Succeeded InForce"),
+        (as_approved(), 4, 4, 10, "Verifying Stabilizing"),
+        (as_approved(), 4, 3, 60, "Verifying NotYetWell"),
+        (as_approved(), 3, 4, 60, "Verifying NotObserved"),
+        (live(), 4, 4, 60, "Failed Reverted"),
+        (None, 4, 4, 60, "Expired TargetGone"),
+        (BLIND, 4, 4, 60, "Verifying NotObserved"),
+    ],
+)
+def test_it_succeeds_when_it_stands_and_nothing_broke(
+    found: Any, generation: int, available: int, since: int, outcome: str
+) -> None:
+    status = KiroRemediationStatus(
+        state=RemediationState.VERIFYING, acted_at=ago(minutes=2), healthy_since=ago(seconds=since)
+    )
+    seen = workload(available=available, generation=generation)
+    made = in_force(record(proposed()), status, found, seen, NOW)
+    assert f"{made.state} {made.reason}" == outcome
+    late = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=ago(minutes=20))
+    if outcome.endswith("NotYetWell"):
+        assert in_force(record(proposed()), late, found, seen, NOW).reason == "StillFailing"

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
 from kiro_operator.core.objects import Deployment, Workload
@@ -22,8 +21,6 @@ def gate(
     workload = situation.workload
     if intent.method in WRITES and workload is None and intent.target.kind not in WORKLOADS:
         return Allow(f"{named(intent.target)} runs no pods")
-    if intent.action is ActionName.REMOVE_UNUSED:
-        return Allow(f"{named(intent.target)} does nothing that would be missed, and a person has agreed")
     if workload is None:
         return unseen(named(intent.target), intent.target)
     match intent.method:
