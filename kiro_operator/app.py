@@ -110,7 +110,7 @@ class Operator:
             on_change=self._changed,
             on_synced=self._synced,
         )
-        policies = Policies(self.client, self.clock, self.metrics)
+        policies = Policies(self.client, self.clock, self.metrics, self.events.record)
         act = Act(
             client=self.client,
             actuator=Actuator(self.client),

@@ -18,6 +18,8 @@ class EventReason(StrEnum):
     REMEDIATION_FAILED = "RemediationFailed"
     REMEDIATION_DENIED = "RemediationDenied"
     REMEDIATION_DRY_RUN = "RemediationDryRun"
+    REMEDIATION_PAUSED = "RemediationPaused"
+    REMEDIATION_RESUMED = "RemediationResumed"
     ESCALATED = "Escalated"
     STALLED = "Stalled"
 

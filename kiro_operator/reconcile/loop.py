@@ -21,7 +21,9 @@ from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.permissions import advice_from
+from kiro_operator.core.policy.permission import paused, permission
 from kiro_operator.core.policy.reservations import next_release
+from kiro_operator.core.policy.storms import casualties, ends
 from kiro_operator.core.snapshot import Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
@@ -188,10 +190,10 @@ class Loop:
         if target.spec.suspend and target.problem is None:
             self._observation.forget(target.key)
             target.let_go()
-            permission = plans.permission(None, suspended=True)
+            suspended = permission(None, suspended=True)
             outcome = Outcome(
                 generation=target.generation, namespace=target.namespace, now=now, suspended=True,
-                permission=permission,
+                permission=suspended,
                 remediations=plans.summaries(target, self._remediations(target.namespace)),
                 requested_at=target.requested_at,
             )  # fmt: skip
@@ -211,18 +213,21 @@ class Loop:
         judgement = judge(target, self._observation.snapshot(target, {}), now)
         self._metrics.judge_duration.observe(self._clock.monotonic() - started)
         self._metrics.last_judgement.set(now.timestamp())
+        facts = self._whole(target)
+        self._watch_for_storms(target, facts, now)
         look = Look(
             target=target,
             judgement=judgement,
             policies=self._in_force(target),
-            facts=self._whole(target),
+            facts=facts,
             approvals=self._approvals.of(target.namespace),
             now=now,
         )
         remediations = await self._attend(look)
         plan = self._plan(target, judgement, remediations, now)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
-        target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held)
+        storms = any(policy.storm for policy in self._policies.of(target.namespace))
+        target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held) or storms
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
         await self._act.withdraw(target.namespace, plan.withdrawn)
@@ -248,6 +253,16 @@ class Loop:
         else:
             await self._reporter.write(target, status)
         self._set_alarm(target, judgement, plan, remediations, now)
+
+    def _watch_for_storms(self, target: Target, facts: Snapshot, now: datetime) -> None:
+        """Have each policy hold the namespace's pods against what it agrees to.
+
+        What it remembers holds from here on; that its status says so as well is work of its own.
+        """
+        if target.spec.safety_policy_ref is None:
+            return
+        for key in self._policies.weather(target.namespace, casualties(facts, now)):
+            self.queue.add((POLICY, key))
 
     async def _attend(self, look: Look) -> list[Remediation]:
         """Follow the running actions; a missing permission must not keep the verdicts from being told."""
@@ -303,6 +318,11 @@ class Loop:
         remediations: list[Remediation],
         now: datetime,
     ) -> KiroHealthCheckStatus:
+        in_force = self._in_force(target)
+        allowed = permission(in_force)
+        if allowed.allowed and not any(decision.decision == "Denied" for decision in plan.decisions):
+            # What is wanted and held back says more than that nothing would be let through.
+            allowed = paused(in_force) or allowed
         outcome = Outcome(
             generation=target.generation,
             namespace=target.namespace,
@@ -310,7 +330,7 @@ class Loop:
             stalled=target.problem or plans.policy_problem(target, self._policies),
             judged=judgement.judged,
             spec=target.spec,
-            permission=plans.permission(self._in_force(target)),
+            permission=allowed,
             decisions=plans.decisions(plan),
             escalations=plans.escalations(plan),
             remediations=plans.summaries(target, remediations),
@@ -331,6 +351,11 @@ class Loop:
             plan.next,
             next_transition(judgement.judged, now),
             self._verify.next_look(remediations),
+            *(
+                ends(policy.storm, policy.spec)
+                for policy in self._policies.of(target.namespace)
+                if policy.spec
+            ),
         )
         if target.refused:
             due = earliest(due, now + timedelta(seconds=REFUSED_FOR))
@@ -389,6 +414,6 @@ class Loop:
                 namespace=target.namespace,
                 now=now,
                 waiting_for=waiting_for,
-                permission=plans.permission(None),
+                permission=permission(None),
             )
             await self._reporter.write(target, summarize(outcome, target.status))

@@ -67,6 +67,7 @@ spec:
     maximum: 4h
   maxConsecutiveFailures: 3
   maxUnhealthy: 40%
+  stormCooldown: 10m
   scale:
     floor: 2
     ceiling: 5
@@ -76,6 +77,11 @@ spec:
     schedule: 0 22 * * FRI
     duration: 56h
     timeZone: Europe/Berlin
+  maintenanceWindows:
+  - name: weekdays
+    schedule: 0 8 * * MON-THU
+    duration: 10h
+    timeZone: UTC
   pauseRequests: []
   protected:
     selectors:

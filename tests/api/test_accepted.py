@@ -139,7 +139,16 @@ def test_a_policy_without_its_gates_cannot_be_switched_to_enforce(server: Server
     server.post("KiroSafetyPolicy", BARE.format(kind="KiroSafetyPolicy", spec="")).raise_for_status()
     answer = server.patch("KiroSafetyPolicy", "bare", '{"spec": {"mode": "Enforce"}}')
     server.delete("KiroSafetyPolicy", "bare")
-    missing = ("budget", "cooldown", "backoff", "maxConsecutiveFailures", "forbiddenWindows", "pauseRequests")
+    missing = (
+        "budget",
+        "cooldown",
+        "backoff",
+        "maxConsecutiveFailures",
+        "forbiddenWindows",
+        "pauseRequests",
+        "maintenanceWindows",
+        "stormCooldown",
+    )
     assert all(f"spec.{field} is required" in answer.json()["message"] for field in (*missing, "protected"))
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.remediation import RemediationState
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
@@ -30,6 +30,8 @@ class Policy(Struct, frozen=True):
     spec: KiroSafetyPolicySpec | None
     problem: str = ""
     reason: str = "PolicyUnusable"
+    storm: Storm | None = None
+    """The mass failure that it remembers."""
 
     @property
     def refusal(self) -> str:

@@ -72,6 +72,22 @@ def update_pending(workload: Workload) -> bool:
     return status.updated_replicas < workload.desired or status.replicas > status.updated_replicas
 
 
+def in_progress(workload: Workload) -> bool:
+    """A Deployment's rollout makes progress: its controller bounds that by spec.progressDeadlineSeconds.
+
+    The condition goes on saying NewReplicaSetAvailable once the rollout is complete, whatever becomes
+    of the pods later; replicas that are merely missing are no rollout.
+    """
+    progressing = workload.condition("Progressing")
+    return (
+        isinstance(workload, Deployment)
+        and not workload.spec.paused
+        and progressing is not None
+        and progressing.status == "True"
+        and progressing.reason != "NewReplicaSetAvailable"
+    )
+
+
 def is_stuck(workload: Workload) -> bool:
     """The rollout ran past its progress deadline."""
     progressing = workload.condition("Progressing")

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import Storm
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.snapshot import Ref, Unobserved
 
@@ -194,6 +195,10 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool
     """False when it is not known whether there is one."""
+    drained_by: datetime | None = None
+    """When the last of the target's pods that are being moved off their nodes is to be gone."""
+    storm: Storm | None = None
+    """The mass failure that the policy that is asked remembers."""
     namespace: str = ""
     approvals: tuple[Approval, ...] | Unobserved = ()
     """KiroApprovals of the namespace whose author is vouched for; why none is, when none is."""
