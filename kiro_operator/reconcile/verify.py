@@ -17,7 +17,7 @@ from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.snapshot import Collection, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
-from kiro_operator.reconcile.act import Act, Outcome
+from kiro_operator.reconcile.act import Act, Outcome, proposal
 from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
 from kiro_operator.reconcile.target import Target
@@ -53,13 +53,21 @@ class Verify:
         for item in remediations:
             mine = item.spec.health_check.uid == target.uid
             busy = (target.namespace, item.name) in self._act.in_flight
-            if not mine or busy or item.open or item.status.state in FINAL_STATES:
+            if not mine or busy or item.status.state in FINAL_STATES:
                 moved.append(item)
+            elif item.open:
+                moved.append(await self._propose(target.namespace, item))
             elif item.status.state is RemediationState.VERIFYING:
                 moved.append(await self._watch(look, item))
             else:
                 moved.append(await self._resume(look, item, ledger_of(remediations)))
         return moved
+
+    async def _propose(self, namespace: str, item: Remediation) -> Remediation:
+        """Say of a proposal what a crash kept from being said; nothing else is to be done about it here."""
+        if item.status.state is RemediationState.PROPOSED:
+            return item
+        return await self._act.record(namespace, item, proposal(intent_of(item), namespace))
 
     def next_look(self, remediations: Sequence[Remediation]) -> datetime | None:
         """When to look again at what is running."""
