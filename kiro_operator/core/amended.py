@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
 from kiro_operator.core.objects import Workload
-from kiro_operator.core.patches import is_strategic, merged, told, undoing
+from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
@@ -36,11 +36,12 @@ def exact(
     if intent.target.uid not in {"", uid}:
         return None
     patch = msgspec.json.decode(intent.change.patch)
-    strategic = is_strategic(intent.target.kind)
-    if merged(found, patch, strategic=strategic) == found:
+    keyed = is_keyed(intent.target.kind)
+    after = merged(found, patch, strategic=keyed)
+    if after == found:
         return None
     metadata = found["metadata"]
-    undo = undoing(found, patch, strategic=strategic)
+    undo = undoing(found, patch, strategic=keyed)
     fence = Fence(
         metadata["uid"],
         metadata["resourceVersion"],
@@ -48,7 +49,13 @@ def exact(
         revision=revision_of(found, intent.target.kind),
     )
     diff = clip("; ".join(told(undo, patch)))
-    change = Change(intent.change.patch, diff, msgspec.json.encode(undo).decode())
+    if keyed and not is_strategic(intent.target.kind):
+        # A merge patch of such a kind replaces its lists: they are written out.
+        patch = {"spec": {key: after["spec"][key] for key in patch["spec"]}}
+        undo = undoing(found, patch)
+    texts = (msgspec.json.encode(each, order="sorted").decode() for each in (patch, undo))
+    written, back = texts
+    change = Change(written, diff, back)
     made = replace(intent, target=replace(intent.target, uid=uid), change=change, fence=fence)
     if owner := gitops_owner(found):
         text = (

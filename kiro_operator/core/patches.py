@@ -11,13 +11,18 @@ from kiro_operator.core.quantity import parse_quantity
 
 MATERIAL = 0.1
 """The share by which two amounts may differ and be taken for the same."""
-_KEYED = frozenset({"containers"})
-"""Lists that a strategic merge patch merges by the name of their items."""
+_KEYS = {"containers": "name", "checks": "id"}
+"""Lists whose items are merged by a field of theirs."""
 
 
 def is_strategic(kind: str) -> bool:
     """Whether objects of a kind are changed by strategic merge patches, which can name one container."""
     return kind in WORKLOADS
+
+
+def is_keyed(kind: str) -> bool:
+    """Whether drafts for a kind name single items of a list; of a custom resource it is then written out."""
+    return kind in WORKLOADS or kind == "KiroHealthCheck"
 
 
 def merged(found: Any, patch: Any, *, strategic: bool = False) -> Any:
@@ -28,18 +33,17 @@ def merged(found: Any, patch: Any, *, strategic: bool = False) -> Any:
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
-        elif strategic and key in _KEYED:
-            result[key] = _by_name(result.get(key) or [], value)
+        elif strategic and key in _KEYS:
+            result[key] = _by(_KEYS[key], result.get(key) or [], value)
         else:
             result[key] = merged(result.get(key), value, strategic=strategic)
     return result
 
 
-def _by_name(found: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]]) -> list[Any]:
-    wanted = {item["name"]: item for item in patch}
+def _by(key: str, found: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]]) -> list[Any]:
+    wanted = {item[key]: item for item in patch}
     known = [
-        merged(item, wanted.pop(item["name"]), strategic=True) if item["name"] in wanted else item
-        for item in found
+        merged(item, wanted.pop(item[key]), strategic=True) if item[key] in wanted else item for item in found
     ]
     return [*known, *wanted.values()]
 
@@ -49,11 +53,11 @@ def undoing(found: Mapping[str, Any], patch: Mapping[str, Any], *, strategic: bo
     undo: dict[str, Any] = {}
     for key, value in patch.items():
         there = found.get(key)
-        if strategic and key in _KEYED:
-            known = {item["name"]: item for item in there or ()}
+        if strategic and key in _KEYS:
+            name = _KEYS[key]
+            known = {item[name]: item for item in there or ()}
             undo[key] = [
-                {"name": item["name"]}
-                | undoing(known.get(item["name"], {}), _but_name(item), strategic=strategic)
+                {name: item[name]} | undoing(known.get(item[name], {}), _but(name, item), strategic=strategic)
                 for item in value
             ]
         elif isinstance(value, Mapping) and isinstance(there, Mapping):
@@ -63,8 +67,8 @@ def undoing(found: Mapping[str, Any], patch: Mapping[str, Any], *, strategic: bo
     return undo
 
 
-def _but_name(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if key != "name"}
+def _but(name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key != name}
 
 
 def told(undo: Any, patch: Any, place: str = "") -> Iterator[str]:
@@ -72,9 +76,9 @@ def told(undo: Any, patch: Any, place: str = "") -> Iterator[str]:
     if isinstance(patch, Mapping) and isinstance(undo, Mapping):
         for key, value in patch.items():
             yield from told(undo.get(key), value, f"{place}.{key}".lstrip("."))
-    elif isinstance(patch, list) and all(isinstance(item, Mapping) and "name" in item for item in patch):
+    elif isinstance(patch, list) and (name := _KEYS.get(place.rpartition(".")[2])):
         for before, after in zip(undo, patch, strict=True):
-            yield from told(_but_name(before), _but_name(after), f"{place}[{after['name']}]")
+            yield from told(_but(name, before), _but(name, after), f"{place}[{after[name]}]")
     elif isinstance(undo, str) and isinstance(patch, str) and "\n" in undo + patch:
         lines = difflib.unified_diff(undo.split("\n"), patch.split("\n"), place, place, n=1, lineterm="")
         yield "\n".join(lines)

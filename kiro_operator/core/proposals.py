@@ -18,7 +18,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core.findings import earliest
-from kiro_operator.core.patches import much_the_same
+from kiro_operator.core.patches import is_keyed, is_strategic, merged, much_the_same
 from kiro_operator.core.policy.approvals import change, revision
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
 from kiro_operator.core.policy.ruling import rule
@@ -45,6 +45,9 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which the next proposal is not held back."""
+
+_ITSELF = Ref("KiroHealthCheck", "")
+"""Stands for the KiroHealthCheck whose check has found it, which a check does not know."""
 
 Key: TypeAlias = tuple[ActionName, str, str]
 """An action, and kind and name of its target: whether it is the very object is looked at by itself."""
@@ -155,6 +158,9 @@ def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
     first: dict[Key, Asked] = {}
     for item in found:
         if amendment := item.finding.amendment:
+            if amendment.target == _ITSELF:
+                amendment = replace(amendment, target=inputs.own)
+                item = replace(item, finding=replace(item.finding, amendment=amendment))  # noqa: PLW2901
             key = amendment.action, amendment.target.kind, amendment.target.name
             first[key] = _with(first[key], amendment) if key in first else item
     return first
@@ -240,7 +246,12 @@ def _is_listed(target: Ref, snapshot: Snapshot) -> bool:
 def _alike(patch: str, past: Past) -> bool:
     if past.intent.change is None:
         return False
-    return much_the_same(msgspec.json.decode(patch), msgspec.json.decode(past.intent.change.patch))
+    wanted, before = msgspec.json.decode(patch), msgspec.json.decode(past.intent.change.patch)
+    kind = past.intent.target.kind
+    if is_keyed(kind) and not is_strategic(kind):
+        # On record are whole lists: much the same is what these have already.
+        wanted = merged(before, wanted, strategic=True)
+    return much_the_same(wanted, before)
 
 
 def _decided(past: Past, asked: Asked | None, gates: _Gates) -> Decision:

@@ -24,7 +24,7 @@ from kiro_operator.core.permissions import advice_from
 from kiro_operator.core.policy.permission import paused, permission
 from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.policy.storms import casualties, ends
-from kiro_operator.core.snapshot import Sample, Snapshot
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
 from kiro_operator.reconcile.approvals import Approvals
@@ -304,6 +304,7 @@ class Loop:
                 now=now,
                 memory=target.memory,
                 approvals=self._approvals.of(target.namespace),
+                own=Ref("KiroHealthCheck", target.name, target.uid),
                 proposals=proposals_of(target, remediations),
             )
         )

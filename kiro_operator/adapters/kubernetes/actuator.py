@@ -30,6 +30,7 @@ OBJECTS: Mapping[str, str] = {
     "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
     "KiroSafetyPolicy": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirosafetypolicies",
+    "KiroHealthCheck": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirohealthchecks",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
 }
 """Where the kinds are that a change can be written to."""

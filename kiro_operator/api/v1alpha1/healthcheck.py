@@ -33,6 +33,7 @@ class ActionName(StrEnum):
     REMOVE_UNUSED = "RemoveUnused"
     CHANGE_BOUNDARY = "ChangeBoundary"
     EDIT_STEERING = "EditSteering"
+    CHANGE_THRESHOLD = "ChangeThreshold"
 
 
 PROPOSALS = frozenset(
@@ -42,6 +43,7 @@ PROPOSALS = frozenset(
         ActionName.REMOVE_UNUSED,
         ActionName.CHANGE_BOUNDARY,
         ActionName.EDIT_STEERING,
+        ActionName.CHANGE_THRESHOLD,
     }
 )
 """Actions that a person decides on, each time, whatever a policy says."""

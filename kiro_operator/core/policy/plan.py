@@ -92,6 +92,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """What the last plan of this process remembered."""
     approvals: tuple[Approval, ...] | Unobserved = ()
     """KiroApprovals of the namespace, or why none of them counts."""
+    own: Ref = Ref("KiroHealthCheck", "")
+    """The KiroHealthCheck that is planned for."""
     proposals: tuple[Past, ...] = ()
     """What has been proposed in the namespace, as far as it is on record."""
 

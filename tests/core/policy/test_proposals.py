@@ -19,13 +19,17 @@ from kiro_operator.api.v1alpha1.remediation import (
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.amended import exact
 from kiro_operator.core.checks import registry
+from kiro_operator.core.checks.signal_quality import threshold_fit
+from kiro_operator.core.checks.signal_quality.threshold_fit import Threshold, ThresholdFitParameters
 from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.evidence.series import SERIES, Answer, Series
 from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
 from kiro_operator.core.objects import AutoscalerSpec, HorizontalPodAutoscaler, Metadata, ScaleTargetRef
 from kiro_operator.core.patches import merged, much_the_same, undoing
 from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.promql import PART
 from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
 from kiro_operator.core.remedies import proposers
@@ -638,3 +642,51 @@ def test_it_succeeds_when_it_stands_and_nothing_broke(
     late = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=ago(minutes=20))
     if outcome.endswith("NotYetWell"):
         assert in_force(record(proposed()), late, found, seen, NOW).reason == "StillFailing"
+
+
+def thresholds(percent: int, *, named: str = "cpu-usage") -> dict[str, tuple[Verdict, bool]]:
+    """The verdict on one threshold, of a metric that goes from 0.01 to 0.95 and seldom beyond 0.90."""
+    listed = Threshold(name=named, query="cpu", threshold=percent / 100, bound=1)
+    parameters = ThresholdFitParameters(thresholds=[listed])
+    [query] = threshold_fit.queries(parameters, "kiro")
+    points = tuple((float(at), at / 100) for at in range(1, 96))
+    seen = Answer(query, (Series({PART: "0"}, points * 2),))
+    facts_ = replace(facts(), samples={SERIES.name: Sample(1, NOW, (seen,))})
+    return {"threshold-fit": (threshold_fit.CHECK.judge(facts_, parameters, NOW), True)}
+
+
+OWN = Ref("KiroHealthCheck", "kiro", "uid-khc")
+
+
+@pytest.mark.parametrize(
+    ("percent", "named", "wanted"),
+    [(60, "cpu-usage", 91), (100, "cpu-usage", 85), (60, "somebody-elses", None), (92, "cpu-usage", None)],
+)
+def test_a_threshold_is_proposed_where_it_fits(percent: int, named: str, wanted: int | None) -> None:
+    made = plan(thresholds(percent, named=named), own=OWN)
+    if wanted is None:
+        assert not made.proposals
+        return
+    [new] = made.proposals
+    assert (new.intent.method, new.intent.target) == (Method.ADVISE, OWN)
+    other = {"id": "pods-ready", "enabled": False}
+    found = {
+        "metadata": {"name": "kiro", "uid": "uid-khc", "resourceVersion": "1"},
+        "spec": {"checks": [other, {"id": "cpu-usage", "parameters": {"threshold": percent, "floor": 20}}]},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    assert intent.change.diff == f"spec.checks[cpu-usage].parameters.threshold: {percent} → {wanted}"
+    # As kubectl merges it: lists are replaced, and the others are in it.
+    after = merged(found, json.loads(intent.change.patch))
+    assert after["spec"]["checks"][0] == other
+    assert after["spec"]["checks"][1]["parameters"] == {"threshold": wanted, "floor": 20}
+    assert merged(after, json.loads(intent.change.undo)) == found
+    past = proposed(intent=intent, name=intent.name)
+    assert not plan(thresholds(percent), past, own=OWN).withdrawn
+    near = json.loads(intent.change.patch)
+    near["spec"]["checks"][1]["parameters"]["threshold"] = wanted - 20
+    moved = replace(intent, change=replace(intent.change, patch=json.dumps(near)))
+    [gone] = plan(thresholds(percent), proposed(intent=moved, name=intent.name), own=OWN).withdrawn
+    assert gone.reason == "Superseded"
