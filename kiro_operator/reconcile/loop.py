@@ -230,9 +230,6 @@ class Loop:
         target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held) or storms
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
-        await self._act.withdraw(target.namespace, plan.withdrawn)
-        if plan.proposals and named is not None:
-            await self._act.propose(target, plan.proposals, named)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
             self._act.begin(target, allowed)
@@ -252,6 +249,10 @@ class Loop:
                 self._observation.sample_now(target)
         else:
             await self._reporter.write(target, status)
+        # Behind all that is done by itself: nobody waits for these but a person.
+        await self._act.withdraw(target.namespace, plan.withdrawn)
+        if plan.proposals and named is not None:
+            await self._act.propose(target, plan.proposals, named)
         self._set_alarm(target, judgement, plan, remediations, now)
 
     def _watch_for_storms(self, target: Target, facts: Snapshot, now: datetime) -> None:
