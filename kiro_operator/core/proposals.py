@@ -46,6 +46,8 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which the next proposal is not held back."""
 
+_MINIMUM = "minReplicas"
+"""What only those ask for who would have scaled: a check of autoscalers wants higher maxima."""
 _ITSELF = Ref("KiroHealthCheck", "")
 """Stands for the KiroHealthCheck whose check has found it, which a check does not know."""
 
@@ -141,7 +143,7 @@ def instead_of_scaling(decision: Decision, snapshot: Snapshot) -> Asked | None:
     if isinstance(snapshot.autoscalers, Unobserved) or (found := snapshot.autoscalers.get(scaler)) is None:
         return None
     target = Ref("HorizontalPodAutoscaler", scaler, found.metadata.uid)
-    values = (("minReplicas", str(intent.replicas[1])),)
+    values = ((_MINIMUM, str(intent.replicas[1])),)
     amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
     since = intent.since or datetime.fromtimestamp(0, UTC)
     finding = Finding(target, intent.reason, intent.message, since, amendment=amendment)
@@ -219,9 +221,12 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
 
 
 def _still_fails(past: Past, inputs: Inputs) -> bool:
-    """Whether a check that proposes nothing itself still fails: its action may not be up at this look."""
+    """Whether what was to be scaled still fails: another rung of its ladder may be up at this look."""
+    change_ = past.intent.change
+    if past.intent.action is not ActionName.CHANGE_AUTOSCALING or change_ is None:
+        return False
     verdict, _ = inputs.verdicts[past.intent.check]
-    return verdict.status is Status.FAIL and all(item.amendment is None for item in verdict.findings)
+    return verdict.status is Status.FAIL and _MINIMUM in msgspec.json.decode(change_.patch)["spec"]
 
 
 def _changed(intent: Intent, snapshot: Snapshot) -> bool:

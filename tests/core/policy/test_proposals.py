@@ -398,6 +398,29 @@ def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None
     assert json.loads(new.intent.change.patch) == {"spec": {"minReplicas": 5, "maxReplicas": 5}}
 
 
+def test_what_was_to_be_scaled_keeps_its_proposal_while_it_fails() -> None:
+    [new] = scaling().proposals
+    found = {
+        "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},
+        "spec": {"minReplicas": 1, "maxReplicas": 4},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    past = proposed(intent=intent, name=intent.name)
+    seen = facts(autoscalers=[replace(autoscaler("api"), metadata=Metadata(name="hpa", uid="uid-hpa"))])
+    high = finding(None, reason="HighUtilization", remedies=())
+    assert not plan(failing(high, check="resource-utilization"), past, seen=seen).withdrawn
+    [gone] = plan(well("resource-utilization"), past, seen=seen).withdrawn
+    assert gone.reason == "Healed"
+
+
+def test_what_else_a_check_finds_keeps_no_proposal_up() -> None:
+    claim = Finding(Ref("PersistentVolumeClaim", "data"), "UnmountedClaim", "unmounted", ago(hours=1))
+    verdicts = {CHECK: (Verdict(Status.FAIL, "UnmountedClaim", "unmounted", (claim,)), True)}
+    [gone] = plan(verdicts, proposed()).withdrawn
+    assert gone.reason == "Healed"
+
+
 def bounds(values: tuple[tuple[str, str], ...], ceiling: int = 6) -> Draft | Refusal:
     """The draft for an autoscaler of 1 to 4."""
     scaler = HorizontalPodAutoscaler(
