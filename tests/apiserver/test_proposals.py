@@ -49,6 +49,9 @@ def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
         name = f"container_network_{way}_bytes_total"
         sent = course(start, end, lambda at: (at - start).total_seconds(), minutes=5)
         history.append(Samples(name, {"namespace": namespace, "pod": labels["pod"]}, sent))
+    # One reading in twelve is 0.93, and no other one is above 0.85.
+    busy = course(start, end, lambda at: (8 * (at.minute // 5) + 5) / 100, minutes=5)
+    history.append(Samples("node_cpu_utilization", {"node": "one"}, busy))
     with Prometheus(tmp_path / "prometheus", history) as server:
         yield server
 
@@ -66,6 +69,7 @@ def begin(
     metadata: Object | None = None,
     check: str = "over-provisioned",
     parameters: Object | None = None,
+    beside: str = "pods-ready",
     **policy: Any,
 ) -> None:
     """A Deployment that asks for far too much, and an operator that may propose what would do."""
@@ -75,7 +79,7 @@ def begin(
     if metadata:
         world.plane.rest.patch(path(world), {"metadata": metadata})
     world.policy(**enforce(**({"actions": [RIGHT_SIZE, RESTART]} | policy)))
-    kept = {check, "pods-ready"}
+    kept = {check, beside}
     world.health_check(
         safetyPolicyRef={"name": "policy"},
         interval="5s",
@@ -362,6 +366,23 @@ def test_a_steering_document_is_mended_when_approved(world: World, approver: App
     assert data == {"product.md": mended, "other.md": "# Other\n"}
     assert json.loads(done["spec"]["change"]["undo"]) == {"data": {"product.md": broken}}
     world.wait_check("steering-syntax", "Pass", timeout=60)
+
+
+def test_a_threshold_is_for_a_person_to_move(world: World, prometheus: Prometheus) -> None:
+    action = RIGHT_SIZE | {"name": "ChangeThreshold"}
+    begin(world, prometheus, check="threshold-fit", beside="cpu-usage", actions=[action])
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    change = advice["spec"]["change"]
+    assert (advice["spec"]["method"], advice["spec"]["target"]["kind"]) == ("Advise", "KiroHealthCheck")
+    assert change["diff"] == 'spec.checks[cpu-usage].parameters: nothing → {"threshold":93}'
+    before = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
+
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), json.loads(change["patch"]))
+
+    after = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
+    assert [item for item in after if item["id"] != "cpu-usage"] == before
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
 
 
 def test_a_policy_cannot_make_it_automatic(world: World) -> None:
