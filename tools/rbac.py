@@ -129,7 +129,7 @@ PLACES = (
         Scope.NAMESPACE,
         Grant.EXEC,
         f"{NAME}-exec",
-        "in each namespace where evidence is read inside of pods",
+        "in each namespace where commands are run in pods, for evidence or as remedies",
     ),
     Place(
         Path("deploy/namespace/history/rbac.yaml"),

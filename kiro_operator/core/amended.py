@@ -8,19 +8,12 @@ import msgspec
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
+from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
-
-_OWNERS = (
-    ("annotations", "argocd.argoproj.io/tracking-id", "Argo CD"),
-    ("labels", "argocd.argoproj.io/instance", "Argo CD"),
-    ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux"),
-    ("labels", "helm.toolkit.fluxcd.io/name", "Flux"),
-)
-"""What GitOps tools mark with what they apply: they would take a change back, or it would be lost."""
 
 
 def exact(
@@ -67,9 +60,11 @@ def exact(
 
 
 def gitops_owner(found: Mapping[str, Any]) -> str:
-    """The GitOps tool that says by its marks that it keeps an object; empty for none."""
+    """The GitOps tool that keeps an object, and would take a change back; empty for none."""
     metadata = found["metadata"]
-    return next((tool for part, key, tool in _OWNERS if (metadata.get(part) or {}).get(key)), "")
+    marks = [*(metadata.get("labels") or ()), *(metadata.get("annotations") or ())]
+    fields = metadata.get("managedFields") or ()
+    return keeper(marks, {item.get("manager", "") for item in fields if not item.get("subresource")})
 
 
 def revision_of(found: Mapping[str, Any], kind: str) -> str:

@@ -32,7 +32,7 @@ class Grant(StrEnum):
     EDIT_STEERING = "edit-steering"
     """Mending a steering document, each time a person approves it."""
     EXEC = "exec"
-    """Running fixed commands in pods, for the evidence that exists nowhere else."""
+    """Running fixed commands in pods: for the evidence that exists nowhere else, and as remedies."""
     HISTORY = "history"
     """Remembering, in a ConfigMap, how steering documents changed."""
     CLUSTER_FACTS = "cluster-facts"

@@ -56,7 +56,8 @@ class Finding(Struct, frozen=True):
     since: datetime
     """When the fault began, as far as the object tells."""
     target: Ref | None = None
-    """The workload, or bare pod, that an action would be for; None where no action can help."""
+    """The workload, or bare pod, that an action would be for; None where no action can help, and with
+    ``remedies`` where it cannot be seen for now which one it is."""
     remedies: tuple[ActionName, ...] = ()
     """Actions that can help against this fault, in order; empty: a person is needed."""
     workload_wide: bool = False
@@ -68,6 +69,8 @@ class Finding(Struct, frozen=True):
     equally: tuple[str, ...] = ()
     """Other words that hold as well as the message, as far as readings can tell: of two things that are
     about as large, either may be named."""
+    fallback: Ref | None = None
+    """The workload that is restarted when nothing that was done to the target has helped."""
 
 
 class Verdict(Struct, frozen=True):

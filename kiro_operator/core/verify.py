@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import (
     WRITES,
     KiroRemediationSpec,
@@ -40,6 +40,25 @@ class Verification(Struct, frozen=True):
     healthy_since: datetime | None = None
     next: datetime | None = None
     """When to look again though nothing changes; None for a final state."""
+
+
+def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether what a check finds says that an action did not help.
+
+    A restart is to help its workload whatever fails there. A command, and what is written into an object,
+    is held against what asks for it; and what commands help against is held against no action that
+    another check asked for: neither is to fail by what it was never meant for.
+    """
+    if spec.target.uid not in {ref.uid for ref in (finding.target, finding.fallback) if ref}:
+        return False
+    if spec.action in COMMANDS or spec.method in WRITES:
+        return spec.action in finding.remedies
+    return COMMANDS.isdisjoint(finding.remedies) or check == spec.check
+
+
+def is_open(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether the check that asked still finds something, and cannot say for now where."""
+    return check == spec.check and finding.target is None and bool(finding.remedies)
 
 
 def verify(
@@ -118,6 +137,33 @@ def in_force(
     return Verification(RemediationState.SUCCEEDED, "InForce", f"{what} is as approved, and well", since)
 
 
+def verify_held(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    held: bool | Unobserved,  # noqa: FBT001 - a fact, not a switch
+    seen_at: datetime,
+    now: datetime,
+) -> Verification:
+    """Judge an action that sets something, by whether that stays: what was found need not go by it.
+
+    It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
+    somebody else has changed it: theirs wins.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, until = acted + spec.timeout, acted + spec.stabilization
+    what = f"{spec.target.kind} {spec.target.name}"
+    if isinstance(held, Unobserved):
+        return _blind(deadline, held.message, now)
+    if seen_at < acted:
+        return _blind(deadline, f"{what} has not been looked at since", now)
+    if not held:
+        message = f"somebody else has changed what was set in {what}: it is left as they have it"
+        return Verification(RemediationState.FAILED, REVERTED, message)
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Holding", "it stays as it was set", acted, until)
+    return Verification(RemediationState.SUCCEEDED, "Held", f"{what} stayed as it was set", acted)
+
+
 def _ended(spec: KiroRemediationSpec, workload: Workload | Unobserved | None) -> Verification | None:
     """What makes further looks pointless."""
     if isinstance(workload, Unobserved):
@@ -148,7 +194,7 @@ def _look(
     """
     if isinstance(findings, Unobserved):
         return findings
-    if spec.method in WRITES:
+    if spec.method in WRITES or spec.method is Method.EXEC:
         return min((finding.message for finding in findings), default="")
     if isinstance(workload, Unobserved):
         return workload
@@ -181,7 +227,7 @@ class Live(Struct, frozen=True, kw_only=True):
     workload: Workload | Unobserved | None
     """None: there is none of that name."""
     pod: Pod | Unobserved | None = None
-    """The pod to evict."""
+    """The pod to evict, or to run a command in."""
     written: Mapping[str, Any] | Unobserved | None = None
     """The whole object, for the methods Create and Patch."""
     failing: bool | None
@@ -265,6 +311,8 @@ def _came(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Already
         return _written(spec, live, sent=sent)
     if spec.method is Method.EVICT:
         return _evicted(spec, live, sent=sent)
+    if spec.method is Method.EXEC:
+        return _executed(spec, live, sent=sent)
     return _changed(spec, live, sent=sent)
 
 
@@ -277,6 +325,18 @@ def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if sent:
         return AlreadyDone("the pod is gone or on its way out")
     return Expire("PodGone", "the pod went away by itself")
+
+
+def _executed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    """A command leaves nothing behind that would tell whether it was run: sent, it counts as run."""
+    if sent:
+        return AlreadyDone("the command may have been run, and is not run twice")
+    pod = live.pod
+    if isinstance(pod, Unobserved):
+        return None
+    if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp is not None:
+        return Expire("PodGone", "the pod went away before the command was run in it")
+    return Act()
 
 
 def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:

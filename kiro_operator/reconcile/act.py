@@ -20,6 +20,7 @@ from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client, Lane
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
@@ -43,7 +44,7 @@ from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.approvals import change
 from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
-from kiro_operator.core.remedies import permissions
+from kiro_operator.core.remedies import commands, permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.writes import Must, Operation, Write, cel
@@ -133,6 +134,7 @@ class Act:
         events: EventRecorder,
         metrics: Metrics,
         clock: ports.Clock,
+        commands: Mapping[ActionName, tuple[str, ...]],
     ) -> None:
         self._client = client
         self._actuator = actuator
@@ -142,6 +144,7 @@ class Act:
         self._events = events
         self._metrics = metrics
         self._clock = clock
+        self._commands = commands
         self._pending: dict[tuple[str, str], Entry] = {}
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
         self.in_flight: set[tuple[str, str]] = set()
@@ -279,6 +282,9 @@ class Act:
             case Method.EVICT:
                 pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
                 return verify.Live(workload=None, pod=pod, failing=failing)
+            case Method.EXEC:
+                pod = await self._actuator.chosen(namespace, spec.pod.name) if spec.pod else None
+                return verify.Live(workload=None, pod=pod, failing=failing)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
         return verify.Live(workload=workload, failing=failing)
 
@@ -352,6 +358,8 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
+        if spec.method is Method.EXEC:
+            return await self._execute(namespace, remediation)
         version = spec.fence.resource_version
         send: Send = self._send_approved if spec.action in PROPOSALS else self._send
         for _ in range(ATTEMPTS):
@@ -373,7 +381,7 @@ class Act:
                 return Outcome(
                     RemediationState.DENIED,
                     "Forbidden",
-                    advice(spec.action, spec.method, namespace, forbidden),
+                    advice(spec.action, spec.method, namespace, forbidden, name=spec.target.name),
                 )
             except ports.ApiError as error:
                 return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
@@ -400,6 +408,55 @@ class Act:
             uid=target.uid,
             resource_version=version,
         )
+        return None
+
+    async def _execute(self, namespace: str, remediation: Remediation) -> Outcome:
+        """Run the command of a record in its pod, once: no answer is no reason to run it again.
+
+        What is run is what the admin says; a record that says something else is not obeyed.
+        """
+        spec = remediation.spec
+        if spec.pod is None or spec.command is None:
+            raise ValueError(f"{remediation.name} runs nothing")
+        argv = self._commands.get(spec.action, ())
+        if tuple(spec.command.argv) != argv:
+            return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
+        if gone := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
+            return gone
+        self._check_lease()
+        try:
+            executed = await self._actuator.run(
+                namespace, spec.pod.name, spec.command.container, argv, opening=self._elector.remaining
+            )
+        except TimeoutError:
+            told = "the command did not begin and end in time, and may go on in the pod"
+        except NoProgram:
+            message = f"container {spec.command.container} has no program {argv[0]}"
+            return Outcome(RemediationState.FAILED, "CommandNotFound", message)
+        except ports.NotFound:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+        except ports.Forbidden as forbidden:
+            missing = advice(spec.action, spec.method, namespace, forbidden, name=spec.pod.name)
+            return Outcome(RemediationState.DENIED, "Forbidden", missing)
+        except ports.ApiError as error:
+            return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
+        else:
+            output = executed.errors or executed.output
+            told = commands.told(executed.status, output, whole=not executed.truncated)
+        return Outcome(
+            RemediationState.VERIFYING,
+            "Acted",
+            f"{told}; watching for up to {format_duration(spec.timeout)} whether it helps",
+        )
+
+    async def _before_command(self, namespace: str, pod: str, uid: str) -> Outcome | None:
+        """Why a command is not run in a pod after all: it is another one by now, or cannot be looked at."""
+        try:
+            found = await self._actuator.chosen(namespace, pod)
+        except (ports.ApiError, ports.Unreachable, TimeoutError) as error:
+            return Outcome(RemediationState.EXPIRED, "EvidenceMissing", f"the pod is not to be seen: {error}")
+        if found is None or found.metadata.uid != uid or found.metadata.deletion_timestamp:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
         return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
@@ -443,6 +500,8 @@ class Act:
                 )
             case Method.ADVISE:
                 raise ValueError(f"{remediation.name} is for a person to do")
+            case Method.EXEC:
+                raise ValueError(f"{remediation.name} is run, not sent")
 
     async def _after_refusal(self, namespace: str, remediation: Remediation) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
@@ -545,7 +604,9 @@ def written(remediation: Remediation) -> dict[str, Any]:
     return change
 
 
-def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
+def advice(
+    action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden, *, name: str
+) -> str:
     """Which rule is missing, in words that fit a condition."""
     asked: Mapping[Method, Callable[[Rule], bool]] = {
         Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
@@ -555,5 +616,7 @@ def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.
     }
     needs = asked.get(method)
     rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
-    missing = "; ".join(rule.advice(namespace) for rule in rules)
+    # What is granted by name is granted for the usual one; here it has to be that of the target.
+    mine = (msgspec.structs.replace(rule, names=(name,)) if rule.names else rule for rule in rules)
+    missing = "; ".join(rule.advice(namespace) for rule in mine)
     return f"{forbidden.message}; {missing}"

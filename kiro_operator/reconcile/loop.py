@@ -6,6 +6,7 @@ process at any moment loses nothing but time.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,8 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
-from kiro_operator.api.v1alpha1.remediation import WRITES
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
@@ -63,6 +64,7 @@ class Loop:
         approvals: Approvals,
         act: Act,
         verify: Verify,
+        commands: Mapping[ActionName, tuple[str, ...]],
         reporter: Reporter,
         sweep: Sweep,
         elector: Elector,
@@ -77,6 +79,7 @@ class Loop:
         self._approvals = approvals
         self._act = act
         self._verify = verify
+        self._commands = commands
         self._reporter = reporter
         self._sweep = sweep
         self._elector = elector
@@ -244,7 +247,7 @@ class Loop:
                     self._refuse(target, result)
                 if isinstance(result, BaseException):
                     raise result
-            if any(decision.intent.method in WRITES for decision in allowed):
+            if any(decision.intent.method in {*WRITES, Method.EXEC} for decision in allowed):
                 # Nothing is watched there that would tell whether it helped.
                 self._observation.sample_now(target)
         else:
@@ -304,6 +307,7 @@ class Loop:
                 snapshot=self._whole(target),
                 now=now,
                 memory=target.memory,
+                commands=self._commands,
                 approvals=self._approvals.of(target.namespace),
                 own=Ref("KiroHealthCheck", target.name, target.uid),
                 proposals=proposals_of(target, remediations),

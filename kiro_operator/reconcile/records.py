@@ -17,7 +17,7 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.policy.plan import Past
-from kiro_operator.core.policy.types import Change, Entry, Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Command, Entry, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
@@ -157,6 +157,7 @@ def intent_of(item: Remediation) -> Intent:
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
         change=Change(spec.change.patch, spec.change.diff, spec.change.undo) if spec.change else None,
+        command=Command(tuple(spec.command.argv), spec.command.container) if spec.command else None,
         digest=spec.digest,
         since=item.record.metadata.creation_timestamp,
     )
@@ -209,9 +210,14 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
         spec["pod"] = pod
     if intent.replicas:
         spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
+    if intent.command:
+        spec["command"] = {"argv": list(intent.command.argv), "container": intent.command.container}
     if intent.change:
-        diff = shorten(intent.change.diff, 1024)
-        spec["change"] = {"patch": intent.change.patch, "diff": diff, "undo": intent.change.undo}
+        spec["change"] = {
+            "patch": intent.change.patch,
+            "diff": shorten(intent.change.diff, 1024),
+            "undo": intent.change.undo,
+        }
     return {
         "apiVersion": API_VERSION,
         "kind": "KiroRemediation",

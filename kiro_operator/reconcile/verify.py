@@ -10,12 +10,14 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
-from kiro_operator.core import decide
+from kiro_operator.core import decide, switches
 from kiro_operator.core import verify as judgement_of
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Ledger
-from kiro_operator.core.snapshot import Collection, Snapshot, Unobserved
+from kiro_operator.core.remedies import remedies
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act, Outcome, proposal
 from kiro_operator.reconcile.judge import Judgement, sampled_at
@@ -112,18 +114,10 @@ class Verify:
         namespace = look.target.namespace
         if item.spec.action in PROPOSALS:
             live = await self._act.live(namespace, item.spec)
-            result = judgement_of.in_force(
-                item.spec, item.status, live.written, _workload(item, look.facts), look.now
-            )
+            found = _workload(item, look.facts)
+            result = judgement_of.in_force(item.spec, item.status, live.written, found, look.now)
         else:
-            result = judgement_of.verify(
-                item.spec,
-                item.status,
-                _findings(look.judgement, item),
-                _workload(item, look.facts),
-                look.now,
-                seen_at=sampled_at(look.target, item.spec.check, look.now),
-            )
+            result = _verification(look, item)
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -177,6 +171,23 @@ class Verify:
         return await self._act.take_up(namespace, item)
 
 
+def _verification(look: Look, item: Remediation) -> judgement_of.Verification:
+    spec, status = item.spec, item.status
+    if spec.change is not None and remedies()[spec.action].holds:
+        ref = Ref(spec.target.kind, spec.target.name, spec.target.uid)
+        held = switches.held(ref, spec.change.patch, look.facts)
+        seen_at = look.facts.sampled_at(SAFETY_CONFIG, look.now)
+        return judgement_of.verify_held(spec, status, held, seen_at, look.now)
+    return judgement_of.verify(
+        spec,
+        status,
+        _findings(look.judgement, item),
+        _workload(item, look.facts),
+        look.now,
+        seen_at=sampled_at(look.target, spec.check, look.now),
+    )
+
+
 def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:
     """What is found against the target of an action now."""
     found: list[Finding] = []
@@ -188,19 +199,23 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.UNKNOWN:
                 return Unobserved(verdict.reason, verdict.message)
         if verdict.status is Status.FAIL:
-            found.extend(finding for finding in verdict.findings if _is_against(finding, item))
+            of = judged.registered.id
+            if item.spec.action in PROPOSALS:
+                found.extend(finding for finding in verdict.findings if _asks_for(finding, item))
+                continue
+            found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
+            if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+                return Unobserved("EvidenceMissing", f"{of} fails, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
 
 
-def _is_against(finding: Finding, item: Remediation) -> bool:
-    """Whether an action is to help against a finding; a proposal only against what it was made against."""
-    uid, action = item.spec.target.uid, item.spec.action
-    if action in PROPOSALS:
-        amendment = finding.amendment
-        return amendment is not None and (amendment.action, amendment.target.uid) == (action, uid)
-    return finding.target is not None and finding.target.uid == uid
+def _asks_for(finding: Finding, item: Remediation) -> bool:
+    """Whether a finding is what a proposal was made against."""
+    amendment = finding.amendment
+    asked = (item.spec.action, item.spec.target.uid)
+    return amendment is not None and (amendment.action, amendment.target.uid) == asked
 
 
 def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | None:

@@ -132,7 +132,9 @@ def test_defaults_are_as_the_api_has_them() -> None:
     assert check["default"] == {}
     assert check["properties"]["interval"]["default"] == "1m"
     ladder = check["properties"]["remediation"]["properties"]["ladder"]
-    assert ladder["default"] == [{"action": "Restart"}, {"action": "Scale"}]
+    assert ladder["default"] == [
+        {"action": action} for action in ("ReconnectMCP", "ResyncMCP", "Restart", "Scale")
+    ]
     assert crds.structural(KiroSafetyPolicy)["properties"]["spec"]["default"] == {}
     assert crds.structural(KiroRemediation)["properties"]["status"]["default"] == {"state": "Reserved"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
 
 
 def page(action: ActionName) -> Path:
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in action.value)
-    return PAGES / f"{words.lstrip('-')}.md"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", action.value).lower()
+    return PAGES / f"{words}.md"
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:

@@ -113,6 +113,8 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
         rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": name_, "labels": labels}})
     binary = {"binaryData": {"old": "AAAA"}, "data": {"mode": "free"}}
     rest.post(world.path("configmaps", api=CORE), _config(labels={"a": "b"}) | binary)
+    steering = {"data": {"product.md": "---\n", "other.md": "# Other"}, "binaryData": {"tech.md": "AAAA"}}
+    rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": "kiro-steering"}} | steering)
     rest.post(world.path("leases", api=LEASES), _lease("kiro-operator"))
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     rest.post(world.path("roles", api=RBAC), {"metadata": {"name": "own"}, "rules": []})
@@ -262,9 +264,27 @@ def test_a_safety_configuration_that_is_restored_passes(at: Confined) -> None:
     other.post(at.path("configmaps", api=CORE), _config(labels={"a": "b"}) | {"binaryData": {"old": "AAAA"}})
 
 
+def test_a_steering_document_that_is_put_back_passes(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-steering", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    texts = {"data": {"product.md": "# Product", "tech.md": "# Tech"}, "binaryData": {"tech.md": None}}
+    at.patch(path, fence | texts)
+
+
+@pytest.mark.parametrize("key", ["mode", "operations"])
+def test_a_containment_passes(at: Confined, key: str) -> None:
+    path = at.path("configmaps", "kiro-safety-config", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    at.patch(path, fence | {"data": {key: "suspended"}})
+
+
 WORD = "kiro-0123456789abcdef01234567"
 COMMANDS_OF_CHECKS: dict[str, list[str]] = {
     "mcp": list(parse([], {}).mcp_client_command),
+    "reconnect": ["mcp-client", "reconnect"],
+    "resync": ["mcp-client", "resync"],
     "decisions": ["tail", "-c", str(LIMIT), FILE],
     "documents": files.command(".", WORD, 1000),
     "documents below a root": files.command("/workspace/a-b", WORD, 1000),
@@ -395,6 +415,7 @@ COMMANDS: dict[str, list[str]] = {
     "shell": ["sh", "-c", "id"],
     "other-arguments": ["mcp-client", "test-connection", "--config=/tmp/x"],
     "other-file": ["tail", "-c", "10", "/var/run/secrets/kubernetes.io/serviceaccount/token"],
+    "reconnect-with-more": ["mcp-client", "reconnect", "--config=/tmp/x"],
     "two-files": ["tail", "-c", "10", FILE, "/etc/shadow"],
     "exec-of-find": ["find", "/", "-maxdepth", "16", "-exec", "sh", "-c", "id", ";"],
     "find-with-more": [*files.listing("/workspace"), "-delete"],
@@ -448,6 +469,11 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
     for more in wrong:
         at.world.plane.rest.patch(f"{config}?dryRun=All", more)
         refused_by(at, "configmaps", partial(at.patch, config, more))
+    refused_by(at, "configmaps", partial(at.post, collection, _config(name="kiro-steering")))
+    documents = at.path("configmaps", "kiro-steering", CORE)
+    for more in (*wrong[1:4], {"metadata": {"labels": labels}}, {"data": {"other.md": None}}, wrong[5]):
+        at.world.plane.rest.patch(f"{documents}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, documents, more))
     taken_over = {"metadata": {"labels": labels}}
     path = at.path("configmaps", "old-steering-history", CORE)
     refused_by(at, "configmaps", partial(at.patch, path, taken_over))
@@ -635,9 +661,7 @@ def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Co
     path = at.path("configmaps", "kiro-steering", CORE)
     at.patch(path, {"data": {"product.md": "---\ninclusion: always\n---\n"}})
     wrong: tuple[Object, ...] = (
-        {"data": {"another.md": "Obey."}},
         {"data": {"product.md": None}},
-        {"data": {"hooks.json": "[]"}},
         {"binaryData": {"more": "AAAA"}},
         {"immutable": True},
         {"metadata": {"labels": {"a": "b"}}},
@@ -662,6 +686,10 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "steering-documents": (test_a_command_of_a_check_passes,),
     "steering-workspace": (test_a_command_of_a_check_passes,),
     "mcp-connection": (test_a_command_of_a_check_passes,),
+    "ReconnectMCP": (test_a_command_of_a_check_passes,),
+    "ResyncMCP": (test_a_command_of_a_check_passes,),
+    "RestoreSteering": (test_a_steering_document_that_is_put_back_passes,),
+    "Contain": (test_a_containment_passes,),
     "optimization-decisions": (test_a_command_of_a_check_passes,),
 }
 """Whoever writes, and the tests that send the very request."""

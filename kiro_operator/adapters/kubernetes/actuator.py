@@ -6,13 +6,14 @@ fail, so a refusal is looked into: whoever finds the very same generation, witho
 action, may try again at the new version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.exec import Executed, execute
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core import objects
 from kiro_operator.core.patches import is_strategic
@@ -24,6 +25,10 @@ PLURALS: Mapping[str, tuple[str, type[objects.Workload]]] = {
     "StatefulSet": ("statefulsets", objects.StatefulSet),
     "DaemonSet": ("daemonsets", objects.DaemonSet),
 }
+COMMAND_TIMEOUT = 30.0
+"""Seconds a command may take."""
+OUTPUT = 16_384
+"""Bytes of each of its outputs: a few words of it are told."""
 OBJECTS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
@@ -43,6 +48,10 @@ RULES = (
 )
 
 
+class _Pods(msgspec.Struct):
+    items: list[objects.Pod]
+
+
 class Actuator:
     """Evicts, restarts, scales, and writes what was decided."""
 
@@ -56,6 +65,13 @@ class Actuator:
         except ports.NotFound:
             return None
         return msgspec.json.decode(body, type=objects.Pod)
+
+    async def chosen(self, namespace: str, name: str) -> objects.Pod | None:
+        """The pod as it is now, by what may be done anyway: pods are listed. None when it is gone."""
+        body = await self._client.get(
+            f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}"
+        )
+        return next(iter(msgspec.json.decode(body, type=_Pods).items), None)
 
     async def workload(self, namespace: str, kind: str, name: str) -> objects.Workload | None:
         """The workload as it is now; None when it is gone."""
@@ -111,6 +127,27 @@ class Actuator:
         await self._client.merge_patch(
             f"/apis/apps/v1/namespaces/{namespace}/{PLURALS[kind][0]}/{name}/scale",
             {"metadata": {"uid": uid, "resourceVersion": resource_version}, "spec": {"replicas": replicas}},
+        )
+
+    async def run(
+        self, namespace: str, pod: str, container: str, argv: Sequence[str], *, opening: float
+    ) -> Executed:
+        """Run a command in a container, bounded in time and output.
+
+        Raises:
+            TimeoutError: the connection was not there within ``opening`` seconds, or the command did not
+                end in time: then it may go on in the pod.
+            ports.Unreachable: it may have been run, or not.
+        """
+        return await execute(
+            self._client,
+            namespace,
+            pod,
+            container,
+            argv,
+            within=COMMAND_TIMEOUT,
+            limit=OUTPUT,
+            opening=opening,
         )
 
     async def found(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:

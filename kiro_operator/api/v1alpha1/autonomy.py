@@ -85,6 +85,22 @@ class DesiredConfig(ApiModel):
     )
 
 
+class Switch(ApiModel):
+    """One key of a ConfigMap, and the value that an action may give it."""
+
+    config_map: DnsName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="The key; others are left alone.",
+        json_schema_extra=_rule(
+            "self.matches('^[-._a-zA-Z0-9]+$')",
+            "write a key as a ConfigMap has it: letters, digits, '-', '_' and '.'",
+        ),
+    )
+    value: Annotated[str, Field(max_length=256)] = Field(
+        description="The value that it is given; what Kiro makes of it is for whoever writes it here to know."
+    )
+
+
 class RoleRule(ApiModel):
     """One rule of RBAC, as a ClusterRole has it."""
 

@@ -27,7 +27,11 @@ class ActionName(StrEnum):
 
     RESTART = "Restart"
     SCALE = "Scale"
+    RECONNECT_MCP = "ReconnectMCP"
+    RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_STEERING = "RestoreSteering"
+    CONTAIN = "Contain"
     RIGHT_SIZE = "RightSize"
     CHANGE_AUTOSCALING = "ChangeAutoscaling"
     REMOVE_UNUSED = "RemoveUnused"
@@ -49,6 +53,10 @@ PROPOSALS = frozenset(
 """Actions that a person decides on, each time, whatever a policy says."""
 PROPOSALS_CEL = f"[{', '.join(repr(action.value) for action in sorted(PROPOSALS))}]"
 """The same as a list of CEL."""
+COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})
+"""Actions that are a command of the admin's, run in a pod."""
+LADDER = (ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP, ActionName.RESTART, ActionName.SCALE)
+"""The ladder where none is written: the mildest first. What cannot help is passed over."""
 
 
 class CheckSettings(ApiModel):
@@ -104,7 +112,7 @@ class Remediation(ApiModel):
     """What may be tried when a check fails. The KiroSafetyPolicy decides whether it may."""
 
     ladder: Annotated[list[LadderStep], Field(max_length=8)] = Field(
-        default=[LadderStep(action=ActionName.RESTART), LadderStep(action=ActionName.SCALE)],
+        default=[LadderStep(action=action) for action in LADDER],
         description="Steps in order; the next one only when the last did not help. Empty: none.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

@@ -18,6 +18,7 @@ from kiro_operator.api.v1alpha1.autonomy import (
     DesiredConfig,
     Escalation,
     Permissions,
+    Switch,
 )
 from kiro_operator.api.v1alpha1.conditions import Condition
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS_CEL, ActionName, Message, Name
@@ -208,6 +209,10 @@ class KiroSafetyPolicySpec(ApiModel):
             "!has(self.actions) || !self.actions.exists(a, a.name == 'Scale') || has(self.scale)",
             "spec.scale is required when actions has Scale: write e.g. {floor: 1, ceiling: 5, step: 1}",
         ),
+        (
+            "!has(self.actions) || !self.actions.exists(a, a.name == 'Contain') || has(self.containment)",
+            "spec.containment is required when actions has Contain: write {configMap: …, key: …, value: …}",
+        ),
     )
 
     mode: Mode = Field(default=Mode.DRY_RUN, description="Observe, DryRun or Enforce.")
@@ -284,6 +289,9 @@ class KiroSafetyPolicySpec(ApiModel):
         default=[],
         description="Disruptions agreed to: SingleReplica, Recreate; other such workloads are left alone.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    containment: Switch | None = Field(
+        default=None, description="What the action Contain sets; required with it, for nothing is guessed."
     )
     # What follows is held against what is there. It allows the operator nothing.
     safety_config: DesiredConfig | None = Field(

@@ -8,6 +8,7 @@ not, nor anything else that changes while the plan stays what it is.
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
@@ -25,8 +26,8 @@ from kiro_operator.core.snapshot import Ref, Unobserved
 DEFAULT_GATE = "operator-approver"
 """Where a Manual action waits that no gate of the policy lists."""
 
-_DIFF = 240
-"""Characters of a difference in what is told of a plan; the record has all of it."""
+_SHOWN = 240
+"""Characters of a difference or a command in what is told of a plan; the digest is over all of it."""
 
 UNPROTECTED = "ApprovalUnprotected"
 """Reason of approvals that anybody could have forged."""
@@ -42,6 +43,7 @@ def sealed(intent: Intent, workload: Workload | None, since: datetime) -> Intent
         "pod": _identity(intent.pod) if intent.pod else None,
         "replicas": intent.replicas,
         "change": intent.change.patch if intent.change else None,
+        "command": [intent.command.container, *intent.command.argv] if intent.command else None,
         "check": intent.check,
         "reason": intent.reason,
         "episode": intent.episode,
@@ -70,13 +72,19 @@ def change(intent: Intent) -> str:
     what = f"{intent.method} of {named(intent.target)}"
     if intent.pod is not None:
         what += f": {named(intent.pod)}"
+    if intent.command is not None:
+        what += f", container {intent.command.container}: {_cut(shlex.join(intent.command.argv))}"
     if intent.replicas is not None:
         what += f": from {intent.replicas[0]} to {intent.replicas[1]} replicas"
     if intent.change is not None:
-        what += f": {intent.change.diff[:_DIFF]}{'…' if len(intent.change.diff) > _DIFF else ''}"
+        what += f": {_cut(intent.change.diff)}"
     if intent.proposed and intent.digest:
         what += f" (patch and undo: KiroRemediation {intent.name})"
     return what
+
+
+def _cut(text: str) -> str:
+    return text[:_SHOWN] + "…" if len(text) > _SHOWN else text
 
 
 def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:

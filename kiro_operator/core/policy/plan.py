@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.remediation import RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.core.objects import Approval, Workload
@@ -90,6 +90,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""
+    commands: Mapping[ActionName, tuple[str, ...]] = {}
+    """What the admin has remedies run in pods; one that is not there is not configured."""
     approvals: tuple[Approval, ...] | Unobserved = ()
     """KiroApprovals of the namespace, or why none of them counts."""
     own: Ref = Ref("KiroHealthCheck", "")

@@ -75,6 +75,7 @@ def situate(
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
         protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
+        gitops=other.gitops if other is not None else "",
         autoscaler=autoscaler,
         autoscalers_observed=observed,
         drained_by=_drained_by(intent, snapshot),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
-from kiro_operator.core.evidence.steering import STEERING, Holder
+from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
 
 
@@ -15,6 +15,8 @@ class Subject(Struct, frozen=True):
     resource_version: str = ""
     labels: Mapping[str, str] = {}
     protected: bool = False
+    gitops: str = ""
+    """The GitOps tool that owns it; empty for none that is known."""
 
 
 def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
@@ -23,8 +25,10 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
         return _autoscaler(ref, snapshot)
     if ref.kind != "ConfigMap":
         return None
-    if document := _steering(ref, snapshot):
-        return Subject("", document.labels, is_protected(document.protected))
+    return _safety_config(ref, snapshot) or _steering(ref, snapshot)
+
+
+def _safety_config(ref: Ref, snapshot: Snapshot) -> Subject | None:
     seen = snapshot.value(SAFETY_CONFIG)
     if isinstance(seen, Unobserved) or ref.name not in seen:
         return None
@@ -34,13 +38,16 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     return _subject(found) if found.uid == ref.uid else None
 
 
-def _steering(ref: Ref, snapshot: Snapshot) -> Holder | None:
-    """The ConfigMap as the holder of steering documents."""
+def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
     seen = snapshot.value(STEERING)
     if isinstance(seen, Unobserved):
         return None
-    holders = (one.holder for one in seen.documents)
-    return next((one for one in holders if one and (one.name, one.uid) == (ref.name, ref.uid)), None)
+    found = next(
+        (holder for holder in seen.holders if (holder.name, holder.uid) == (ref.name, ref.uid)), None
+    )
+    if found is None:
+        return None
+    return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
 
 
 def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:

@@ -36,7 +36,14 @@ class Change(Struct, frozen=True):
     diff: str
     """The same for a person, redacted."""
     undo: str = ""
-    """JSON: the patch that takes a proposal back."""
+    """JSON: the patch that gives back what was there; empty where none is known."""
+
+
+class Command(Struct, frozen=True):
+    """What is run, for the method Exec."""
+
+    argv: tuple[str, ...]
+    container: str
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -58,6 +65,7 @@ class Intent(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
     change: Change | None = None
+    command: Command | None = None
     digest: str = ""
     """Of the plan, for a person to decide on; without one nobody can."""
     since: datetime | None = None
@@ -191,6 +199,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Labels of the pod to evict; empty without one."""
     protected: bool
     """What the action would reach carries the annotation kiro.dev/protected, and not as false."""
+    gitops: str = ""
+    """The GitOps tool that owns the target; empty for none, and for workloads."""
     autoscaler: str | None
     """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool

@@ -14,7 +14,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.remedies.types import Proposer, Remedy
 
-_HELPERS = frozenset({"types", "wanted"})
+_HELPERS = frozenset({"commands", "types", "wanted"})
 
 
 @cache

@@ -35,11 +35,11 @@ ADMITTED = (
         api_version="v1",
         resources=("configmaps",),
         operations=(Operation.UPDATE,),
-        chosen=(Chosen("steeringDocuments", f"['{NAME}']"),),
+        chosen=(Chosen("steeringConfigMaps", f"['{NAME}']"),),
         musts=(
             Must(
-                "object.metadata.name in variables.steeringDocuments",
-                "the ConfigMap is not among steeringDocuments of this policy",
+                "object.metadata.name in variables.steeringConfigMaps",
+                "the ConfigMap is not among steeringConfigMaps of this policy",
             ),
             *changes(("data",)),
             Must(
@@ -59,11 +59,9 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     seen = snapshot.value(STEERING)
     if isinstance(seen, Unobserved):
         return Refusal("EvidenceMissing", seen.message, lasting=False)
-    known = {
-        one.holder.key: one.text
-        for one in seen.documents
-        if one.holder is not None and (one.holder.name, one.holder.uid) == (target.name, target.uid)
-    }
+    holds = any((one.name, one.uid) == (target.name, target.uid) for one in seen.holders)
+    origin = f"ConfigMap {target.name}"
+    known = {one.key: one.text for one in seen.documents if holds and one.origin == origin}
     wanted = dict(amendment.values)
     if not wanted.keys() <= known.keys():
         return Refusal("TargetGone", f"{named(target)} is another object, or lacks a document", lasting=True)

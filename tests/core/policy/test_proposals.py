@@ -167,6 +167,7 @@ def test_what_was_not_there_is_taken_out_again() -> None:
         {"labels": {"argocd.argoproj.io/instance": "apps"}},
         {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}},
         {"labels": {"helm.toolkit.fluxcd.io/name": "apps"}},
+        {"managedFields": [{"manager": "argocd-controller", "operation": "Apply"}]},
     ],
 )
 def test_what_a_gitops_tool_keeps_is_for_a_person_to_change(mark: dict[str, Any]) -> None:
@@ -531,10 +532,10 @@ def test_only_what_takes_no_guess_is_mended(text: str, wanted: str | None) -> No
     assert wanted is None or passes(wanted)
 
 
-def documents(text: str, **about: Any) -> Snapshot:
-    holder = Holder("kiro-steering", "uid-steering", "product.md", **about)
-    path = ".kiro/steering/product.md"
-    seen = Steering((Document(path, text, "ConfigMap kiro-steering", holder=holder),))
+def documents(text: str, *, restore: bool = False, **about: Any) -> Snapshot:
+    holder = Holder("kiro-steering", "uid-steering", "7", **about)
+    path, origin = ".kiro/steering/product.md", "ConfigMap kiro-steering"
+    seen = Steering((Document(path, text, origin, key="product.md"),), holders=(holder,), restore=restore)
     return replace(facts(), samples={STEERING.name: Sample(1, NOW, seen)})
 
 
@@ -551,12 +552,13 @@ def test_a_document_is_proposed_as_it_would_be() -> None:
     assert new.intent.change is not None
     assert json.loads(new.intent.change.patch) == {"data": {"product.md": GOOD}}
     assert "-inclusion: Always\n+inclusion: always" in new.intent.change.diff
+    assert not steering(documents(broken, binary=("product.md",))).proposals
     assert not steering(documents(broken + "token: ghp_abcdefghijklmnopqrstuvwxyz0123456789\n")).proposals
 
 
 def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
-    for about, protected in (({}, False), ({"protected": "true"}, True)):
-        seen = documents(GOOD.replace("always", "Always"), **about)
+    for about, protected in (("", False), ("true", True)):
+        seen = documents(GOOD.replace("always", "Always"), protected=about)
         [new] = steering(seen).proposals
         assert situate(new.intent, seen, Ledger(), census(seen)).protected is protected
         assert situate(new.intent, seen, Ledger(), census(seen)).observed

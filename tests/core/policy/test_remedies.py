@@ -250,6 +250,10 @@ def test_each_remedy_declares_what_it_needs() -> None:
         ActionName.RIGHT_SIZE: Grant.RIGHT_SIZE,
         ActionName.CHANGE_AUTOSCALING: Grant.CHANGE_AUTOSCALING,
         ActionName.EDIT_STEERING: Grant.EDIT_STEERING,
+        ActionName.RECONNECT_MCP: Grant.EXEC,
+        ActionName.RESYNC_MCP: Grant.EXEC,
+        ActionName.RESTORE_STEERING: Grant.RESTORE,
+        ActionName.CONTAIN: Grant.RESTORE,
     }
     for action, rules in permissions().items():
         # What a person does needs no rights of the operator.

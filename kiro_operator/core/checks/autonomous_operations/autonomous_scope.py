@@ -12,11 +12,13 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import Check
 from kiro_operator.core.checks.autonomous_operations._pods import AutonomousPods, written
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import percentage
+from kiro_operator.core.switches import asking
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
 
 _SHOWN = 4
@@ -64,11 +66,12 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
     if faults:
         ordered = sorted(faults.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
         (policy, reason), _ = ordered[0]
+        findings = [
+            _finding(name, why, crossed, _allowed(boundaries[name], why), since)
+            for (name, why), crossed in ordered
+        ]
         return found(
-            [
-                _finding(name, why, crossed, _allowed(boundaries[name], why), since)
-                for (name, why), crossed in ordered
-            ],
+            asking(findings, ActionName.CONTAIN, snapshot),
             threshold=clip(_allowed(boundaries[policy], reason), 120),
         )
     refused = len(operations) - len(done)
@@ -177,7 +180,8 @@ CHECK = Check(
     title="Autonomous operations stay within their boundaries",
     section="autonomous-operations-logs",
     command="kubectl logs -n {namespace} -l {label} --since=15m",
-    sources=(POD_LOGS, Source.POLICIES),
+    sources=(POD_LOGS, SAFETY_CONFIG, Source.POLICIES),
+    borrows=(SAFETY_CONFIG,),
     judge=judge,
     parameters=AutonomousScopeParameters,
     # What was done was done: it does not take a second look.

@@ -6,10 +6,19 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.steering import STEERING, Document
+from kiro_operator.core.evidence.steering import STEERING, Document, Steering
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.steering.fixes import mended
-from kiro_operator.core.steering.judging import INTERVAL, NO_DOCUMENTS, of_problems, since, verdict, whole
+from kiro_operator.core.steering.judging import (
+    INTERVAL,
+    NO_DOCUMENTS,
+    asking,
+    of_problems,
+    since,
+    verdict,
+    whole,
+)
+from kiro_operator.core.steering.restoring import place
 from kiro_operator.core.steering.syntax import problems
 from kiro_operator.core.verdict import Amendment, Finding, Verdict, unknown
 
@@ -32,8 +41,12 @@ def judge(snapshot: Snapshot, parameters: SteeringSyntaxParameters, now: datetim
     for document in documents:
         wrong = problems(document.text, workspace, of=len(documents))
         if wrong:
-            finding = _mendable(document, of_problems(document, wrong, since(document, snapshot, now)))
-            (warnings if wrong[0].warning else failures).append(finding)
+            finding = of_problems(document, wrong, since(document, snapshot, now))
+            if wrong[0].warning:
+                warnings.append(finding)
+            else:
+                asked = asking(finding, steering, document.origin, document.key)
+                failures.append(_mendable(document, steering, asked))
     well = "The steering documents are written as Kiro reads them."
     if workspace is None:
         well += (
@@ -42,13 +55,15 @@ def judge(snapshot: Snapshot, parameters: SteeringSyntaxParameters, now: datetim
     return verdict(failures, warnings, steering, well)
 
 
-def _mendable(document: Document, finding: Finding) -> Finding:
-    """With what to propose, where it takes no guess."""
-    if document.holder is None or (text := mended(document.text)) is None:
+def _mendable(document: Document, steering: Steering, finding: Finding) -> Finding:
+    """With what to propose, where it takes no guess, and nothing is put back by itself."""
+    where = place(steering, document.origin, document.key)
+    if where is None or finding.remedies or document.key in where.holder.binary:
         return finding
-    target = Ref("ConfigMap", document.holder.name, document.holder.uid)
-    amendment = Amendment(ActionName.EDIT_STEERING, target, ((document.holder.key, text),))
-    return replace(finding, amendment=amendment)
+    if (text := mended(document.text)) is None:
+        return finding
+    target = Ref("ConfigMap", where.holder.name, where.holder.uid)
+    return replace(finding, amendment=Amendment(ActionName.EDIT_STEERING, target, ((document.key, text),)))
 
 
 CHECK = Check(

@@ -19,7 +19,7 @@ def gate(
     """Shut for a restart that would do nothing, meddle with a rollout or a drain, or leave nothing serving.
 
     Leaving nothing serving is open to the owner's consent, written as spec.consent; the rest is
-    not. Scaling takes no pod that is wanted, so it passes.
+    not. Scaling takes no pod that is wanted, and a command takes none, so they pass.
     """
     workload = situation.workload
     if intent.method in WRITES and workload is None and intent.target.kind not in WORKLOADS:
@@ -33,6 +33,8 @@ def gate(
             futile = _roll(intent, workload)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")
+        case Method.EXEC:
+            return Allow("a command in a pod takes none down")
         case Method.EVICT:
             futile = _evict(intent, workload)
         case Method.ROLLOUT_RESTART:
