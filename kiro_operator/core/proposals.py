@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core.findings import earliest
@@ -97,8 +97,13 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
         ledger: past actions, with what else this pass does.
         besides: what is asked for beside what the findings say themselves.
     """
+    mine = [past for past in inputs.proposals if past.open and past.mine]
+    listed = _listed(inputs)
+    if not listed and not mine:
+        return Outline()  # as nearly always: nothing here is to cost an event of a pod anything
     asked = _asked(inputs, besides)
-    if not asked and not any(past.open and past.mine for past in inputs.proposals):
+    asked = {key: item for key, item in asked.items() if key[0] in listed or key in map(_key, mine)}
+    if not asked and not mine:
         return Outline()
     drafts = {key: _drafted(item, inputs.snapshot) for key, item in asked.items()}
     gates = _Gates(inputs, ledger, census(inputs.snapshot))
@@ -107,7 +112,6 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
     times: list[datetime] = []
     # Another one of the same follows when this one is off the record.
     standing = {_key(past) for past in inputs.proposals if past.open}
-    mine = [past for past in inputs.proposals if past.open and past.mine]
     for past in sorted(mine, key=attrgetter("made_at", "name")):
         key = _key(past)
         end = _end(past, asked.get(key), drafts.get(key), inputs)
@@ -121,6 +125,13 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
             gates = gates.after(past.intent) if decision.decision == "Allowed" else gates
     told, new = _fresh({key: item for key, item in asked.items() if key not in standing}, drafts, gates)
     return Outline((*decisions, *told), new, tuple(withdrawn), earliest(*times))
+
+
+def _listed(inputs: Inputs) -> set[ActionName]:
+    """What every policy in force lists of what can be proposed."""
+    specs = [policy.spec for policy in inputs.policies]
+    each = [{item.name for item in spec.actions} if spec is not None else set() for spec in specs]
+    return set(PROPOSALS).intersection(*each) if each else set()
 
 
 def _refused(past: Past, decision: Decision | None) -> Withdrawn | None:
