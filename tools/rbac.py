@@ -121,6 +121,27 @@ PLACES = (
         "in each namespace where what is declared is brought back",
     ),
     Place(
+        Path("deploy/namespace/right-size/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.RIGHT_SIZE,
+        f"{NAME}-right-size",
+        "in each namespace where approved proposals change what containers request",
+    ),
+    Place(
+        Path("deploy/namespace/change-autoscaling/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.CHANGE_AUTOSCALING,
+        f"{NAME}-change-autoscaling",
+        "in each namespace where approved proposals change the bounds of autoscalers",
+    ),
+    Place(
+        Path("deploy/namespace/edit-steering/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.EDIT_STEERING,
+        f"{NAME}-edit-steering",
+        "in each namespace where approved proposals mend steering documents",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

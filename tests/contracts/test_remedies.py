@@ -10,8 +10,8 @@ import pytest
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core import remedies as package
 from kiro_operator.core.permissions import Scope
-from kiro_operator.core.remedies import permissions, remedies
-from kiro_operator.core.remedies.types import Remedy
+from kiro_operator.core.remedies import permissions, proposers, remedies
+from kiro_operator.core.remedies.types import Proposer, Remedy
 from tools.admission import described, requested
 from tools.generated import declarations
 
@@ -25,7 +25,7 @@ def page(action: ActionName) -> Path:
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:
-    assert set(remedies()) == set(permissions()) == set(ActionName)
+    assert {*remedies(), *proposers()} == set(permissions()) == set(ActionName)
     assert {path.name for path in PAGES.glob("*.md")} - {"README.md"} == {page(a).name for a in ActionName}
 
 
@@ -46,8 +46,8 @@ def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> 
 
 def test_each_remedy_says_beside_its_rules_what_its_writes_may_hold() -> None:
     """Also one that writes what another remedy does: what that one may hold says nothing of this one."""
-    found = {module for module, value in declarations("REMEDY") if isinstance(value, Remedy)}
-    assert len(found) == len(remedies())
+    found = {module for module, value in declarations("REMEDY") if isinstance(value, Remedy | Proposer)}
+    assert len(found) == len(ActionName)
     rules, writes = dict(declarations("RULES")), dict(declarations("ADMITTED"))
     for module in found:
         assert module.startswith(package.__name__)

@@ -629,6 +629,70 @@ def test_every_policy_is_bound_fails_closed_and_names_the_account_that_rbac_name
         assert all(item["reason"] == "Forbidden" for item in policy["validations"]), name
 
 
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def _requests(name: str, **amounts: str | None) -> Object:
+    container = {"name": name, "resources": {"requests": amounts}}
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_that_are_right_sized_pass_and_no_others(at: Confined, kind: str) -> None:
+    plural, path = KINDS[kind], at.path(KINDS[kind], kind.lower())
+    at.world.plane.rest.patch(path, _requests("app", cpu="2", memory="2Gi"), STRATEGIC)
+    at.patch(path, _requests("app", cpu="50m", memory="1Gi"), STRATEGIC)
+    for wrong in (
+        _requests("app", cpu="3"),
+        _requests("app", memory="2049Mi"),
+        _requests("app", cpu=None),
+        _requests("app", cpu="50m") | {"metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong, STRATEGIC)
+        refused_by(at, plural, partial(at.patch, path, wrong, STRATEGIC))
+    image = _requests("app", cpu="50m")
+    image["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
+    refused_by(at, plural, partial(at.patch, path, image, STRATEGIC))
+
+
+def test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others(at: Confined) -> None:
+    scalers = at.path("horizontalpodautoscalers", api="/apis/autoscaling/v2")
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "calm"},
+        "minReplicas": 2,
+        "maxReplicas": 4,
+    }
+    at.world.plane.rest.post(scalers, {"metadata": {"name": "calm"}, "spec": spec})
+    path = f"{scalers}/calm"
+    at.patch(path, {"spec": {"minReplicas": 5, "maxReplicas": 5}})
+    for wrong in (
+        {"spec": {"minReplicas": 1}},
+        {"spec": {"maxReplicas": 3}},
+        {"spec": {"maxReplicas": 1001}},
+        {"spec": {"scaleTargetRef": {"name": "deployment"}}},
+        {"spec": {"maxReplicas": 5}, "metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong)
+        refused_by(at, "horizontalpodautoscalers", partial(at.patch, path, wrong))
+
+
+def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Confined) -> None:
+    collection = at.path("configmaps", api=CORE)
+    data = {"product.md": "\n---\ninclusion: Always\n---\n", "hooks.json": "{}"}
+    at.world.plane.rest.post(collection, {"metadata": {"name": "kiro-steering"}, "data": data})
+    path = at.path("configmaps", "kiro-steering", CORE)
+    at.patch(path, {"data": {"product.md": "---\ninclusion: always\n---\n"}})
+    wrong: tuple[Object, ...] = (
+        {"data": {"product.md": None}},
+        {"binaryData": {"more": "AAAA"}},
+        {"immutable": True},
+        {"metadata": {"labels": {"a": "b"}}},
+    )
+    for more in wrong:
+        at.world.plane.rest.patch(f"{path}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, path, more))
+
+
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
@@ -637,6 +701,9 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
         test_restore_rbac.test_what_was_deleted_is_made_anew,
     ),
     "RestoreSafetyConfig": (test_a_safety_configuration_that_is_restored_passes,),
+    "RightSize": (test_requests_that_are_right_sized_pass_and_no_others,),
+    "ChangeAutoscaling": (test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others,),
+    "EditSteering": (test_a_steering_document_that_is_mended_passes_and_nothing_else_there,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),
     "records": (test_its_own_record_passes,),

@@ -14,7 +14,9 @@ import msgspec
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.exec import Executed, execute
+from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core import objects
+from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 
@@ -32,6 +34,12 @@ OBJECTS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "ClusterRole": f"{_RBAC}/clusterroles",
     "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
+    "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
+    "KiroSafetyPolicy": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirosafetypolicies",
+    "KiroHealthCheck": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirohealthchecks",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
 }
 """Where the kinds are that a change can be written to."""
 BY_NAME = frozenset({"ClusterRole", "ClusterRoleBinding"})
@@ -156,6 +164,13 @@ class Actuator:
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
 
+    async def seen(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        """The same by a list of one: what is watched may be listed anyway, and needs no right to get it."""
+        path = OBJECTS[kind].format(namespace=namespace)
+        items = msgspec.json.decode(await self._client.get(path, fieldSelector=f"metadata.name={name}"))
+        found: list[dict[str, Any]] = items["items"] or []
+        return found[0] if found else None
+
     async def create(self, namespace: str, kind: str, manifest: Mapping[str, Any]) -> None:
         """Make an object.
 
@@ -183,7 +198,8 @@ class Actuator:
         Raises:
             ports.Conflict: it is another object, or it has changed.
         """
-        await self._client.merge_patch(
+        send = self._client.strategic_patch if is_strategic(kind) else self._client.merge_patch
+        await send(
             f"{OBJECTS[kind].format(namespace=namespace)}/{name}",
             {**change, "metadata": {"uid": uid, "resourceVersion": resource_version}},
         )

@@ -25,6 +25,8 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     match ref.kind:
         case "ConfigMap":
             return _safety_config(ref, snapshot) or _steering(ref, snapshot)
+        case "HorizontalPodAutoscaler":
+            return _autoscaler(ref, snapshot)
         case "ClusterRole" | "ClusterRoleBinding":
             return _rbac(ref, snapshot)
     return None
@@ -55,6 +57,16 @@ def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
     if found is None:
         return None
     return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
+
+
+def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    if isinstance(snapshot.autoscalers, Unobserved):
+        return None
+    found = snapshot.autoscalers.get(ref.name)
+    if found is None or found.metadata.uid != ref.uid:
+        return None
+    metadata = found.metadata
+    return Subject(metadata.resource_version, metadata.labels, is_protected(metadata.annotations.protected))
 
 
 def _subject(found: ConfigData | Found | None, ref: Ref) -> Subject | None:

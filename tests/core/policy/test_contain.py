@@ -25,11 +25,12 @@ from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Decision, Inputs, Plan, Policy, decide
 from kiro_operator.core.evidence.access import ACCESS, Access, Review
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
+from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import Entry, Ledger
 from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.switches import held
 from kiro_operator.core.verdict import Verdict
-from kiro_operator.core.verify import merged, verify_held
+from kiro_operator.core.verify import verify_held
 from tests.core.policy.make import NOW, pod, policy, snapshot, workload
 
 ACTION, NAME = ActionName.CONTAIN, "kiro-safety-config"
