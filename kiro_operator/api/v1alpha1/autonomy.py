@@ -1,7 +1,8 @@
 """What a KiroSafetyPolicy desires of Kiro's own autonomous operations.
 
-All of it is held against what is there; nothing of it lets the operator do anything. What a list
-leaves out is not desired, so that a lost field is told as a difference and never widens anything.
+All of it is held against what is there; by itself nothing of it lets the operator do anything. What a list
+leaves out is not desired, so that a lost field is told as a difference. Where it is to be restored as well,
+what belongs to the whole cluster is bounded by a KiroSafetyBaseline.
 """
 
 from datetime import timedelta
@@ -152,6 +153,13 @@ class DesiredClusterRole(ApiModel):
     """The ClusterRole of Kiro's autonomous operations and whom it is bound to."""
 
     name: DnsName = Field(default="kiro-autonomous-operations", description="Name of the ClusterRole.")
+    on_drift: OnDrift = Field(
+        default=OnDrift.OBSERVE,
+        description=(
+            "Observe tells of a difference; Restore asks for RestoreRBAC as well, which stays within the "
+            "KiroSafetyBaseline of the same name."
+        ),
+    )
     rules: Annotated[list[RoleRule], Field(max_length=32)] = Field(
         description="Rules that it is to hold, these and no others.", json_schema_extra=_ATOMIC
     )
