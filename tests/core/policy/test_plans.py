@@ -106,9 +106,15 @@ def test_a_step_back_is_as_wide_as_the_policy_says() -> None:
     assert (decision.intent.method, decision.intent.replicas) == (BACK, (8, 5))
 
 
-@pytest.mark.parametrize("before", [entry(1, "Failed", EVICT, target=ref("a")), grown("a", "Verifying")])
-def test_a_target_that_owes_nothing_does_not_keep_others_from_giving_back(before: Entry) -> None:
-    plan = given_back(["a", "b"], [before, grown("b")])
+@pytest.mark.parametrize(
+    "before",
+    [
+        (entry(1, "Failed", EVICT, target=ref("a")),),
+        (grown("a"), entry(2, "Verifying", EVICT, target=ref("a"))),
+    ],
+)
+def test_a_target_that_gives_nothing_back_does_not_keep_others_from_it(before: tuple[Entry, ...]) -> None:
+    plan = given_back(["a", "b"], [*before, grown("b")])
     assert [(each.intent.target.name, each.intent.method) for each in plan.decisions] == [("b", BACK)]
 
 
