@@ -16,7 +16,7 @@ from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
 from kiro_operator.core.policy.selectors import selector_of
-from kiro_operator.core.policy.situation import autoscaler_of, census, situate
+from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
@@ -82,7 +82,7 @@ def _judge(
     escalations = [proposal for proposal in proposals if isinstance(proposal, Escalation)]
     intents = [proposal for proposal in proposals if isinstance(proposal, Intent)]
     ledger = inputs.ledger
-    counted = census(inputs.snapshot) if intents else None
+    counted: Census | None = None
     for intent in intents:
         counted = counted or census(inputs.snapshot)
         situation = situate(intent, inputs.snapshot, ledger, counted, inputs.approvals)

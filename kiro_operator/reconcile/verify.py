@@ -165,10 +165,6 @@ class Verify:
         others = ledger.without(item.name)
         situation = situate(intent, look.facts, others, census(look.facts), look.approvals)
         ruling = decide.rule(intent, look.policies, situation, others, look.now)
-        if ruling.reason == "EvidenceMissing":
-            # After a start not everything has been looked at. What stays unseen ends as too old.
-            self._looks[uid] = look.now + judgement_of.LOOK_AGAIN
-            return item
         if ruling.decision != "Allowed":
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
             return await self._act.record(namespace, item, denied)

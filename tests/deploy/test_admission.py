@@ -677,9 +677,6 @@ def test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others(at: Confined
 
 
 def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Confined) -> None:
-    collection = at.path("configmaps", api=CORE)
-    data = {"product.md": "\n---\ninclusion: Always\n---\n", "hooks.json": "{}"}
-    at.world.plane.rest.post(collection, {"metadata": {"name": "kiro-steering"}, "data": data})
     path = at.path("configmaps", "kiro-steering", CORE)
     at.patch(path, {"data": {"product.md": "---\ninclusion: always\n---\n"}})
     wrong: tuple[Object, ...] = (

@@ -55,7 +55,7 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
     declaring = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in (ROOT / "kiro_operator").rglob("*.py")
-        if re.search(r"^RULES\b", path.read_text(), re.MULTILINE)
+        if re.search(r"^RULES\b(?!.* = \(\)$)", path.read_text(), re.MULTILINE)
     }
     remedies = "kiro_operator.core.remedies"
     handing_on = {remedies, f"{remedies}.reconnect_mcp", f"{remedies}.resync_mcp"}

@@ -20,6 +20,8 @@ def _rule(rule: str, message: str) -> dict[str, Any]:
 
 _SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 _ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+LARGEST_CHANGE = 1000
+"""Percent beyond which no boundary goes."""
 
 ConfigText = Annotated[str, Field(max_length=2048)]
 ActionWord = Annotated[
@@ -256,7 +258,7 @@ class Boundaries(ApiModel):
     namespaces: Annotated[list[DnsName], Field(max_length=32)] = Field(
         description="Namespaces in which objects may be touched.", json_schema_extra=_SET
     )
-    maximum_change: Annotated[int, Field(ge=0, le=1000)] = Field(
+    maximum_change: Annotated[int, Field(ge=0, le=LARGEST_CHANGE)] = Field(
         description="Most that one operation may change, in percent of what was there."
     )
 

@@ -98,7 +98,7 @@ class LadderStep(ApiModel):
     model_config = rules(
         (
             f"!(self.action in {PROPOSALS_CEL})",
-            "ladder: what a person decides on is no step of it; list it in actions of the KiroSafetyPolicy",
+            "ladder: a person decides on that, so it is no step; write it in actions of the KiroSafetyPolicy",
         ),
     )
 

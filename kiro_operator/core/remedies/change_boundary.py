@@ -5,7 +5,7 @@ The operator never writes them: it acts under that very policy, and whoever coul
 
 import json
 
-from kiro_operator.api.v1alpha1.autonomy import Boundaries
+from kiro_operator.api.v1alpha1.autonomy import LARGEST_CHANGE, Boundaries
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core.permissions import Rule
@@ -43,7 +43,8 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
 
 def _wider(bounds: Boundaries, field: str, values: list[str]) -> list[str] | int | None:
     if field == "maximumChange":
-        return max(bounds.maximum_change, *map(int, values))
+        largest = max(map(float, values))
+        return max(bounds.maximum_change, int(largest)) if largest <= LARGEST_CHANGE else None
     lists = {"actions": bounds.actions, "kinds": bounds.kinds, "namespaces": bounds.namespaces}
     known = lists[field]
     made = [*known, *(value for value in values if value not in known)]

@@ -472,6 +472,21 @@ def crossed(*findings: tuple[str, tuple[tuple[str, str], ...]]) -> dict[str, tup
     return {"autonomous-scope": (Verdict(Status.FAIL, made[0].reason, "outside", made), True)}
 
 
+@pytest.mark.parametrize("size", ["1001", "inf"])
+def test_no_boundary_holds_any_change(size: str) -> None:
+    bounds = {
+        "actions": ["scale"],
+        "risky": [],
+        "kinds": ["Pod"],
+        "namespaces": ["kiro"],
+        "maximumChange": 20,
+    }
+    spec = lenient(boundaries=bounds)
+    seen = replace(facts(), policies={"p0": spec})
+    made = plan(crossed(("ChangeTooLarge", (("maximumChange", size),))), policies=(spec,), seen=seen)
+    assert not made.proposals
+
+
 def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> None:
     spec = lenient(
         boundaries={

@@ -121,7 +121,12 @@ def _outside(operation: OperationRecord, bounds: Boundaries) -> Iterator[tuple[s
     if target.namespace and target.namespace not in bounds.namespaces:
         yield "NamespaceOutside", on, target.namespace
     if operation.change_size is not None and abs(operation.change_size) > bounds.maximum_change:
-        yield "ChangeTooLarge", on, str(math.ceil(abs(operation.change_size)))
+        yield "ChangeTooLarge", on, _size(abs(operation.change_size))
+
+
+def _size(change: float) -> str:
+    """A change in whole numbers, rounded up; one beyond all numbers as it is."""
+    return str(math.ceil(change)) if math.isfinite(change) else str(change)
 
 
 _WORDS = {
