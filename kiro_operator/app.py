@@ -32,6 +32,7 @@ from kiro_operator.adapters.kubernetes.inventory import Inventories
 from kiro_operator.adapters.kubernetes.nodes import ClusterNodes
 from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
 from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
+from kiro_operator.adapters.kubernetes.restorable import Restorables
 from kiro_operator.adapters.kubernetes.safety_config import SafetyConfigs
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.mcp.client import McpClient
@@ -288,6 +289,7 @@ def observers(
         McpClient(client, settings.mcp_client_command),
         ClusterAccess(client, settings.cluster_facts_namespaces),
         SafetyConfigs(client),
+        Restorables(client, settings.cluster_facts_namespaces),
         Endpoints(fetcher),
         TriggerMetrics(Prometheus(fetcher)),
         AwsIdentities(accounts),

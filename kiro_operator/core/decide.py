@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.findings import earliest
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.history import tried
@@ -15,18 +16,19 @@ from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
 from kiro_operator.core.policy.selectors import selector_of
-from kiro_operator.core.policy.situation import autoscaler_of, census, situate
+from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Entry, Intent, Ledger, reserved
+from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
+from kiro_operator.core.proposals import attend, instead_of_scaling
 from kiro_operator.core.remedies import detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
-from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
+from kiro_operator.core.remedies.types import Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 from kiro_operator.core.verdict import Status
 
-_SUBJECTS = frozenset({"ConfigMap"})
+_SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
@@ -52,7 +54,25 @@ def decide(inputs: Inputs) -> Plan:
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
     proposals += _hand_back(inputs)
-    return _judge(proposals, inputs, memory, due)
+    return _with_proposals(_judge(proposals, inputs, memory, due), inputs)
+
+
+def _with_proposals(plan: Plan, inputs: Inputs) -> Plan:
+    """The plan, and behind it what a person decides on: those give way to all that is done by itself."""
+    ledger = inputs.ledger
+    for decision in plan.decisions:
+        if decision.decision != "Denied":
+            ledger = ledger.plus(reserved(decision.intent, inputs.now))
+    besides = (instead_of_scaling(decision, inputs.snapshot) for decision in plan.decisions)
+    outline = attend(inputs, ledger, [item for item in besides if item is not None])
+    times = [plan.next, outline.next, *(decision.until for decision in outline.decisions)]
+    return replace(
+        plan,
+        decisions=(*plan.decisions, *outline.decisions),
+        proposals=outline.new,
+        withdrawn=outline.withdrawn,
+        next=earliest(*(time for time in times if time is not None and time > inputs.now)),
+    )
 
 
 def _judge(
@@ -63,7 +83,7 @@ def _judge(
     escalations = [proposal for proposal in proposals if isinstance(proposal, Escalation)]
     intents = [proposal for proposal in proposals if isinstance(proposal, Intent)]
     ledger = inputs.ledger
-    counted = census(inputs.snapshot) if intents else None
+    counted: Census | None = None
     for intent in intents:
         counted = counted or census(inputs.snapshot)
         situation = situate(intent, inputs.snapshot, ledger, counted, inputs.approvals)
@@ -151,7 +171,7 @@ def _climb(
     """The first rung of the ladder, from where the target stands, that can be done."""
     remediation, target = inputs.spec.remediation, patient.target
     at = turn(
-        inputs.ledger.of(target),
+        inputs.ledger.remedies.of(target),
         ladder,
         since=patient.wanted[0].finding.since,
         recovered_at=memory.get(target.uid, Wellness()).recovered_at,
@@ -205,7 +225,7 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
     remediation = inputs.spec.remediation
     intents: list[Intent] = []
     times: list[datetime] = []
-    targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
+    targets = {entry.target.uid: entry.target for entry in inputs.ledger.remedies.entries}
     for uid, target in sorted(targets.items()):
         entries = inputs.ledger.of(target)
         found, owed, wellness = workload(target, inputs.snapshot), borrowed(entries), memory[uid]
@@ -282,7 +302,7 @@ def _memory(inputs: Inputs) -> Memory:
     quiet = quiet_period(inputs.spec.remediation)
     last = {
         entry.target.uid: entry
-        for entry in sorted(inputs.ledger.entries, key=lambda entry: (entry.episode, entry.step))
+        for entry in sorted(inputs.ledger.remedies.entries, key=lambda entry: (entry.episode, entry.step))
     }
     health = {
         uid: remember(

@@ -36,6 +36,15 @@ class Status(StrEnum):
     SKIPPED = "Skipped"
 
 
+class Amendment(Struct, frozen=True):
+    """A change that would mend a fault and that a person has to decide on, in the check's own terms."""
+
+    action: ActionName
+    target: Ref
+    values: tuple[tuple[str, str], ...]
+    """What is to be set; the remedy of the action knows the names."""
+
+
 class Finding(Struct, frozen=True):
     """One object's fault."""
 
@@ -55,6 +64,8 @@ class Finding(Struct, frozen=True):
     """The fault is in the workload itself, not in one of its pods."""
     at_once: bool = False
     """In a polled check: a watched fact, which does not wait for further samples."""
+    amendment: Amendment | None = None
+    """What to propose to a person."""
     equally: tuple[str, ...] = ()
     """Other words that hold as well as the message, as far as readings can tell: of two things that are
     about as large, either may be named."""

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import COMMANDS
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import (
     WRITES,
     KiroRemediationSpec,
@@ -19,9 +18,10 @@ from kiro_operator.api.v1alpha1.remediation import (
     Method,
     RemediationState,
 )
+from kiro_operator.core.amended import holds, objection
 from kiro_operator.core.objects import Pod, Workload
 from kiro_operator.core.policy.text import clip
-from kiro_operator.core.policy.types import REVERTED, remediation_name
+from kiro_operator.core.policy.types import REVERTED, WORKLOADS, remediation_name
 from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding
 
@@ -99,6 +99,42 @@ def verify(
         return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, max(until, now))
     message = f"{spec.target.kind} {spec.target.name} is well and stayed so"
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
+
+
+def in_force(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    live: Mapping[str, Any] | Unobserved | None,
+    workload: Workload | Unobserved | None,
+    now: datetime,
+) -> Verification:
+    """Judge a proposal that was carried out: what was approved stands, and nothing broke by it.
+
+    Whether what it was made against has gone is for its check, which may look at days of history.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, what = acted + spec.timeout, f"{spec.target.kind} {spec.target.name}"
+    if isinstance(live, Unobserved):
+        return _blind(deadline, live.message, now)
+    if live is None or live["metadata"]["uid"] != spec.target.uid:
+        return Verification(RemediationState.EXPIRED, "TargetGone", f"{what} is gone")
+    if not holds(live, spec):
+        return Verification(RemediationState.FAILED, REVERTED, f"somebody changed {what} again")
+    if spec.target.kind in WORKLOADS:
+        if isinstance(workload, Unobserved):
+            return _blind(deadline, workload.message, now)
+        if workload is None or workload.metadata.generation <= spec.fence.generation:
+            return _blind(deadline, "the change is not to be seen yet", now)
+        if not workload.settled:
+            trouble = (
+                f"{workload.available} of {workload.desired} pods of {what} are available and up to date"
+            )
+            return _unwell(status, deadline, trouble, now)
+    since = min(status.healthy_since or now, now)
+    until = since + spec.stabilization
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Stabilizing", "in force", since, until)
+    return Verification(RemediationState.SUCCEEDED, "InForce", f"{what} is as approved, and well", since)
 
 
 def verify_held(
@@ -270,6 +306,8 @@ def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire
 
 def _came(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
     """What came of an action that may have been sent; None when it cannot be seen."""
+    if spec.action in PROPOSALS:
+        return _amended(spec, live, sent=sent)
     if spec.method in WRITES:
         return _written(spec, live, sent=sent)
     if spec.method is Method.EVICT:
@@ -321,6 +359,18 @@ def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
 
 
+def _amended(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    if isinstance(live.written, Unobserved):
+        return None
+    if live.written is not None and holds(live.written, spec):
+        what = f"{spec.target.kind} {spec.target.name}"
+        if sent:
+            return AlreadyDone(f"{what} holds what was approved")
+        return Expire("Healed", f"{what} was changed so by somebody else")
+    why = objection(live.written, spec)
+    return Expire("Changed", why) if why else Act()
+
+
 def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
     what = f"{spec.target.kind} {spec.target.name}"
     if isinstance(live.written, Unobserved):
@@ -338,23 +388,3 @@ def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if spec.method is not Method.CREATE and fence == (spec.fence.uid, spec.fence.resource_version):
         return Act()
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
-
-
-def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
-    """Whether an object is as it would be after the change of an action."""
-    if spec.change is None:
-        return False
-    return bool(merged(found, msgspec.json.decode(spec.change.patch)) == found)
-
-
-def merged(found: Any, patch: Any) -> Any:
-    """A JSON merge patch applied, as RFC 7386 has it."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(found) if isinstance(found, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result

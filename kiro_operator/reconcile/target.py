@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
+    PROPOSALS,
     CheckSettings,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
@@ -383,7 +384,7 @@ def _needs(status: KiroHealthCheckStatus) -> Memory:
     return {
         item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check))
         for item in status.decisions
-        if item.approval is not None
+        if item.approval is not None and item.action not in PROPOSALS
     }
 
 

@@ -172,7 +172,12 @@ REMEDIATION = table(
             "  command: {argv: [mcp-client], container: kiro}\n  fence:",
             "nothing with any other",
         ),
-        ("a command as a restart", "method: Evict", "method: Exec", "are done by Exec, and nothing else is"),
+        (
+            "a command as a restart",
+            "method: Evict",
+            "method: Exec",
+            "write Exec with actions ReconnectMCP",
+        ),
         (
             "replicas of a restart",
             "  fence:",

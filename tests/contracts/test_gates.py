@@ -27,6 +27,10 @@ def test_the_docs_tell_them_in_their_order() -> None:
     assert re.findall(r"^[|] `([a-z-]+)` [|]", table, re.MULTILINE) == [name for name, _ in GATES]
 
 
+def test_the_overview_counts_them() -> None:
+    assert f" {len(GATES)} gates " in (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_each_reason_is_in_the_docs(module: str) -> None:
     text = (ROOT / "docs" / "safety.md").read_text()

@@ -22,13 +22,15 @@ import yaml
 
 from devcluster import ControlPlane
 from devcluster.errors import ApiError
-from devcluster.rest import MERGE, Rest
+from devcluster.rest import APPLY, MERGE, Rest
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes.decision_log import FILE, LIMIT
 from kiro_operator.adapters.steering import files
 from kiro_operator.core.permissions import Rule
+from kiro_operator.core.remedies import restore_rbac
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 from kiro_operator.settings import parse
+from tests.apiserver import test_restore_rbac
 from tests.deploy.others import OTHERS, send
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, kustomized, of_kind
 from tests.deploy.rights import RBAC, Installed
@@ -454,7 +456,7 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
         _history(name="kiro-safety-config-2"),
         _config(labels={"prometheus": "scrape"}),
         _config(ownerReferences=[other]),
-        _config() | {"binaryData": {"mode": "AAAA"}},
+        _config() | {"binaryData": {"more": "AAAA"}},
         _config() | {"immutable": True},
         _history(labels={}),
         _history(labels=labels | {"prometheus": "scrape"}),
@@ -548,7 +550,27 @@ def test_it_writes_nothing_else_at_all(at: Confined, case: str) -> None:
         "pod": at.pod,
         "set": at.world.items("replicasets", api=APPS)[0]["metadata"]["name"],
     }
-    refused_by(at, "writes", partial(send, at.rest, OTHERS[case], places))
+    path = OTHERS[case][1]
+    # Of these one name may be written, where an admin has said so.
+    policy = next((name for name in ("clusterroles", "clusterrolebindings") if f"/{name}" in path), "writes")
+    refused_by(at, policy, partial(send, at.rest, OTHERS[case], places))
+
+
+def test_no_role_is_written_where_the_admin_has_not_said_which(at: Confined) -> None:
+    """Not even the one that RestoreRBAC is about: the base names none, deploy/cluster-restore does."""
+    manager = "?fieldManager=t&dryRun=All"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": restore_rbac.NAME}
+    for kind, content in (
+        ("ClusterRole", {"rules": []}),
+        ("ClusterRoleBinding", {"roleRef": reference, "subjects": []}),
+    ):
+        body = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": restore_rbac.NAME},
+        }
+        path = f"{RBAC}/{kind.lower()}s/{restore_rbac.NAME}{manager}"
+        refused_by(at, f"{kind.lower()}s", partial(at.rest.patch, path, body | content, APPLY))
 
 
 def test_a_status_write_changes_the_status_alone(at: Confined) -> None:
@@ -621,10 +643,78 @@ def test_every_policy_is_bound_fails_closed_and_names_the_account_that_rbac_name
         assert all(item["reason"] == "Forbidden" for item in policy["validations"]), name
 
 
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def _requests(name: str, **amounts: str | None) -> Object:
+    container = {"name": name, "resources": {"requests": amounts}}
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_that_are_right_sized_pass_and_no_others(at: Confined, kind: str) -> None:
+    plural, path = KINDS[kind], at.path(KINDS[kind], kind.lower())
+    at.world.plane.rest.patch(path, _requests("app", cpu="2", memory="2Gi"), STRATEGIC)
+    at.patch(path, _requests("app", cpu="50m", memory="1Gi"), STRATEGIC)
+    for wrong in (
+        _requests("app", cpu="3"),
+        _requests("app", memory="2049Mi"),
+        _requests("app", cpu=None),
+        _requests("app", cpu="50m") | {"metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong, STRATEGIC)
+        refused_by(at, plural, partial(at.patch, path, wrong, STRATEGIC))
+    image = _requests("app", cpu="50m")
+    image["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
+    refused_by(at, plural, partial(at.patch, path, image, STRATEGIC))
+
+
+def test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others(at: Confined) -> None:
+    scalers = at.path("horizontalpodautoscalers", api="/apis/autoscaling/v2")
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "calm"},
+        "minReplicas": 2,
+        "maxReplicas": 4,
+    }
+    at.world.plane.rest.post(scalers, {"metadata": {"name": "calm"}, "spec": spec})
+    path = f"{scalers}/calm"
+    at.patch(path, {"spec": {"minReplicas": 5, "maxReplicas": 5}})
+    for wrong in (
+        {"spec": {"minReplicas": 1}},
+        {"spec": {"maxReplicas": 3}},
+        {"spec": {"maxReplicas": 1001}},
+        {"spec": {"scaleTargetRef": {"name": "deployment"}}},
+        {"spec": {"maxReplicas": 5}, "metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong)
+        refused_by(at, "horizontalpodautoscalers", partial(at.patch, path, wrong))
+
+
+def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-steering", CORE)
+    at.patch(path, {"data": {"product.md": "---\ninclusion: always\n---\n"}})
+    wrong: tuple[Object, ...] = (
+        {"data": {"product.md": None}},
+        {"binaryData": {"more": "AAAA"}},
+        {"immutable": True},
+        {"metadata": {"labels": {"a": "b"}}},
+    )
+    for more in wrong:
+        at.world.plane.rest.patch(f"{path}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, path, more))
+
+
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
+    "RestoreRBAC": (
+        test_restore_rbac.test_what_was_widened_is_narrowed_once,
+        test_restore_rbac.test_what_was_deleted_is_made_anew,
+    ),
     "RestoreSafetyConfig": (test_a_safety_configuration_that_is_restored_passes,),
+    "RightSize": (test_requests_that_are_right_sized_pass_and_no_others,),
+    "ChangeAutoscaling": (test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others,),
+    "EditSteering": (test_a_steering_document_that_is_mended_passes_and_nothing_else_there,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),
     "records": (test_its_own_record_passes,),

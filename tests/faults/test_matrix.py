@@ -13,6 +13,7 @@ from tests.faults.matrix import plan
 from tests.faults.matrix.case import play, record
 from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.scenarios import SCENARIOS, Scenario
+from tests.harness.approvers import wait_for_vouching
 
 AT_ONCE = 3
 
@@ -22,6 +23,7 @@ AT_ONCE = 3
 def test_a_sample_of_faults(control_plane: ControlPlane, scenario: Scenario, tmp_path: Path) -> None:
     if control_plane.external:
         pytest.skip("faults need a control plane of our own")
+    wait_for_vouching(control_plane)
     baseline = record(control_plane, scenario, tmp_path)
     cases = plan.sample(baseline)
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.matrix.audit import Write, accepted
-from tests.faults.matrix.oracle import EVICT, RESTART, SCALE, Budget, Evidence, Rule, judge
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Evidence, Rule, judge
 
 Object = dict[str, Any]
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -137,6 +137,42 @@ def test_a_step_that_is_done_again_after_it_was_taken_back_is_no_double() -> Non
 def test_an_action_before_its_record_has_none() -> None:
     early = replace(GOOD, intents=(intent(second=2),))
     assert rules(early) == {Rule.UNRECORDED}
+
+
+def test_what_a_person_has_to_approve_has_an_approval_of_its_own() -> None:
+    assert rules(replace(GOOD, manual=True)) == {Rule.UNAPPROVED}
+    approved = intent(approvals=[{"name": "given"}])
+    assert judge(replace(GOOD, manual=True, intents=(approved,))) == []
+    again = intent("two", second=5, pod={"uid": "other"}, approvals=[{"name": "given"}])
+    twice = replace(
+        GOOD,
+        manual=True,
+        writes=(*GOOD.writes, eviction("other", second=6)),
+        intents=(approved, again),
+        usual={"Evict": 2},
+    )
+    assert rules(twice) == {Rule.UNAPPROVED}
+
+
+def restore(verb: str, metadata: Object, data: Object) -> Write:
+    return write(verb, "configmaps", "config", {"metadata": metadata, "data": data})
+
+
+def test_restores_are_told_by_what_they_write() -> None:
+    asked = intent(target={"name": "config"}, change={"patch": '{"data": {"mode": "safe", "other": null}}'})
+    version = {"uid": "u", "resourceVersion": "7"}
+    told = {"mode": "safe", "other": None}
+    good = replace(GOOD, remedies=(RESTORE,), intents=(asked,), usual={RESTORE.name: 1})
+    assert judge(replace(good, writes=(restore("patch", version, told),))) == []
+    assert judge(replace(good, writes=(restore("create", {"name": "config"}, told),))) == []
+    assert rules(replace(good, writes=(restore("patch", {"uid": "u"}, told),))) == {Rule.UNFENCED}
+    assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == {Rule.UNRECORDED}
+
+
+def test_an_operator_ends_once_at_most_and_does_nothing_after_its_lease() -> None:
+    assert judge(replace(GOOD, ends=1)) == []
+    assert rules(replace(GOOD, ends=2)) == {Rule.LOOP}
+    assert rules(replace(GOOD, late=("POST eviction: 201",))) == {Rule.LATE}
 
 
 def test_an_action_that_its_record_denies_is_charged_to_no_budget() -> None:

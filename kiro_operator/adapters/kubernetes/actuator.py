@@ -14,7 +14,9 @@ import msgspec
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.exec import Executed, execute
+from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core import objects
+from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 
@@ -27,8 +29,21 @@ COMMAND_TIMEOUT = 30.0
 """Seconds a command may take."""
 OUTPUT = 16_384
 """Bytes of each of its outputs: a few words of it are told."""
-OBJECTS: Mapping[str, str] = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps"}
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+OBJECTS: Mapping[str, str] = {
+    "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
+    "ClusterRole": f"{_RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
+    "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
+    "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
+    "KiroSafetyPolicy": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirosafetypolicies",
+    "KiroHealthCheck": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirohealthchecks",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
+}
 """Where the kinds are that a change can be written to."""
+BY_NAME = frozenset({"ClusterRole", "ClusterRoleBinding"})
+"""Kinds that may be made under one name only, which RBAC can see where they are applied and not posted."""
 
 _READ_AGAIN = "after a refused or interrupted change it is read again, to know whether it was done"
 RULES = (
@@ -149,13 +164,24 @@ class Actuator:
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
 
+    async def seen(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        """The same by a list of one: what is watched may be listed anyway, and needs no right to get it."""
+        path = OBJECTS[kind].format(namespace=namespace)
+        items = msgspec.json.decode(await self._client.get(path, fieldSelector=f"metadata.name={name}"))
+        found: list[dict[str, Any]] = items["items"] or []
+        return found[0] if found else None
+
     async def create(self, namespace: str, kind: str, manifest: Mapping[str, Any]) -> None:
         """Make an object.
 
         Raises:
-            ports.AlreadyExists: somebody else has made it.
+            ports.AlreadyExists, ports.Conflict: somebody else has made it.
         """
-        await self._client.create(OBJECTS[kind].format(namespace=namespace), manifest)
+        path = OBJECTS[kind].format(namespace=namespace)
+        if kind in BY_NAME:
+            await self._client.apply(f"{path}/{manifest['metadata']['name']}", manifest)
+        else:
+            await self._client.create(path, manifest)
 
     async def patch(
         self,
@@ -172,7 +198,8 @@ class Actuator:
         Raises:
             ports.Conflict: it is another object, or it has changed.
         """
-        await self._client.merge_patch(
+        send = self._client.strategic_patch if is_strategic(kind) else self._client.merge_patch
+        await send(
             f"{OBJECTS[kind].format(namespace=namespace)}/{name}",
             {**change, "metadata": {"uid": uid, "resourceVersion": resource_version}},
         )

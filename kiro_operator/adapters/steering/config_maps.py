@@ -10,24 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from kiro_operator.core.evidence.steering import Document, Holder, Mount
+from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Base, ManagedField
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
 
-
-_GITOPS_MARKS = (
-    ("argocd.argoproj.io/", "Argo CD"),
-    ("kustomize.toolkit.fluxcd.io/", "Flux"),
-    ("helm.toolkit.fluxcd.io/", "Flux"),
-)
-"""Prefixes of labels and annotations that GitOps tools put on what they own."""
-_GITOPS_MANAGERS = {
-    "argocd-controller": "Argo CD",
-    "argocd-application-controller": "Argo CD",
-    "kustomize-controller": "Flux",
-    "helm-controller": "Flux",
-}
 _PROTECTED = "kiro.dev/protected"
 
 
@@ -129,8 +117,9 @@ def documents(body: bytes, limit: int) -> tuple[Holder, list[Document]]:
         msgspec.DecodeError: it is no ConfigMap.
     """
     config_map = _decode(body)
-    manager, changed = _last_change(config_map.metadata.managed_fields)
-    origin = f"ConfigMap {config_map.metadata.name}"
+    metadata = config_map.metadata
+    manager, changed = _last_change(metadata.managed_fields)
+    origin = f"ConfigMap {metadata.name}"
     contents = {key: text.encode() for key, text in (config_map.data or {}).items()}
     for key, text in (config_map.binary_data or {}).items():
         try:
@@ -154,18 +143,12 @@ def _holder(config_map: _ConfigMap) -> Holder:
         metadata.resource_version,
         metadata.labels,
         metadata.annotations.get(_PROTECTED, ""),
-        _gitops(metadata),
+        keeper(
+            [*metadata.labels, *metadata.annotations],
+            {field.manager for field in metadata.managed_fields},
+        ),
         tuple(sorted(config_map.binary_data or {})),
     )
-
-
-def _gitops(metadata: _Metadata) -> str:
-    """The GitOps tool that owns an object, by its marks or by having written it."""
-    marks = [*metadata.labels, *metadata.annotations]
-    found = [tool for prefix, tool in _GITOPS_MARKS if any(mark.startswith(prefix) for mark in marks)]
-    managers = {field.manager for field in metadata.managed_fields}
-    found += [tool for manager, tool in _GITOPS_MANAGERS.items() if manager in managers]
-    return found[0] if found else ""
 
 
 def _last_change(fields: Iterable[ManagedField]) -> tuple[str, datetime | None]:

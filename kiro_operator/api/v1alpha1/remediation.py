@@ -17,6 +17,8 @@ from kiro_operator.api.v1alpha1.types import API_VERSION, ApiModel, Between, rul
 class RemediationState(StrEnum):
     """Where an action stands."""
 
+    PROPOSED = "Proposed"
+    """A person has to decide on it; nothing is reserved, and nothing has been done."""
     RESERVED = "Reserved"
     """Named and locked; nothing has been done yet."""
     ACTING = "Acting"
@@ -53,7 +55,9 @@ class Method(StrEnum):
     CREATE = "Create"
     """The object is not there, and is made."""
     PATCH = "Patch"
-    """The object is changed by a JSON merge patch (RFC 7386)."""
+    """The object is changed by a JSON merge patch (RFC 7386); a workload by a strategic one."""
+    ADVISE = "Advise"
+    """A person makes the change; the operator never does."""
     EXEC = "Exec"
     """A command is run in a pod."""
     GIVE_BACK = "GiveBack"
@@ -62,7 +66,7 @@ class Method(StrEnum):
 
 LONGEST_CHANGE = 262_144
 """Characters of a change that a record holds."""
-WRITES = frozenset({Method.CREATE, Method.PATCH, Method.GIVE_BACK})
+WRITES = frozenset({Method.CREATE, Method.PATCH, Method.GIVE_BACK, Method.ADVISE})
 """Methods whose change is written in the record itself, for any kind of object."""
 
 
@@ -90,6 +94,9 @@ class ObjectVersion(ApiModel):
     intent: Word = Field(
         default="", description="Remediation that last restarted it, from its annotation; empty for none."
     )
+    revision: Word = Field(
+        default="", description="Of a proposal: the revision of its pod template that was looked at."
+    )
 
 
 class Replicas(ApiModel):
@@ -106,9 +113,9 @@ class Change(ApiModel):
         description="JSON: the object to create, or the merge patch to send."
     )
     diff: Message = Field(description="The same for a person, redacted: expected → found.")
-    undo: Annotated[str, Field(max_length=4096)] = Field(
+    undo: Annotated[str, Field(max_length=LONGEST_CHANGE)] = Field(
         default="",
-        description="JSON: the merge patch that gives back what was there; empty where none is known.",
+        description="JSON: the patch that gives back what was there; empty where none is known.",
     )
 
 
@@ -153,7 +160,7 @@ class KiroRemediationSpec(ApiModel):
         ),
         (
             "(self.action in ['ReconnectMCP', 'ResyncMCP']) == (self.method == 'Exec')",
-            "spec.method: ReconnectMCP and ResyncMCP are done by Exec, and nothing else is",
+            "spec.method: write Exec with actions ReconnectMCP and ResyncMCP, and with no other",
         ),
         (
             "(self.method in ['Evict', 'Exec']) == has(self.pod)",
@@ -168,8 +175,8 @@ class KiroRemediationSpec(ApiModel):
             "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with any other",
         ),
         (
-            "(self.method in ['Create', 'Patch', 'GiveBack']) == has(self.change)",
-            "spec.change: write what is sent with methods Create, Patch and GiveBack, and none with others",
+            "(self.method in ['Create', 'Patch', 'GiveBack', 'Advise']) == has(self.change)",
+            "spec.change: write what changes with Create, Patch, GiveBack or Advise, and nothing else",
         ),
     )
 
@@ -180,7 +187,7 @@ class KiroRemediationSpec(ApiModel):
         default=None, description="The pod to evict, for method Evict, or to run the command in, for Exec."
     )
     replicas: Replicas | None = Field(default=None, description="For the Scale methods.")
-    change: Change | None = Field(default=None, description="For the methods Create and Patch.")
+    change: Change | None = Field(default=None, description="For the methods Create, Patch and Advise.")
     command: Command | None = Field(default=None, description="For the method Exec.")
     fence: ObjectVersion = Field(description="The object to be changed, as it was when this was decided.")
     health_check: OwnerName = Field(description="The KiroHealthCheck that asked.")
@@ -226,6 +233,11 @@ class KiroRemediationStatus(ApiModel):
         default="", description="Why it is in this state, as one CamelCase word, such as Reverted."
     )
     message: Message = Field(default="", description="What came of it.")
+    approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
+        default=[],
+        description="Of a proposal: the KiroApprovals by which it was carried out.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     acting_at: datetime | None = Field(default=None, description="When its budget was reserved.")
     acted_at: datetime | None = Field(
         default=None, description="When the API server confirmed the change, or the command ended."
@@ -241,6 +253,7 @@ class KiroRemediation(ApiModel):
 
     KIND: ClassVar[str] = "KiroRemediation"
     PLURAL: ClassVar[str] = "kiroremediations"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("krem",)
     # The name says kind and target, so these are for -o wide: what remains fits a screen.
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str] | tuple[str, str, str, int], ...]] = (

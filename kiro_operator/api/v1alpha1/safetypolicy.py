@@ -22,7 +22,7 @@ from kiro_operator.api.v1alpha1.autonomy import (
     Switch,
 )
 from kiro_operator.api.v1alpha1.conditions import Condition
-from kiro_operator.api.v1alpha1.healthcheck import ActionName, Message, Name
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS_CEL, ActionName, Message, Name
 from kiro_operator.api.v1alpha1.types import (
     ApiModel,
     Between,
@@ -73,6 +73,13 @@ class Backoff(ApiModel):
 
 class ActionPolicy(ApiModel):
     """Permission for one action. An action that is not listed is not allowed."""
+
+    model_config = rules(
+        (
+            f"!has(self.approval) || self.approval == 'Manual' || !(self.name in {PROPOSALS_CEL})",
+            "actions: a person decides on each proposal, such as RightSize; write approval: Manual",
+        ),
+    )
 
     name: ActionName = Field(description="The action allowed.")
     approval: Literal["Automatic", "Manual"] = Field(
@@ -384,6 +391,7 @@ class KiroSafetyPolicy(ApiModel):
 
     KIND: ClassVar[str] = "KiroSafetyPolicy"
     PLURAL: ClassVar[str] = "kirosafetypolicies"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("ksp",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Mode", "string", ".spec.mode"),

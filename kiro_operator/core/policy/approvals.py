@@ -39,7 +39,7 @@ def sealed(intent: Intent, workload: Workload | None, since: datetime) -> Intent
         "action": intent.action,
         "method": intent.method,
         "target": _identity(intent.target),
-        "revision": _revision(workload) if workload else "",
+        "revision": revision(workload) if workload else "",
         "pod": _identity(intent.pod) if intent.pod else None,
         "replicas": intent.replicas,
         "change": intent.change.patch if intent.change else None,
@@ -58,7 +58,7 @@ def _identity(ref: Ref) -> list[str]:
     return [ref.kind, ref.name, ref.uid]
 
 
-def _revision(workload: Workload) -> str:
+def revision(workload: Workload) -> str:
     """Which pod template is in force. A generation would do, but autoscalers raise it all the time."""
     if isinstance(workload, DaemonSet):
         return str(workload.metadata.generation)
@@ -78,6 +78,8 @@ def change(intent: Intent) -> str:
         what += f": from {intent.replicas[0]} to {intent.replicas[1]} replicas"
     if intent.change is not None:
         what += f": {_cut(intent.change.diff)}"
+    if intent.proposed and intent.digest:
+        what += f" (patch and undo: KiroRemediation {intent.name})"
     return what
 
 
@@ -88,7 +90,8 @@ def _cut(text: str) -> str:
 def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:
     """The gates at which an action waits: none when it is Automatic, else each that lists it."""
     listed = [item.approval for item in policy.actions if item.name is intent.action]
-    if listed and all(approval == "Automatic" for approval in listed):
+    # The API refuses Automatic for a proposal; one that is stored all the same means nothing.
+    if listed and not intent.proposed and all(approval == "Automatic" for approval in listed):
         return ()
     named_here = (
         item.name

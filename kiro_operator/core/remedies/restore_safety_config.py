@@ -96,18 +96,27 @@ def propose(request: Request) -> Intent | Refusal:
 
 
 def _wanted(request: Request) -> DesiredConfig | Refusal:
-    """What is desired: of several policies only what they agree on, and one of them asks to restore."""
-    specs = request.snapshot.policies.values()
-    desired = [spec.safety_config for spec in specs if spec.safety_config is not None]
-    mine = [item for item in desired if item.name == request.target.name]
-    asked = [item for item in mine if item.on_drift is OnDrift.RESTORE]
-    if not asked:
-        message = f"no KiroSafetyPolicy asks any more to restore {named(request.target)}"
-        return Refusal("NotDesired", message, lasting=False)
-    if any(item.data != asked[0].data for item in mine):
-        message = f"the KiroSafetyPolicies desire different contents of {named(request.target)}"
-        return Refusal("PoliciesDisagree", message, lasting=True)
-    return asked[0]
+    """What is desired, where each policy that has a say asks to restore the same.
+
+    A say has each that names this ConfigMap, and each that allows the action: otherwise a second policy
+    could have written what the first one does not ask for.
+    """
+    what, name = named(request.target), request.target.name
+    desired = [
+        spec.safety_config
+        for spec in request.snapshot.policies.values()
+        if (spec.safety_config is not None and spec.safety_config.name == name)
+        or any(listed.name is ActionName.RESTORE_SAFETY_CONFIG for listed in spec.actions)
+    ]
+    for config in desired:
+        if config is None or config.name != name or config.on_drift is not OnDrift.RESTORE:
+            continue
+        if any(other != config for other in desired):
+            message = f"the KiroSafetyPolicies do not all ask to restore {what}, and to the same content"
+            return Refusal("PoliciesDisagree", message, lasting=True)
+        return config
+    message = f"no KiroSafetyPolicy asks any more to restore {what}"
+    return Refusal("NotDesired", message, lasting=False)
 
 
 def _manifest(wanted: DesiredConfig) -> dict[str, Any]:

@@ -16,10 +16,8 @@ from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.told import words
-from kiro_operator.core.verdict import Finding
+from kiro_operator.core.verdict import Amendment, Finding
 
-WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-"""Kinds that remedies act on."""
 API_VERSION = "apps/v1"
 
 
@@ -77,6 +75,27 @@ class Refusal(Struct, frozen=True):
     message: str
     lasting: bool
     """Nothing that passes by itself: the next rung of the ladder is tried at once."""
+
+
+class Draft(Struct, frozen=True):
+    """A change that a remedy would have, before the object itself has been read."""
+
+    api_version: str
+    patch: str
+    """JSON: what is to be merged into the target."""
+    diff: str
+    """The same for a person."""
+    advice: str = ""
+    """The command by which a person makes the change; with one the operator never does."""
+
+
+class Proposer(Struct, frozen=True, kw_only=True):
+    """An action that a person decides on, each time: how its change is drafted."""
+
+    action: ActionName
+    title: str
+    """What it does, in a few words."""
+    draft: Callable[[Amendment, Snapshot], Draft | Refusal]
 
 
 class Remedy(Struct, frozen=True, kw_only=True):

@@ -19,17 +19,18 @@ from kiro_operator.api.v1alpha1.remediation import (
     Method,
     RemediationState,
 )
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.core.access import cells
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Decision, Inputs, Plan, Policy, decide
 from kiro_operator.core.evidence.access import ACCESS, Access, Review
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
+from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import Entry, Ledger
 from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.switches import held
 from kiro_operator.core.verdict import Verdict
-from kiro_operator.core.verify import merged, verify_held
+from kiro_operator.core.verify import verify_held
 from tests.core.policy.make import NOW, pod, policy, snapshot, workload
 
 ACTION, NAME = ActionName.CONTAIN, "kiro-safety-config"
@@ -71,7 +72,7 @@ def seen(found: dict[str, Any] | None, *policies: KiroSafetyPolicySpec, harm: bo
     return replace(facts, samples=samples)
 
 
-def plan(facts: Snapshot, *, ledger: Ledger | None = None) -> Plan:
+def plan(facts: Snapshot, *, ledger: Ledger | None = None, storm: Storm | None = None) -> Plan:
     verdicts: dict[str, tuple[Verdict, bool]] = {}
     for name in CHECKS:
         check = registry()[name].check
@@ -80,7 +81,7 @@ def plan(facts: Snapshot, *, ledger: Ledger | None = None) -> Plan:
         Inputs(
             verdicts=verdicts,
             spec=KiroHealthCheckSpec(),
-            policies=tuple(Policy(name, spec) for name, spec in facts.policies.items()),
+            policies=tuple(Policy(name, spec, storm=storm) for name, spec in facts.policies.items()),
             ledger=ledger or Ledger(),
             snapshot=facts,
             now=NOW,
@@ -146,6 +147,14 @@ def test_it_does_not_wait_until_most_of_the_namespace_is_well() -> None:
     found = seen(stored(DESIRED | {"limit": "9"}), drifted, harm=False)
     facts = replace(found, pods=sick.pods, deployments=sick.deployments)
     assert one(facts).gate == "blast-radius", "what mends waits"
+
+
+def test_it_does_not_wait_until_a_mass_failure_is_long_over() -> None:
+    storm = Storm(since=NOW - timedelta(minutes=5), subsided=NOW - timedelta(minutes=1))
+    assert one(seen(stored(DESIRED)), storm=storm).decision == "Allowed"
+    drifted = allowed(safetyConfig={"data": DESIRED, "onDrift": "Restore"})
+    found = seen(stored(DESIRED | {"limit": "9"}), drifted, harm=False)
+    assert one(found, storm=storm).gate == "storm", "what mends waits"
 
 
 def test_policies_that_disagree_contain_nothing() -> None:

@@ -23,10 +23,11 @@ from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Decision, Inputs, Plan, Policy, decide
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, Call, McpSession
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
+from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import REVERTED, Change, Entry, Ledger
 from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Status
-from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, merged, resume
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, resume
 from tests.core.policy.make import NOW, pod, policy, snapshot, workload
 
 ACTION, NAME = ActionName.DETAILED_LOGGING, "kiro-logging"

@@ -296,6 +296,7 @@ def test_maintenance_windows_that_never_open_again(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(maintenance_windows, "opens_at", lambda _window, _now: None)
     answer = ask("maintenance-windows", maintenanceWindows=[WEEKEND | {"schedule": "0 10 * * *"}])
     assert told(answer) == person("OutsideMaintenance")
+    assert answer.message == "no maintenance window opens any more"
 
 
 def rolling(missing: int | str | None, surge: int | str | None = None) -> RollingUpdate:

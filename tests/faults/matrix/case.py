@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +17,14 @@ from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Fault, Request
 from devcluster.wait import until
+from tests.deploy.rights import Installed, Right
 from tests.faults.matrix import oracle
-from tests.faults.matrix.audit import accepted, events_of
-from tests.faults.matrix.kinds import KINDS, Kind, Patient
+from tests.faults.matrix.audit import FIRST_REFUSAL, accepted, events_of
+from tests.faults.matrix.kinds import UNUSED_SECONDS, Kind, Patient, of_rights
+from tests.faults.matrix.kinds import kind as kind_named
 from tests.faults.matrix.mutations import Mutation, kind_of, recorded
+from tests.faults.matrix.rights import named, used
 from tests.faults.matrix.scenarios import Outcome, Scenario, outcome
-from tests.harness.world import World
 
 CONVERGE_SECONDS = 60.0
 """How long after the end of a fault the outcome may take."""
@@ -30,7 +34,16 @@ QUIET_SECONDS = 1.5
 """Without a mutation for so long, nothing more is coming: what the operator does, it does within
 milliseconds, and what it waits for is waited for as an outcome."""
 LOOK_SECONDS = 0.3
-LEASE = ("--lease-duration", "4.0", "--lease-renew-deadline", "3.0", "--lease-retry-period", "0.7")
+LEASE_SECONDS = 4.0
+FORBIDDEN = 403
+LEASE = (
+    "--lease-duration",
+    str(LEASE_SECONDS),
+    "--lease-renew-deadline",
+    "3.0",
+    "--lease-retry-period",
+    "0.7",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,8 @@ class Baseline:
     outcome: Outcome
     actions: dict[str, int]
     """By remedy."""
+    rights: tuple[str, ...]
+    """The kinds of faults that take away a right that it needed."""
 
 
 @dataclass(frozen=True)
@@ -84,44 +99,84 @@ class Run:
     """A scenario under way."""
 
     scenario: Scenario
-    world: World
-    proxy: FaultProxy
+    world: Installed
+    proxies: list[FaultProxy]
+    """Before the operator, and before its successor."""
+    stack: ExitStack
     operator: OperatorProcess
-    successor: OperatorProcess | None = None
     starts: int = 0
-    paused: bool = False
+    ends: int = 0
+    """How often it has ended by itself."""
+    killed: bool = False
+    paused: float = 0.0
+    """When it was, by the monotonic clock."""
     fault: Fault | None = None
+    told: list[str] = field(default_factory=list)
+    """What the status said while a right was missing."""
     patient: Patient = field(init=False)
 
     def __post_init__(self) -> None:
-        self.patient = Patient(self.proxy, self._kill, self._pause)
+        self.patient = Patient(self.world, self.proxies[0], self._kill, self._pause)
+        self._current = self.operator
 
     def _kill(self) -> None:
+        self.killed = True
         self.operator.kill()
 
     def _pause(self) -> None:
         self.operator.pause()
-        self.paused = True
+        self.paused = time.monotonic()
 
     def start(self) -> None:
         """Start the operator; nobody waits for it."""
-        self.operator.start(wait=False)
+        self._current.start(wait=False)
         self.starts += 1
 
     def go_on(self) -> None:
         """Do what kubelet and world do."""
-        if not self.paused and not self.operator.running:
+        if self.paused and self._current is self.operator:
+            proxy = self.stack.enter_context(FaultProxy(self.world.plane))
+            self.proxies.append(proxy)
+            self._current = self.world.operator(*LEASE, server=proxy.url, start=False)
             self.start()
-        if self.paused and self.successor is None:
-            self.successor = self.world.operator(*LEASE, server=self.proxy.url, start=False)
-        if self.successor is not None and not self.successor.running:
-            self.successor.start(wait=False)
-            self.starts += 1
+        if not self._current.running:
+            self.ends += not self.killed
+            self.killed = False
+            self.start()
         self.scenario.drive(self.world)
 
     def last_mutation(self) -> float:
         """When it was sent, by the monotonic clock; 0 for none yet."""
-        return next((seen.at for seen in reversed(self.proxy.requests) if kind_of(seen)), 0.0)
+        sent = (seen.at for proxy in self.proxies for seen in tuple(proxy.requests) if kind_of(seen))
+        return max(sent, default=0.0)
+
+    def late(self) -> list[str]:
+        """What the operator that was paused changed when its Lease had run out."""
+        if not self.paused or self.fault is None:
+            return []
+        return [
+            f"{seen.method} {seen.path}: {seen.status}"
+            for seen in tuple(self.proxies[0].requests)
+            if kind_of(seen) and seen.forwarded and seen.status < FIRST_REFUSAL
+            if seen.at > self.paused + LEASE_SECONDS or seen in self.fault.hits
+        ]
+
+    def refused(self, right: Right) -> list[Request]:
+        """The requests that were refused for want of a right since it was taken away."""
+        since = self.fault.hits[0].at if self.fault and self.fault.hits else time.monotonic()
+        return [
+            seen
+            for seen in tuple(self.proxies[0].requests)
+            if seen.at > since and seen.status == FORBIDDEN and used(right, [seen])
+        ]
+
+    def is_told(self, resource: str) -> bool:
+        """Whether a log, a status or a record says that something is forbidden, and names the resource."""
+        texts = [*self.told, json.dumps(self.world.remediations())]
+        texts += [line for log in self.world.folder.glob("*.log") for line in log.read_text().splitlines()]
+        # As the API server says it, however often it was quoted since, or as the rule to add.
+        names = re.compile(rf"""resource \\*"{resource}\\*"|'{resource}'""")
+        return any("orbidden" in text and names.search(text) for text in texts)
 
     def quiet(self) -> bool:
         """Whether no mutation has come for a while."""
@@ -138,6 +193,9 @@ class Run:
             budget=self.scenario.budget,
             remedies=self.scenario.remedies,
             usual=usual,
+            manual=self.scenario.manual,
+            late=self.late(),
+            ends=self.ends,
         )
 
 
@@ -148,12 +206,14 @@ def running(plane: ControlPlane, scenario: Scenario, folder: Path) -> Iterator[R
     plane.rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
     until(lambda: _has_account(plane, name), f"the default service account of {name}", 30)
     (folder / name).mkdir(parents=True)
-    world = World(plane, name, folder / name)
+    world = Installed(plane, name, folder / name)
     try:
         scenario.set(world)
-        with FaultProxy(plane) as proxy:
+        with ExitStack() as stack:
+            proxy = stack.enter_context(FaultProxy(plane))
             proxy.record_reads()
-            yield Run(scenario, world, proxy, world.operator(*LEASE, server=proxy.url, start=False))
+            operator = world.operator(*LEASE, server=proxy.url, start=False)
+            yield Run(scenario, world, [proxy], stack, operator)
     finally:
         world.close()
         plane.rest.delete(f"/api/v1/namespaces/{name}")
@@ -193,18 +253,24 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
         usual = {remedy.name: scenario.actions for remedy in scenario.remedies}
         violations = oracle.judge(run.evidence(usual))
         assert not violations, f"without a fault: {violations}"
-        return Baseline(scenario, tuple(recorded(run.proxy.requests)), ended, usual)
+        requests = run.proxies[0].requests
+        rights = [name for name, kind in of_rights().items() if kind.missing and used(kind.missing, requests)]
+        return Baseline(scenario, tuple(recorded(requests)), ended, usual, tuple(rights))
 
 
 def play(plane: ControlPlane, baseline: Baseline, case: Case, folder: Path) -> Result:
     """Run with a fault, and judge what comes of it."""
-    kind = KINDS[case.kind]
+    kind = kind_named(case.kind)
     with running(plane, baseline.scenario, folder) as run:
         run.fault = kind.arm(run.patient, case.mutation.matcher())
         run.start()
         reached, seconds, trouble = _follow(run, baseline, kind)
         if run.paused:
-            trouble = trouble or _go_on(run)
+            trouble = trouble or _go_on(run, baseline)
+        if kind.missing:
+            reached = bool(trouble or run.refused(kind.missing))
+        if kind.missing and reached and not run.is_told(kind.missing.resource):
+            trouble = trouble or f"nobody is told that the right to {named(kind.missing)} is missing"
         violations = tuple(oracle.judge(run.evidence(baseline.actions))) if reached else ()
         bad = trouble or violations
         log = f"{run.world.describe()}\n{run.world.log_tail()}" if bad else ""
@@ -219,6 +285,8 @@ def _follow(run: Run, baseline: Baseline, kind: Kind) -> tuple[bool, float, str]
     def ended() -> tuple[bool, float, str] | None:
         hit, over = _hit(run), _over(run, kind)
         run.go_on()
+        if kind.missing and hit is not None and over is None:
+            run.told.append(run.world.describe())
         at = time.monotonic()
         if run.quiet() and (hit is None or over is not None):
             seen[:] = [outcome(run.world)]
@@ -243,19 +311,30 @@ def _over(run: Run, kind: Kind) -> float | None:
     hit = _hit(run)
     if hit is None:
         return None
-    end = hit.at + kind.seconds
+    begun = hit.at
+    if kind.missing:
+        refused = run.refused(kind.missing)
+        begun = refused[0].at if refused else hit.at + UNUSED_SECONDS - kind.seconds
+    end = begun + kind.seconds
     if time.monotonic() < end:
         return None
     run.patient.see()
     return end
 
 
-def _go_on(run: Run) -> str:
+def _answered(run: Run) -> bool:
+    """Whether what the paused operator was about to write has arrived, if it was to."""
+    return run.fault is None or not run.fault.forward or all(hit.status for hit in run.fault.hits)
+
+
+def _go_on(run: Run, baseline: Baseline) -> str:
     """Let the paused operator go on: it has to find that it does not lead any more, and end."""
-    run.operator.resume()
+    run.patient.released.set()
     try:
+        until(lambda: _answered(run), "the answer to what was held", 20)
+        run.operator.resume()
         until(lambda: not run.operator.running, "the end of the operator that was paused", 20)
-        until(run.quiet, "no more mutations", 20)
+        until(lambda: run.quiet() and outcome(run.world) == baseline.outcome, "what it came to before", 20)
     except WaitTimeout as error:
         return str(error)
     return ""

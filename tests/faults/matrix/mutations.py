@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from devcluster.proxy_faults import Request
 
-_PATH = re.compile(
-    r"^/(?:api|apis/[^/]+)/[^/]+/(?:namespaces/[^/]+/)?(?P<plural>[^/]+)(?:/[^/]+(?:/(?P<sub>[^/]+))?)?$"
+PATH = re.compile(
+    r"^/(?:api|apis/(?P<group>[^/]+))/[^/]+/(?:namespaces/[^/]+/)?"
+    r"(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>[^/]+))?)?$"
 )
+"""Of a request about objects: their group, plural, name and subresource."""
 # The Lease is renewed by the clock, and Events are told when there is time for it.
 _UNCOUNTED = frozenset({"leases", "events"})
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -52,7 +54,7 @@ class Mutation:
 
 def kind_of(request: Request) -> str:
     """Of a mutation; empty for a request that is none."""
-    found = _PATH.match(request.path)
+    found = PATH.match(request.path)
     if request.method not in _METHODS or found is None or found["plural"] in _UNCOUNTED:
         return ""
     return f"{request.method} " + "/".join(filter(None, (found["plural"], found["sub"])))

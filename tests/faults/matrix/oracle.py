@@ -6,6 +6,7 @@ scenario, and nothing here.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,10 @@ class Rule(StrEnum):
     LOST = "lost intent"
     UNRECORDED = "action without a record"
     UNFENCED = "action without a fence"
+    UNAPPROVED = "action without an approval of its own"
+    LATE = "effect after the Lease"
     FOREIGN = "foreign object"
+    LOOP = "crash loop"
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,9 @@ class Evidence:
         intents: The KiroRemediations at the end.
         remedies: The actions that there may be.
         usual: Actions by remedy of a run without a fault: there must not be more.
+        manual: Whether a person has to approve each action.
+        late: What an operator did whose Lease had run out.
+        ends: How often an operator has ended by itself: once it may, for its Lease.
     """
 
     namespace: str
@@ -85,6 +92,9 @@ class Evidence:
     budget: Budget
     remedies: Sequence[Remedy]
     usual: Mapping[str, int]
+    manual: bool = False
+    late: Sequence[str] = ()
+    ends: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,9 @@ def judge(evidence: Evidence) -> list[Violation]:
             for remedy, write, _ in actions
             if not remedy.is_fenced(write)
         ),
+        *(_unapproved(actions) if evidence.manual else ()),
+        *(Violation(Rule.LATE, text) for text in evidence.late),
+        *([Violation(Rule.LOOP, f"it ended {evidence.ends} times by itself")] if evidence.ends > 1 else ()),
     ]
 
 
@@ -192,6 +205,22 @@ def _lost(evidence: Evidence) -> list[Violation]:
     return found
 
 
+def _unapproved(actions: Sequence[_Action]) -> list[Violation]:
+    """An approval is for one action."""
+    found: list[Violation] = []
+    used: Counter[str] = Counter()
+    for _, write, intent in actions:
+        approvals = _inner(intent, "spec", "approvals") or []
+        used.update(item["name"] for item in approvals)
+        if not approvals:
+            found.append(Violation(Rule.UNAPPROVED, f"{write}: nobody has approved it"))
+    return found + [
+        Violation(Rule.UNAPPROVED, f"{name} is the approval of {number} actions")
+        for name, number in used.items()
+        if number > 1
+    ]
+
+
 def _inner(content: Any, *keys: str) -> Any:
     for key in keys:
         content = content.get(key) if isinstance(content, dict) else None
@@ -232,4 +261,15 @@ SCALE = Remedy(
         and _inner(write.body, "spec", "replicas") == _inner(intent, "spec", "replicas", "after")
     ),
     _of_this_version,
+)
+RESTORE = Remedy(
+    "RestoreSafetyConfig",
+    lambda write: write.resource == "configmaps" and write.verb in {"create", "patch"},
+    lambda write, intent: (
+        write.name == _inner(intent, "spec", "target", "name")
+        and write.body.get("data")
+        == json.loads(_inner(intent, "spec", "change", "patch") or "{}").get("data")
+    ),
+    # What is made anew has no version; its name is its fence.
+    lambda write: write.verb == "create" or _of_this_version(write),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,11 @@ from devcluster.rest import on_each
 from devcluster.stages import FAULT
 from devcluster.wait import until
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
-from tests.faults.matrix.oracle import EVICT, RESTART, SCALE, Budget, Remedy
+from kiro_operator.api.v1alpha1.types import API_VERSION
+from tests.apiserver.test_restore import DESIRED, ONLY
+from tests.apiserver.test_restore import NAME as CONFIG
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Remedy
+from tests.harness.approvers import now
 from tests.harness.scenes import CHECKS
 from tests.harness.world import World, enforce
 
@@ -23,39 +28,64 @@ CONDITIONS = frozenset({"Ready", "Healthy", "Observed", "RemediationAllowed", "E
 READY_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Scenario:
+@dataclass(frozen=True, kw_only=True)
+class Scenario(ABC):
     """A namespace in which something is to be done.
 
     Attributes:
-        broken: How many pods of each Deployment of three are broken.
-        ladder: The one rung of the KiroHealthCheck.
         remedies: How its actions show in the audit log.
         actions: How many are done when nothing is in the way.
-        fault: What ails the pods.
-        names: The Deployments.
         limit: The budget of the policy, in an hour.
-        spec: More of `spec.remediation`.
+        manual: Whether a person has to approve them.
         drive: Called again and again during a run: does what only the world can do.
         after: The scenario that it begins with, if any.
+        thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
+            fewer of its writes.
     """
 
     name: str
-    broken: int
-    ladder: str
     remedies: Sequence[Remedy]
-    actions: int
-    fault: str = "crash-loop"
-    names: Sequence[str] = ("kiro",)
+    actions: int = 1
     limit: int = 20
-    spec: Object = field(default_factory=dict)
+    manual: bool = False
     drive: Callable[[World], None] = lambda _: None
     after: str = ""
+    thin: bool = False
 
     @property
     def budget(self) -> Budget:
         """That of its policy."""
         return Budget(self.limit, HOUR)
+
+    @abstractmethod
+    def set(self, world: World) -> None:
+        """Make what is broken, policy and KiroHealthCheck."""
+
+    def policy(self, world: World, *actions: str, **spec: Any) -> None:
+        """Make the policy."""
+        budget = {"limit": self.limit, "window": "1h"}
+        approval = "Manual" if self.manual else "Automatic"
+        allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
+        world.policy(**enforce(budget=budget, actions=allowed, **spec))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(Scenario):
+    """Deployments of three pods, some of which are broken.
+
+    Attributes:
+        broken: How many pods of each Deployment.
+        ladder: The one rung of the KiroHealthCheck.
+        fault: What ails the pods.
+        names: The Deployments.
+        spec: More of `spec.remediation`.
+    """
+
+    broken: int = 1
+    ladder: str = "Restart"
+    fault: str = "crash-loop"
+    names: Sequence[str] = ("kiro",)
+    spec: Object = field(default_factory=dict)
 
     def set(self, world: World) -> None:
         """Make workloads, faults, policy and KiroHealthCheck."""
@@ -68,13 +98,38 @@ class Scenario:
         faults.inject_many(world.plane, pods, self.fault)
         # All of them at once: with one after the other the first is mended before the others are seen.
         until(lambda: unready(world) == len(pods), f"{len(pods)} broken pods", READY_SECONDS)
-        world.policy(**enforce(budget={"limit": self.limit, "window": "1h"}))
+        self.policy(world, self.ladder)
         remediation = {
             "stabilization": "1s",
             "ladder": [{"action": self.ladder, "timeout": "60s"}],
             **self.spec,
         }
         world.health_check(safetyPolicyRef={"name": "policy"}, checks=CHECKS, remediation=remediation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tampered(Scenario):
+    """A safety configuration that is not as it should be.
+
+    Attributes:
+        data: What it holds; None: it is gone.
+    """
+
+    data: Object | None
+
+    def set(self, world: World) -> None:
+        """Make the ConfigMap, policy and KiroHealthCheck."""
+        if self.data is not None:
+            world.plane.rest.post(
+                world.path("configmaps", api="/api/v1"), {"metadata": {"name": CONFIG}, "data": self.data}
+            )
+        self.policy(world, "RestoreSafetyConfig", safetyConfig={"data": DESIRED, "onDrift": "Restore"})
+        world.health_check(
+            safetyPolicyRef={"name": "policy"},
+            interval="5s",
+            checks=ONLY,
+            remediation={"stabilization": "1s"},
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +147,8 @@ class Outcome:
     """KiroRemediations that were carried out, by method."""
     running: int
     """KiroRemediations that have not ended."""
+    config: tuple[tuple[str, str], ...]
+    """What the safety configuration holds; empty when there is none."""
 
 
 def outcome(world: World) -> Outcome:
@@ -115,6 +172,14 @@ def outcome(world: World) -> Outcome:
             sorted(Counter(item["spec"]["method"] for item in records if "actedAt" in item["status"]).items())
         ),
         running=sum(item["status"].get("state") not in FINAL_STATES for item in records),
+        config=tuple(
+            sorted(
+                pair
+                for item in world.items("configmaps", api="/api/v1")
+                if item["metadata"]["name"] == CONFIG
+                for pair in item["data"].items()
+            )
+        ),
     )
 
 
@@ -148,14 +213,38 @@ def mend_once_scaled(world: World) -> None:
     faults.clear_many(world.plane, broken)
 
 
+def approve(world: World) -> None:
+    """Approve each plan that waits, as the admin of the cluster."""
+    given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
+    for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
+        asked = decision.get("approval")
+        if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
+            continue
+        me = world.plane.rest.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        spec = {
+            "gate": asked["gates"][0]["gate"],
+            "decision": "Approve",
+            "decidedBy": me["status"]["userInfo"]["username"],
+            "reason": "for this run",
+            "plan": {"digest": asked["digest"], "target": asked["target"]},
+            "expiresAt": (now() + HOUR).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        metadata = {"generateName": "decided-"}
+        body = {"apiVersion": API_VERSION, "kind": "KiroApproval", "metadata": metadata, "spec": spec}
+        world.plane.rest.post(world.path("kiroapprovals"), body)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("evict", 1, "Restart", (EVICT,), 1),
-    Scenario("rollout-restart", 2, "Restart", (RESTART,), 1),
-    Scenario("scale-up", 1, "Scale", (SCALE,), 1, fault="not-ready", drive=mend_once_scaled),
-    Scenario(
-        "scale-back", 1, "Scale", (SCALE,), 2,
-        fault="not-ready", spec={"scaleBackAfter": "10s"}, drive=mend_once_scaled, after="scale-up",
+    Broken(name="evict", remedies=(EVICT,)),
+    Broken(name="rollout-restart", remedies=(RESTART,), broken=2),
+    Broken(name="scale-up", remedies=(SCALE,), ladder="Scale", fault="not-ready", drive=mend_once_scaled),
+    Broken(
+        name="scale-back", remedies=(SCALE,), actions=2, ladder="Scale", fault="not-ready",
+        spec={"scaleBackAfter": "10s"}, drive=mend_once_scaled, after="scale-up", thin=True,
     ),
-    Scenario("storm", 1, "Restart", (EVICT,), 3, names=("kiro", "mcp", "auto")),
-    Scenario("budget-exhausted", 1, "Restart", (EVICT,), 1, names=("kiro", "mcp"), limit=1),
+    Tampered(name="restore", remedies=(RESTORE,), data={"mode": "free", "backdoor": "on"}),
+    Tampered(name="restore-anew", remedies=(RESTORE,), data=None, thin=True),
+    Broken(name="approved", remedies=(EVICT,), manual=True, drive=approve, thin=True),
+    Broken(name="storm", remedies=(EVICT,), actions=3, names=("kiro", "mcp", "auto"), thin=True),
+    Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
 )  # fmt: skip

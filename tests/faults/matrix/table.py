@@ -34,7 +34,7 @@ def counted(results: Iterable[Result]) -> list[str]:
 def render(results: Sequence[Result]) -> str:
     """Two tables, by fault and by scenario, and how many cases there were."""
     missed = sum(not result.reached for result in results)
-    lines = [BEGIN, "", *_table("fault", results, lambda result: result.case.kind), ""]
+    lines = [BEGIN, "", *_table("fault", results, lambda result: result.case.kind.partition(":")[0]), ""]
     lines += [*_table("scenario", results, lambda result: result.case.scenario), ""]
     lines += [
         f"{len(results)} cases were planned. In {missed} the write did not come in that run, so that there",

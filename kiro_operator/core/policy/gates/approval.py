@@ -20,6 +20,8 @@ def gate(
     """
     if intent.method is Method.GIVE_BACK:
         return Allow("that it is given back was part of what was approved")
+    if intent.method is Method.ADVISE:
+        return Deny("AppliedByPerson", f"{change(intent)}: {intent.message}")
     gates = gates_of(intent, policy)
     if not gates:
         return Allow(f"{intent.action} is approved as Automatic")

@@ -16,9 +16,8 @@ def gate(
     """Shut while a mass failure lasts, and until it has been over for spec.stormCooldown.
 
     The blast radius is about this moment, and opens as soon as one pod too many is back. Whatever
-    struck many at once may strike again, and what is left of it may mend by itself. What only stops others
-    from acting does not wait for that, for they may be what struck; nor does giving back what was set for a
-    while.
+    struck many at once may strike again, and what is left of it may mend by itself. Open for
+    what only stops others from acting, and for giving back what was set for a while.
     """
     if policy.storm_cooldown is None:
         return incomplete("stormCooldown", "write e.g. 10m, how long nothing is done after a mass failure")
