@@ -7,6 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What builds and audits a release has an environment of its own, so that neither is among what it looks at.
+RELEASE_VENV := .venv-release
+RELEASE_STAMP := $(RELEASE_VENV)/.installed
 # One more than there are cores: tests wait for the control plane most of the time.
 PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
@@ -34,6 +37,10 @@ demo: cluster ## The main job before your eyes, on a real control plane
 .PHONY: readme-picture
 readme-picture: cluster ## Record README's picture and captured session anew
 	$(BIN)/python -m demo --plain --svg docs/img/demo.svg --record README.md
+
+.PHONY: faults
+faults: cluster ## Break everything at every write of every remedy, and write docs/faults.md
+	$(BIN)/python -m tests.faults.matrix
 
 .PHONY: bench
 bench: cluster ## Measure: a table, and bench/results/latest.json
@@ -85,8 +92,22 @@ docs: $(STAMP) ## Generate the index of docs/checks/ from the checks
 lock: $(STAMP) ## Resolve pyproject.toml anew into the hash-locked requirements
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group pyproject.toml:release -o requirements-release.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -c requirements-dev.txt pyproject.toml --group mutants -o requirements-mutants.txt
+
+$(RELEASE_STAMP): requirements-release.txt
+	@test -x $(RELEASE_VENV)/bin/python || $(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-release.txt
+	@touch $@
+
+.PHONY: audit
+audit: $(RELEASE_STAMP) ## Ask for known vulnerabilities of all that is locked; needs the network
+	$(RELEASE_VENV)/bin/python -m tools.audit
+
+.PHONY: release
+release: cluster $(RELEASE_STAMP) ## Make dist/ from the commit: wheel, sdist, manifests, SBOM, sums
+	$(BIN)/python -m tools.release --programs $(RELEASE_VENV)/bin
 
 .PHONY: clean
 clean: ## Remove what was made here, but for the control plane's cache
-	rm -rf $(VENV) $(MUTANTS) mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(RELEASE_VENV) $(MUTANTS) mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -165,7 +165,7 @@ def _grant(plane: ControlPlane) -> Path:
     """The operator's ServiceAccount with the rights that an installation gives it."""
     for name in ("namespace", "service-account", "rbac-cluster", "rbac-own"):
         plane.apply(DEPLOY / "base" / f"{name}.yaml")
-    return plane.service_account_dir(OWN_NAMESPACE, ACCOUNT, duration="4h")
+    return plane.service_account_dir(OWN_NAMESPACE, ACCOUNT, seconds=4 * 3600)
 
 
 def _onboard(plane: ControlPlane, namespace: str, grants: Sequence[str]) -> None:

@@ -31,9 +31,13 @@ class Recorder:
         self._parts.append(f"{line}\n")
 
     def add(self, arguments: Sequence[str], output: str) -> None:
-        """One command and its output."""
+        """One kubectl command and its output."""
+        self.add_line(f"kubectl {shlex.join(arguments)}", output)
+
+    def add_line(self, command: str, output: str) -> None:
+        """One command line and its output."""
         lines = (line.rstrip() for line in output.splitlines())
-        self._parts.append("\n".join((f"$ kubectl {shlex.join(arguments)}", *lines)).rstrip() + "\n")
+        self._parts.append("\n".join((f"$ {command}", *lines)).rstrip() + "\n")
 
     def save(self) -> None:
         """Write the session: into the marked place of a Markdown file, or as a file of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,6 +96,11 @@ class Stage:
         """Run a kubectl command that changes something, and tell of it."""
         self._screen.say(f"$ kubectl {shlex.join(arguments)}")
         self.world.kubectl(*arguments)
+
+    def run_as(self, user: str, group: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line as a user of that group would, as it stands in a status."""
+        self._screen.say(f"$ {command}")
+        return self.world.run_as(user, group, command)
 
     def picture(self) -> None:
         """Say that this moment is worth a picture."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +23,9 @@ from devcluster.wait import until
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = "demo/manifests"
-OVERLAY = "deploy/overlays/kiro-system"
+OVERLAY = "demo/manifests/operator"
+FILES = {"-f", "-k"}
+"""Options of kubectl that a file of the project follows."""
 NAME = "demo"
 BOOT_SECONDS = 180.0
 READY_SECONDS = 120
@@ -78,6 +83,7 @@ class World:
         self.plane.kubectl(
             "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
         )
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetybaseline.yaml", record=False)
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
         until(self._served, "the custom resources to be served", READY_SECONDS)
@@ -95,12 +101,26 @@ class World:
     def kubectl(self, *arguments: str, record: bool = True) -> str:
         """Run kubectl from the project's folder, and keep it for the session that is recorded."""
         paths = tuple(
-            str(ROOT / each) if (ROOT / each).exists() and "/" in each else each for each in arguments
+            str(ROOT / each) if option in FILES else each for option, each in pairwise(("", *arguments))
         )
         output = self.plane.kubectl(*paths, timeout=READY_SECONDS).stdout
         if record:
             self.recorder.add(arguments, output)
         return output
+
+    def run_as(self, user: str, group: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command line in which kubectl acts for a user of a group; whether it may is its outcome."""
+        kubectl = shlex.join([str(build.program("kubectl")), f"--as={user}", f"--as-group={group}"])
+        done = subprocess.run(
+            ["/bin/bash", "-uo", "pipefail", "-c", f'kubectl() {{ {kubectl} "$@"; }}; {command}'],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=READY_SECONDS,
+            env={**os.environ, "KUBECONFIG": str(self.plane.kubeconfig)},
+        )
+        self.recorder.add_line(f"{command}  # as {user}", done.stdout or done.stderr)
+        return done
 
     # --- the operator -----------------------------------------------------------------------------
 

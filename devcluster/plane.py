@@ -117,13 +117,28 @@ class ControlPlane:
             return self.kubectl(*base, str(source)).stdout
         return self.kubectl(*base, "-", input=source).stdout
 
-    def service_account_dir(self, namespace: str, name: str, duration: str = "1h") -> Path:
+    def token(
+        self, namespace: str, name: str, seconds: int = 3600, bound_to: dict[str, str] | None = None
+    ) -> str:
+        """A token of a service account; one that is bound to an object ends when that is deleted.
+
+        Args:
+            namespace: Of the service account.
+            name: Of the service account.
+            seconds: How long it is valid: ten minutes or more.
+            bound_to: apiVersion, kind, name and uid of a Pod or a Secret of the same namespace.
+        """
+        spec = {"expirationSeconds": seconds} | ({"boundObjectRef": bound_to} if bound_to else {})
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        return str(self.rest.post(path, {"spec": spec})["status"]["token"])
+
+    def service_account_dir(self, namespace: str, name: str, seconds: int = 3600) -> Path:
         """A folder as a pod finds it: `token`, `ca.crt` and `namespace` of an existing service account."""
-        token = self.kubectl("create", "token", name, "--namespace", namespace, "--duration", duration).stdout
+        token = self.token(namespace, name, seconds)
         folder = self.folder / "serviceaccounts" / namespace / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "token").touch(mode=0o600)
-        (folder / "token").write_text(token.strip(), encoding="utf-8")
+        (folder / "token").write_text(token, encoding="utf-8")
         (folder / "ca.crt").write_bytes(self.admin.ca.read_bytes())
         (folder / "namespace").write_text(namespace, encoding="utf-8")
         return folder

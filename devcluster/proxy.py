@@ -19,18 +19,20 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
 
 import aiohttp
 from aiohttp import web
 from aiohttp.hdrs import METH_ANY
 
 from devcluster.errors import DevclusterError
+from devcluster.pki import Pair
 from devcluster.plane import ControlPlane
 from devcluster.ports import LOOPBACK
-from devcluster.wait import until
+from devcluster.proxy_events import is_event
+from devcluster.proxy_faults import EVENTS, Answer, Fault, Faults, Request
 
 START_SECONDS = 10.0
 # A hook that blocks for longer than this is a mistake in a test; a held request is let go after it.
@@ -44,74 +46,7 @@ REASONS = {
 }  # fmt: skip
 
 
-@dataclass
-class Request:
-    """A request as it was seen, and what became of it."""
-
-    method: str
-    path: str
-    query: str
-    body: bytes
-    at: float
-    """Monotonic time at which it came."""
-    status: int = 0
-    """Of the answer that was given; 0 while there is none."""
-    forwarded: bool = False
-
-    @property
-    def url(self) -> str:
-        """Path and query."""
-        return f"{self.path}?{self.query}" if self.query else self.path
-
-    @property
-    def watch(self) -> bool:
-        """Whether it asks for a stream of changes."""
-        return bool(re.search(r"(^|&)watch=(1|true)\b", self.query))
-
-    @property
-    def json(self) -> Any:
-        """Its body."""
-        return json.loads(self.body)
-
-
-@dataclass(eq=False)
-class Fault:
-    """One fault that is switched on."""
-
-    kind: str
-    method: str
-    path: re.Pattern[str]
-    when: Callable[[Request], bool]
-    left: int | None
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    hook: Callable[[Request], object] | None = None
-    forward: bool = True
-    hits: list[Request] = field(default_factory=list)
-    """The requests it was applied to."""
-    lifted: threading.Event = field(default_factory=threading.Event)
-
-    def lift(self) -> None:
-        """Switch it off; what it holds goes on."""
-        self.lifted.set()
-
-    def wait(self, count: int = 1, timeout: float = 30.0) -> list[Request]:
-        """Wait until it was applied so often; returns the requests."""
-        until(lambda: len(self.hits) >= count, f"{self.kind} of {self.method} {self.path.pattern}", timeout)
-        return self.hits
-
-    def fits(self, request: Request) -> bool:
-        """Whether it is for this request."""
-        return (
-            not self.lifted.is_set()
-            and self.method in {METH_ANY, request.method}
-            and self.path.search(request.url) is not None
-            and self.when(request)
-        )
-
-
-class FaultProxy:
+class FaultProxy(Faults):
     """The proxy. A context manager; its faults can be switched from any thread.
 
     Attributes:
@@ -121,6 +56,7 @@ class FaultProxy:
     def __init__(self, plane: ControlPlane) -> None:
         if plane.external:
             raise DevclusterError("the proxy shows the certificate of a control plane of ours")
+        super().__init__()
         self.requests: list[Request] = []
         self._upstream = plane.server
         pki = plane.ca.parent
@@ -128,9 +64,7 @@ class FaultProxy:
         self._serving.load_cert_chain(pki / "serving.crt", pki / "serving.key")
         self._trust = ssl.create_default_context(cafile=str(plane.ca))
         self._trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        self._faults: list[Fault] = []
         self._streams: dict[asyncio.Transport, Request] = {}
-        self._mutex = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._ending = asyncio.Event()
         self._started = threading.Event()
@@ -154,44 +88,9 @@ class FaultProxy:
         """Where it listens."""
         return f"https://{LOOPBACK}:{self._port}"
 
-    # --- faults -----------------------------------------------------------------------------------
-
-    def answer(self, status: int, *, retry_after: int | None = None, **match: Any) -> Fault:
-        """Answer with an error instead of forwarding."""
-        headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-        return self._add("answer", match, status=status, headers=headers)
-
-    def expire(self, **match: Any) -> Fault:
-        """Answer a watch as the API server does whose history is too short: 410, within the stream."""
-        return self._add("expire", match, status=410)
-
-    def hang(self, **match: Any) -> Fault:
-        """Take the request and do nothing more, until lifted; then it is forwarded."""
-        return self._add("hang", match)
-
-    def delay(self, seconds: float, **match: Any) -> Fault:
-        """Forward after a while."""
-        return self._add("delay", match, seconds=seconds)
-
-    def refuse(self, **match: Any) -> Fault:
-        """Close the connection without forwarding."""
-        return self._add("refuse", match)
-
-    def drop_answer(self, **match: Any) -> Fault:
-        """Forward, and close the connection instead of handing back the answer."""
-        return self._add("drop", match)
-
-    def half_open(self, **match: Any) -> Fault:
-        """Stop handing back bytes, also on streams that are open already, and keep the connection."""
-        return self._add("half-open", match)
-
-    def before(self, hook: Callable[[Request], object], *, forward: bool = True, **match: Any) -> Fault:
-        """Call a hook with the request before it is forwarded; with `forward=False` it never is."""
-        return self._add("before", match, hook=hook, forward=forward)
-
-    def after(self, hook: Callable[[Request], object], *, forward: bool = True, **match: Any) -> Fault:
-        """Call a hook once the API server has answered; with `forward=False` the answer is dropped."""
-        return self._add("after", match, hook=hook, forward=forward)
+    def serve_with(self, pair: Pair) -> None:
+        """Show another certificate from the next connection on."""
+        self._serving.load_cert_chain(pair.cert, pair.key)
 
     def cut(self, path: str = "") -> int:
         """Cut the open streams whose path and query match; returns how many that were."""
@@ -201,17 +100,20 @@ class FaultProxy:
             self._loop.call_soon_threadsafe(line.abort)
         return len(cut)
 
+    def cut_all(self) -> None:
+        """Cut every connection, also those that are idle: each client has to shake hands anew."""
+
+        def cut() -> None:
+            for connection in self._server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+
+        self._loop.call_soon_threadsafe(cut)
+
     def streams(self, path: str = "") -> int:
         """How many streams are open."""
         with self._mutex:
             return sum(bool(re.search(path, request.url)) for request in self._streams.values())
-
-    def lift(self) -> None:
-        """Switch all faults off."""
-        with self._mutex:
-            faults, self._faults = self._faults, []
-        for fault in faults:
-            fault.lift()
 
     def seen(self, method: str = METH_ANY, path: str = "") -> list[Request]:
         """The requests of a method whose path and query match, in order."""
@@ -220,34 +122,6 @@ class FaultProxy:
             for request in tuple(self.requests)
             if method in {METH_ANY, request.method} and re.search(path, request.url)
         ]
-
-    def _add(self, kind: str, match: dict[str, Any], **settings: Any) -> Fault:
-        unknown = match.keys() - {"method", "path", "when", "count"}
-        if unknown:
-            raise TypeError(f"a fault has no matcher {sorted(unknown)}")
-        fault = Fault(
-            kind,
-            match.get("method", METH_ANY),
-            re.compile(match.get("path", "")),
-            match.get("when", lambda _: True),
-            match.get("count"),
-            **settings,
-        )
-        with self._mutex:
-            self._faults.append(fault)
-        return fault
-
-    def _taken(self, request: Request) -> Fault | None:
-        """The fault for a request, counted down; half-open ones are looked for with each byte."""
-        with self._mutex:
-            for fault in self._faults:
-                if fault.kind == "half-open" or fault.left == 0 or not fault.fits(request):
-                    continue
-                if fault.left is not None:
-                    fault.left -= 1
-                fault.hits.append(request)
-                return fault
-        return None
 
     # --- forwarding -------------------------------------------------------------------------------
 
@@ -267,8 +141,8 @@ class FaultProxy:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             auto_decompress=False,
         ) as self._client:
-            server = web.Server(self._handle)
-            runner = web.ServerRunner(server, shutdown_timeout=0.1)
+            self._server = web.Server(self._handle)
+            runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
             await runner.setup()
             site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=self._serving)
             await site.start()
@@ -283,50 +157,93 @@ class FaultProxy:
         )
         self.requests.append(request)
         fault = self._taken(request)
-        match fault.kind if fault else "":
+        if fault is not None:
+            if (answer := self._instead(request, fault)) is not None:
+                return answer
+            await self._first(incoming, request, fault)
+            kept = fault.kind == "refuse" or (fault.kind in {"hang", "before"} and not fault.forward)
+            if kept or self._ending.is_set():
+                return self._hang_up(incoming)
+        return await self._forward(incoming, request, fault)
+
+    def _instead(self, request: Request, fault: Fault) -> web.Response | None:
+        """What is answered without asking the API server."""
+        match fault.kind:
             case "answer":
                 return self._error(request, fault)
             case "expire":
                 request.status = 200
                 event = {"type": "ERROR", "object": self._status(410)}
                 return web.json_response(event, dumps=lambda content: json.dumps(content) + "\n")
-            case "refuse":
-                return self._hang_up(incoming)
+            case "stale" if self._answers:
+                request.status, headers, content = self._answers[request.url]
+                return web.Response(status=request.status, body=content, headers=headers)
+        return None
+
+    async def _first(self, incoming: web.BaseRequest, request: Request, fault: Fault) -> None:
+        """What comes before a request is forwarded, if it is."""
+        match fault.kind:
             case "hang":
                 await self._held(fault)
+            case "twice":
+                await self._exchange(incoming, request)
             case "delay":
-                await asyncio.sleep(fault.seconds if fault else 0)
+                await asyncio.sleep(fault.seconds)
             case "before":
                 await self._hooked(fault, request)
-                if fault and not fault.forward:
-                    return self._hang_up(incoming)
-        return await self._forward(incoming, request, fault)
 
     async def _forward(
         self, incoming: web.BaseRequest, request: Request, fault: Fault | None
     ) -> web.StreamResponse:
-        headers = {name: value for name, value in incoming.headers.items() if name.lower() not in HOP_BY_HOP}
-        request.forwarded = True
-        try:
-            async with self._client.request(
-                request.method,
-                self._upstream + incoming.raw_path,
-                data=request.body or None,
-                headers=headers,
-                allow_redirects=False,
-            ) as upstream:
-                request.status = upstream.status
-                if request.watch and upstream.status == 200:
-                    return await self._stream(incoming, request, upstream)
-                content = await upstream.read()
-        except (aiohttp.ClientError, ConnectionError):
+        if request.watch:
+            return await self._watch(incoming, request)
+        answered = await self._exchange(incoming, request)
+        if answered is None:
             return self._hang_up(incoming)
+        status, headers, content = answered
+        if self._answers is not None and request.method == "GET" and status == 200:
+            self._answers.setdefault(request.url, answered)
         if fault and fault.kind == "after":
             await self._hooked(fault, request)
         if fault and (fault.kind == "drop" or (fault.kind == "after" and not fault.forward)):
             return self._hang_up(incoming)
         await self._half_opened(request)
-        return web.Response(status=upstream.status, body=content, headers=_kept(upstream))
+        return web.Response(status=status, body=content, headers=headers)
+
+    async def _exchange(self, incoming: web.BaseRequest, request: Request) -> Answer | None:
+        """Ask the API server and read its whole answer; None when there is none."""
+        try:
+            async with self._asked(incoming, request) as upstream:
+                return upstream.status, _kept(upstream), await upstream.read()
+        except (aiohttp.ClientError, ConnectionError):
+            return None
+
+    async def _watch(self, incoming: web.BaseRequest, request: Request) -> web.StreamResponse:
+        try:
+            async with self._asked(incoming, request) as upstream:
+                if upstream.status == 200:
+                    return await self._stream(incoming, request, upstream)
+                return web.Response(
+                    status=upstream.status, body=await upstream.read(), headers=_kept(upstream)
+                )
+        except (aiohttp.ClientError, ConnectionError):
+            return self._hang_up(incoming)
+
+    @asynccontextmanager
+    async def _asked(
+        self, incoming: web.BaseRequest, request: Request
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {name: value for name, value in incoming.headers.items() if name.lower() not in HOP_BY_HOP}
+        request.forwarded = True
+        async with self._client.request(
+            request.method,
+            self._upstream + incoming.raw_path,
+            data=request.body or None,
+            headers=headers,
+            allow_redirects=False,
+        ) as upstream:
+            request.status = upstream.status
+            yield upstream
 
     async def _stream(
         self, incoming: web.BaseRequest, request: Request, upstream: aiohttp.ClientResponse
@@ -340,9 +257,13 @@ class FaultProxy:
         leaving = asyncio.create_task(self._leave_with(line, upstream))
         try:
             await answer.prepare(incoming)
+            rest = b""
             async for chunk in upstream.content.iter_any():
                 await self._half_opened(request)
-                await answer.write(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                told = await self._twisted(request, lines)
+                if told:
+                    await answer.write(b"".join(line + b"\n" for line in told))
         finally:
             leaving.cancel()
             with self._mutex:
@@ -355,27 +276,39 @@ class FaultProxy:
             await asyncio.sleep(LOOK_SECONDS)
         upstream.close()
 
+    async def _twisted(self, request: Request, lines: list[bytes]) -> list[bytes]:
+        """The lines to hand back instead of these."""
+        for fault in self._of_stream(EVENTS, request):
+            if not any(map(is_event, lines)):
+                continue
+            fault.hits.append(request)
+            await asyncio.sleep(fault.seconds)
+            if fault.twist is None or fault.lifted.is_set():
+                continue
+            twist = fault.twist
+            lines = [
+                told for line in lines for told in (twist(id(request), line) if is_event(line) else [line])
+            ]
+        return lines
+
     async def _half_opened(self, request: Request) -> None:
-        with self._mutex:
-            found = [fault for fault in self._faults if fault.kind == "half-open" and fault.fits(request)]
-        for fault in found:
+        for fault in self._of_stream("half-open", request):
             fault.hits.append(request)
             await self._held(fault)
 
-    async def _held(self, fault: Fault | None) -> None:
+    async def _held(self, fault: Fault) -> None:
         deadline = time.monotonic() + HELD_SECONDS
         # Faults are lifted from other threads, which have no asyncio.Event to set.
-        while fault and not (fault.lifted.is_set() or self._ending.is_set()) and time.monotonic() < deadline:  # noqa: ASYNC110
+        while not (fault.lifted.is_set() or self._ending.is_set()) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _hooked(self, fault: Fault | None, request: Request) -> None:
-        if fault and fault.hook:
+    async def _hooked(self, fault: Fault, request: Request) -> None:
+        if fault.hook:
             await asyncio.wait_for(asyncio.to_thread(fault.hook, request), HELD_SECONDS)
 
-    def _error(self, request: Request, fault: Fault | None) -> web.Response:
-        request.status = fault.status if fault else 500
-        headers = fault.headers if fault else None
-        return web.json_response(self._status(request.status), status=request.status, headers=headers)
+    def _error(self, request: Request, fault: Fault) -> web.Response:
+        request.status = fault.status
+        return web.json_response(self._status(fault.status), status=fault.status, headers=fault.headers)
 
     @staticmethod
     def _status(code: int) -> dict[str, object]:

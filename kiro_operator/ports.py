@@ -6,7 +6,8 @@ ApiError                 the API server answered, and not with what was asked
 ├── AlreadyExists        a create met an object of that name
 ├── Conflict             a compare-and-swap lost: read again
 ├── Gone                 the watch window has passed: list again
-├── TooManyRequests      asked too often, or a disruption budget refuses; has retry_after
+├── TooManyRequests      asked too often; has retry_after
+│   └── EvictionRefused  a disruption budget refuses the eviction
 └── Invalid              the server refuses the content
 Unreachable              no answer could be had: connection, timeout, 5xx
 └── AnswerTooLarge       it is longer than what may be kept of it
@@ -57,7 +58,11 @@ class Gone(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Asked too often, or a disruption budget refuses an eviction."""
+    """Asked too often: nothing was decided about the request itself."""
+
+
+class EvictionRefused(TooManyRequests):
+    """A disruption budget refuses an eviction."""
 
 
 class Invalid(ApiError):

@@ -25,7 +25,7 @@ from tests.harness.need import give_up
 
 ROOT = Path(__file__).resolve().parent.parent
 CRDS = ROOT / "crds"
-VOUCHING = ROOT / "deploy" / "base" / "approval-policy.yaml"
+VOUCHING = ROOT / "deploy" / "base" / "admission" / "approvals.yaml"
 """The admission policy that belongs to the kinds: without it no approval counts."""
 BOOT_LOCK_SECONDS = 240
 

@@ -1,6 +1,7 @@
 """The scenes, in the order in which they are played."""
 
 from demo.scenes import (
+    approval,
     at_rest,
     budget,
     crash_loop,
@@ -13,6 +14,7 @@ from demo.scenes import (
     success_rate,
     tampered,
     waste,
+    widened,
 )
 
 SCENES = (
@@ -25,6 +27,8 @@ SCENES = (
     success_rate.SCENE,
     permission.SCENE,
     tampered.SCENE,
+    widened.SCENE,
+    approval.SCENE,
     waste.SCENE,
     load.SCENE,
     budget.SCENE,

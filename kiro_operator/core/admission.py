@@ -13,7 +13,7 @@ from kiro_operator.api.v1alpha1.types import GROUP, VERSION, format_duration
 
 ADMISSION = "admissionregistration.k8s.io"
 NAME = "kiro-operator-approvals"
-PATH = "deploy/base/approval-policy.yaml"
+PATH = "deploy/base/admission/approvals.yaml"
 """Where `make rbac` writes it."""
 
 _USER = "request.userInfo.username"

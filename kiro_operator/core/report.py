@@ -12,6 +12,7 @@ class EventReason(StrEnum):
 
     CHECK_FAILED = "CheckFailed"
     CHECK_RECOVERED = "CheckRecovered"
+    REMEDIATION_PROPOSED = "RemediationProposed"
     REMEDIATION_STARTED = "RemediationStarted"
     REMEDIATION_SUCCEEDED = "RemediationSucceeded"
     REMEDIATION_FAILED = "RemediationFailed"

@@ -4,6 +4,7 @@ kopf's own engine is not used: no timers, no daemons, no create/update handlers,
 no annotations of its own. See docs/adr/0002-kopf-is-the-front-door.md.
 """
 
+import asyncio
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ RULES = (
         Scope.CLUSTER,
     ),
 )
+
+
+REFUSED_FOR = 2.0
+"""Seconds until credentials that were refused are tried again, renewed by then or not."""
 
 
 class Endless:
@@ -63,9 +68,14 @@ class Intake(Protocol):
 def registry(intake: Intake, credentials: Credentials) -> kopf.OperatorRegistry:
     """The handlers: each decodes nothing and decides nothing."""
     handlers = kopf.OperatorRegistry()
+    logins = itertools.count()
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.ConnectionInfo:
+        attempt = next(logins)
+        if attempt:  # the API server did not know the token
+            credentials.refused()
+            await asyncio.sleep(REFUSED_FOR)
         certificate = credentials.certificate or (None, None)
         return kopf.ConnectionInfo(
             server=credentials.server,
@@ -73,6 +83,8 @@ def registry(intake: Intake, credentials: Credentials) -> kopf.OperatorRegistry:
             token=credentials.token(),
             certificate_path=certificate[0],
             private_key_path=certificate[1],
+            # kopf ends the process over credentials that were refused before: it is to take these for others.
+            priority=attempt,
         )
 
     @kopf.on.event(GROUP, VERSION, "kirohealthchecks", registry=handlers)

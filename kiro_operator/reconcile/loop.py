@@ -6,6 +6,7 @@ process at any moment loses nothing but time.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,8 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
-from kiro_operator.api.v1alpha1.remediation import WRITES
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
@@ -24,7 +25,7 @@ from kiro_operator.core.permissions import advice_from
 from kiro_operator.core.policy.permission import paused, permission
 from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.policy.storms import casualties, ends
-from kiro_operator.core.snapshot import Sample, Snapshot
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
 from kiro_operator.reconcile.approvals import Approvals
@@ -33,7 +34,7 @@ from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency
-from kiro_operator.reconcile.records import Records, Remediation, ledger_of
+from kiro_operator.reconcile.records import Records, Remediation, ledger_of, proposals_of
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.scheduler import Alarms
 from kiro_operator.reconcile.sweep import Sweep
@@ -42,7 +43,7 @@ from kiro_operator.reconcile.verify import Look, Verify
 
 LONGEST = 120.0
 """Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
-REFUSED_FOR = 60.0
+REFUSED_FOR = 30.0
 """Seconds until an action is tried again after a permission was found missing."""
 PATIENCE = 10.0
 """Seconds a first listing may take before the status says what is being waited for: in a large cluster
@@ -63,6 +64,7 @@ class Loop:
         approvals: Approvals,
         act: Act,
         verify: Verify,
+        commands: Mapping[ActionName, tuple[str, ...]],
         reporter: Reporter,
         sweep: Sweep,
         elector: Elector,
@@ -77,6 +79,7 @@ class Loop:
         self._approvals = approvals
         self._act = act
         self._verify = verify
+        self._commands = commands
         self._reporter = reporter
         self._sweep = sweep
         self._elector = elector
@@ -244,11 +247,15 @@ class Loop:
                     self._refuse(target, result)
                 if isinstance(result, BaseException):
                     raise result
-            if any(decision.intent.method in WRITES for decision in allowed):
+            if any(decision.intent.method in {*WRITES, Method.EXEC} for decision in allowed):
                 # Nothing is watched there that would tell whether it helped.
                 self._observation.sample_now(target)
         else:
             await self._reporter.write(target, status)
+        # Behind all that is done by itself: nobody waits for these but a person.
+        await self._act.withdraw(target.namespace, plan.withdrawn)
+        if plan.proposals and named is not None:
+            await self._act.propose(target, plan.proposals, named)
         self._set_alarm(target, judgement, plan, remediations, now)
 
     def _watch_for_storms(self, target: Target, facts: Snapshot, now: datetime) -> None:
@@ -300,7 +307,10 @@ class Loop:
                 snapshot=self._whole(target),
                 now=now,
                 memory=target.memory,
+                commands=self._commands,
                 approvals=self._approvals.of(target.namespace),
+                own=Ref("KiroHealthCheck", target.name, target.uid),
+                proposals=proposals_of(target, remediations),
             )
         )
         target.memory, target.planned = plan.memory, True
@@ -354,7 +364,9 @@ class Loop:
             ),
         )
         if target.refused:
-            due = earliest(due, now + timedelta(seconds=REFUSED_FOR))
+            # What is left of the wait: each look would put it off otherwise.
+            left = max(0.0, target.refused_until - self._clock.monotonic())
+            due = earliest(due, now + timedelta(seconds=left))
         wait = LONGEST if due is None else min(LONGEST, max(0.0, (due - now).total_seconds()) + 0.001)
         self._alarms.set((HEALTH_CHECK, target.key), wait)
 

@@ -28,6 +28,12 @@ _MAINTENANCE = """\
     timeZone: UTC
 """
 _SCALE = "  scale:\n    floor: 2\n    ceiling: 5\n    step: 1\n"
+_CONTAINMENT = """\
+  containment:
+    configMap: kiro-safety-config
+    key: autonomous-mode
+    value: suspended
+"""
 _CRON = "write five cron fields: minute hour day month weekday, such as 0 22 * * 5"
 _DURATION = "write a duration from 0s to 168h, such as 30s, 5m or 1h30m"
 _SHARE = "write a number of pods such as 2, or a share from 0% to 100%, such as 60%"
@@ -74,6 +80,18 @@ _MISSING = (
     ("no protected", _PROTECTED, "", "write {selectors: []} when only annotated objects are protected"),
     ("protected without selectors", _SELECTORS, "    {}\n", "spec.protected.selectors: Required value"),
     ("Scale without bounds", _SCALE, "", "spec.scale is required when actions has Scale"),
+    (
+        "Contain without what it sets",
+        _CONTAINMENT,
+        "",
+        "spec.containment is required when actions has Contain",
+    ),
+    (
+        "containment without its ConfigMap",
+        "    configMap: kiro-safety-config\n",
+        "",
+        "spec.containment.configMap: Required value",
+    ),
     ("budget without limit", "    limit: 4\n", "", "spec.budget.limit: Required value"),
     ("budget without window", "    window: 1h30m\n", "", "spec.budget.window: Required value"),
     (

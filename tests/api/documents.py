@@ -58,6 +58,10 @@ spec:
     budget:
       limit: 2
       window: 2h
+  - name: Contain
+    budget:
+      limit: 1
+      window: 6h
   budget:
     limit: 4
     window: 1h30m
@@ -92,6 +96,10 @@ spec:
         operator: In
         values: [db]
   consent: [SingleReplica]
+  containment:
+    configMap: kiro-safety-config
+    key: autonomous-mode
+    value: suspended
   safetyConfig:
     name: kiro-safety-config
     onDrift: Restore

@@ -55,6 +55,8 @@ def test_an_empty_health_check_observes_only(server: Server, spec: str) -> None:
     assert stored["spec"]["interval"] == "1m"
     assert "safetyPolicyRef" not in stored["spec"]
     assert stored["spec"]["remediation"]["ladder"] == [
+        {"action": "ReconnectMCP", "timeout": "5m"},
+        {"action": "ResyncMCP", "timeout": "5m"},
         {"action": "Restart", "timeout": "5m"},
         {"action": "Scale", "timeout": "5m"},
     ]

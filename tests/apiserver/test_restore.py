@@ -18,7 +18,7 @@ ONLY = [{"id": name, "enabled": False} for name in registry() if name != "safety
 ACTION = {"name": "RestoreSafetyConfig", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
 
 
-def begin(world: World, *, data: dict[str, str] | None = DESIRED, **policy: Any) -> None:
+def prepare(world: World, *, data: dict[str, str] | None = DESIRED, **policy: Any) -> None:
     if data is not None:
         world.plane.rest.post(
             world.path("configmaps", api="/api/v1"), {"metadata": {"name": NAME}, "data": data}
@@ -31,6 +31,10 @@ def begin(world: World, *, data: dict[str, str] | None = DESIRED, **policy: Any)
         checks=ONLY,
         remediation={"stabilization": "1s"},
     )
+
+
+def begin(world: World, *, data: dict[str, str] | None = DESIRED, **policy: Any) -> None:
+    prepare(world, data=data, **policy)
     world.operator()
 
 

@@ -88,13 +88,13 @@ def empty(found: Object) -> None:
 def test_whatever_differs_is_not_trusted(wanted: Object, change: Callable[[Object], None]) -> None:
     found = served(wanted)
     change(found)
-    assert "deploy/base/approval-policy.yaml" in problem(found, wanted)
+    assert "deploy/base/admission/approvals.yaml" in problem(found, wanted)
 
 
 def test_what_is_not_there_is_to_be_installed() -> None:
     assert problem(None, BINDING) == (
         "ValidatingAdmissionPolicyBinding kiro-operator-approvals is not installed: "
-        "apply deploy/base/approval-policy.yaml"
+        "apply deploy/base/admission/approvals.yaml"
     )
 
 

@@ -20,7 +20,12 @@ Object = dict[str, Any]
 @cache
 def text(path: str) -> str:
     """The manifests of a kustomization below deploy/."""
-    command = [str(build.program("kubectl")), "kustomize", str(DEPLOY / path)]
+    return kustomized(DEPLOY / path)
+
+
+def kustomized(folder: Path) -> str:
+    """The manifests of a kustomization anywhere."""
+    command = [str(build.program("kubectl")), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, f"kustomize warns: {done.stderr}"

@@ -12,8 +12,9 @@ import pytest
 import devcluster
 from devcluster import ControlPlane
 from devcluster.wait import until
+from kiro_operator.core.admission import PATH
 from tests.apiserver.test_approvals import MANUAL, asked, decision, look_again, note
-from tests.deploy.rendered import DEPLOY, ROOT
+from tests.deploy.rendered import ROOT
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.scenes import Scene
 from tests.harness.world import World
@@ -37,7 +38,7 @@ def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlP
     world.operator()
     try:
         _nothing_counts(world, scene)
-        plane.apply(DEPLOY / "base" / "approval-policy.yaml")
+        plane.apply(ROOT / PATH)
         _what_was_forged_before_does_not_count_now(world, scene)
         _what_is_vouched_for_does(world, scene)
     finally:
@@ -46,7 +47,7 @@ def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlP
 
 def _nothing_counts(world: World, scene: Scene) -> None:
     request = asked(world, reason="ApprovalUnprotected")
-    assert "apply deploy/base/approval-policy.yaml" in decision(world)["message"]
+    assert f"apply {PATH}" in decision(world)["message"]
     # Without the policy whoever may create decides in anybody's name, and for as long as they like.
     forged = {
         "apiVersion": "kiro.dev/v1alpha1",

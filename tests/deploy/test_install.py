@@ -43,6 +43,7 @@ def test_an_installation_lives_and_leaves_nothing_behind(plane: ControlPlane, tm
     try:
         operator.start()
         _it_works(plane, tmp_path)
+        _it_is_confined(plane)
         _a_further_namespace_is_onboarded(plane, tmp_path)
         _the_crds_are_upgraded(plane)
         assert operator.running
@@ -84,7 +85,7 @@ def _everything_is_accepted(plane: ControlPlane) -> None:
 
 
 def _it_works(plane: ControlPlane, folder: Path) -> None:
-    """The samples as they are, and a pod that crashes."""
+    """The samples, and a pod that crashes."""
     world = Installed(plane, SYSTEM, folder)
     world.workload("Deployment", "kiro", 4)
     world.settled("Deployment", "kiro")
@@ -102,6 +103,15 @@ def _it_works(plane: ControlPlane, folder: Path) -> None:
 
     until(evicted, "the pod to be evicted", 30)
     until(lambda: all(each["metadata"]["name"] != pod for each in world.pods("kiro")), "the pod to go", 30)
+
+
+def _it_is_confined(plane: ControlPlane) -> None:
+    """Its own record may be made in its name, and by its own name only; RBAC would allow both."""
+    lease = '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"%s"}}'
+    create = ("create", "-n", "kiro-operator", f"--as={OPERATOR}", "--dry-run=server", "-f", "-")
+    plane.kubectl(*create, input=lease % "kiro-operator-1")
+    with pytest.raises(KubectlFailed, match="ValidatingAdmissionPolicy 'kiro-operator-leases'"):
+        plane.kubectl(*create, input=lease % "another")
 
 
 def _a_further_namespace_is_onboarded(plane: ControlPlane, folder: Path) -> None:

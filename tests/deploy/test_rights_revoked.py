@@ -95,6 +95,10 @@ ACTIONS = {
     "statefulsets/scale": ("StatefulSet", 2, "Scale"),
 }
 """The workload, its pods and the action that need a resource to be written."""
+BOTH_CREATE = {"kiro-operator-history", "kiro-operator-restore"}
+"""Roles that share the right to make ConfigMaps: one of them alone still allows it."""
+STEERING_DOCUMENTS = "kiro-steering"
+"""The ConfigMap that the operator may put the last good version back in."""
 POLICY: Object = {
     "mode": "Observe",
     "boundaries": {
@@ -156,7 +160,10 @@ def without(missing: Right | None) -> list[Right]:
 
     def less(right: Right) -> Right:
         same = (right.group, right.resource) == (missing.group, missing.resource)
-        if same and (right.role == missing.role or missing.role in READING):
+        shared = (
+            right.role == missing.role or missing.role in READING or {right.role, missing.role} == BOTH_CREATE
+        )
+        if same and shared:
             return replace(right, verbs=tuple(verb for verb in right.verbs if verb not in missing.verbs))
         return right
 
@@ -272,7 +279,9 @@ def _plan(right: Right | None) -> tuple[Callable[[Installed], None], Callable[[I
         return _look, _sees_everything
     writes = {"create", "patch"} & set(right.verbs)
     if right.role in {"kiro-operator-restart", "kiro-operator-scale"} and writes:
-        return lambda world: _break(world, *ACTIONS[right.resource]), _is_denied
+        return lambda world: _break(world, *ACTIONS[right.resource]), partial(_is_denied, check="pods-ready")
+    if right.role == "kiro-operator-restore":
+        return _plan_of_restoring(right)
     if right.role in READING and not writes and key(right) in CHECKS:
         return _look, _is_unknown
     if right.role == "kiro-operator-history":
@@ -286,6 +295,16 @@ def _plan(right: Right | None) -> tuple[Callable[[Installed], None], Callable[[I
     if right.resource == "kirohealthchecks/status":
         return _look, _stays_silent
     return lambda world: _break(world, *ACTIONS["pods/eviction"]), _acts
+
+
+def _plan_of_restoring(
+    right: Right,
+) -> tuple[Callable[[Installed], None], Callable[[Installed, Right], None]]:
+    """The same for what is written into ConfigMaps, which is granted by their names."""
+    if right.names == (STEERING_DOCUMENTS,):
+        return _document, _is_denied_once_broken
+    found = None if right.verbs == ("create",) else {"mode": "free"}
+    return lambda world: _tamper(world, found), partial(_is_denied, check="safety-config")
 
 
 def _look(world: Installed) -> None:
@@ -350,6 +369,37 @@ def _break(world: Installed, kind: str, replicas: int, action: str) -> None:
         interval="5s",
         checks=[{"id": "network-connectivity", "enabled": False}],
         remediation={"ladder": [{"action": action, "timeout": "10s"}], "stabilization": "1s"},
+    )
+
+
+def _tamper(world: Installed, found: Object | None) -> None:
+    """A safety configuration that is missing, or another one than is desired."""
+    if found is not None:
+        made = {"metadata": {"name": "kiro-safety-config"}, "data": found}
+        world.plane.rest.post(world.path("configmaps", api="/api/v1"), made)
+    action = {"name": "RestoreSafetyConfig", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
+    world.policy(**enforce(actions=[action], safetyConfig={"data": {"mode": "kept"}, "onDrift": "Restore"}))
+    others = [{"id": id_, "enabled": False} for id_ in registry() if id_ != "safety-config"]
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        checks=others,
+        remediation={"stabilization": "1s"},
+    )
+
+
+def _document(world: Installed) -> None:
+    """A steering document that passes, so that there is a version to go back to."""
+    made = {"metadata": {"name": STEERING_DOCUMENTS}, "data": {"product.md": "# Product\nTea.\n"}}
+    world.plane.rest.post(world.path("configmaps", api="/api/v1"), made)
+    action = {"name": "RestoreSteering", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
+    world.policy(**enforce(actions=[action]))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        steering={"configMaps": [STEERING_DOCUMENTS], "onDrift": "Restore"},
+        checks=[{"id": id_, "enabled": id_ == "steering-integrity"} for id_ in registry()],
+        remediation={"stabilization": "1s"},
     )
 
 
@@ -439,7 +489,7 @@ def _remembers_for_itself(world: Installed, _: Right) -> None:
     assert not _with_reason(world, "Forbidden")
 
 
-def _is_denied(world: Installed, right: Right) -> None:
+def _is_denied(world: Installed, right: Right, *, check: str) -> None:
     def denied() -> list[Object]:
         return [item for item in world.remediations() if item["status"].get("reason") == "Forbidden"]
 
@@ -449,8 +499,15 @@ def _is_denied(world: Installed, right: Right) -> None:
     message = found["status"]["message"]
     assert _names_the_rule(message, wanted)
     assert message.count("add to the operator's") == 1, "it names more than the one rule that is missing"
-    _wait(world, "verdicts in spite of it", lambda: world.check("pods-ready").get("status") == "Fail")
+    _wait(world, "verdicts in spite of it", lambda: world.check(check).get("status") == "Fail")
     assert not _with_reason(world, "Forbidden")
+
+
+def _is_denied_once_broken(world: Installed, right: Right) -> None:
+    world.wait_check("steering-integrity", "Pass")
+    where = world.path("configmaps", STEERING_DOCUMENTS, api="/api/v1")
+    world.plane.rest.patch(where, {"data": {"product.md": ""}})
+    _is_denied(world, right, check="steering-integrity")
 
 
 def _is_held(world: Installed, _: Right) -> None:

@@ -15,7 +15,8 @@ import pytest
 from devcluster import ControlPlane
 from devcluster.errors import ApiError, WaitTimeout
 from devcluster.wait import until
-from tests.deploy.rights import Installed, granted
+from tests.deploy.rights import ACCOUNT, Installed, granted
+from tests.harness.admission import confined
 from tests.harness.world import enforce
 
 NOT_EXERCISED = {
@@ -80,17 +81,20 @@ def test_what_is_used_is_what_is_granted(world: Installed) -> None:
     _leave_records(world, restarts)
     world.policy(**_restoring())
 
-    operator = world.operator(*UNHURRIED, "--cluster-facts-namespace", world.namespace)
-
-    _wait_for_actions(world)
-    _wait_for_samples(world)
-    _wait_for_a_change_to_be_remembered(world)
-    _tamper(world)
-    _lose_a_compare_and_swap(world)
-    assert operator.stop() == 0
+    operator = world.operator(*UNHURRIED, "--cluster-facts-namespace", world.namespace, start=False)
+    # What admission lets through is tried at the same time: a refusal is a 403 as well.
+    with confined(world.plane, world.namespace, ACCOUNT):
+        operator.start()
+        _wait_for_actions(world)
+        _wait_for_samples(world)
+        _wait_for_a_change_to_be_remembered(world)
+        _tamper(world)
+        _lose_a_compare_and_swap(world)
+        assert operator.stop() == 0
     events = list(_requests(world))
     refused = [(_used(event), event["requestURI"]) for event in events if _code(event) in {401, 403}]
     assert not refused
+    assert not any(event["objectRef"]["resource"] == "secrets" for event in events)
     allowed = {
         ("cluster" if right.cluster else "namespace", right.group, right.resource, verb)
         for right in granted()

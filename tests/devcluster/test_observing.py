@@ -67,7 +67,7 @@ def test_a_service_account_and_the_audit_log(control_plane: ControlPlane, namesp
         f"--serviceaccount={namespace}:robot",
     )
     make_pod(control_plane, namespace)
-    folder = control_plane.service_account_dir(namespace, "robot", "10m")
+    folder = control_plane.service_account_dir(namespace, "robot", 600)
     assert (folder / "namespace").read_text() == namespace
     since = control_plane.audit_offset()
 

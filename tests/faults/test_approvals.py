@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from devcluster.wait import until
 from tests.apiserver.test_approvals import MANUAL, asked, expiry
 from tests.faults.test_crash import CREATES

@@ -6,7 +6,9 @@ import pytest
 
 from devcluster import faults
 from devcluster.operator import OperatorProcess
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
+from tests.apiserver.test_restore import DESIRED, config, prepare
 from tests.harness.scenes import METHODS, SEEN, Scene
 from tests.harness.world import STEADY, World
 
@@ -91,6 +93,37 @@ def test_a_crash_before_an_action_that_is_not_needed_any_more_ends_as_expired(
     assert ended[0]["status"]["reason"] == "Healed"
     assert "actedAt" not in ended[0]["status"]
     scene.assert_undone()
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_restore_survives_the_death_of_its_process(
+    world: World, proxy: FaultProxy, *, written: bool
+) -> None:
+    """What is sampled is not known at first: until it has been looked at, nothing is taken for healed."""
+    prepare(world, data={"mode": "free"})
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+
+    def kill(_: Request) -> None:
+        operator.kill()
+
+    put = proxy.after if written else proxy.before
+    fault = put(kill, forward=False, method="PATCH", path=r"/configmaps/", count=1)
+    operator.start()
+    world.wait_fault(fault)
+    operator.wait()
+    proxy.lift()
+    [begun] = world.remediations()
+    assert begun["status"]["state"] == "Acting"
+    assert (config(world)["data"] == DESIRED) is written
+
+    world.restart(operator)
+
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert [item["metadata"]["uid"] for item in world.remediations()] == [begun["metadata"]["uid"]]
+    assert done["status"]["actedAt"]
+    assert config(world)["data"] == DESIRED
+    writes = [event for event in world.written() if event["objectRef"]["resource"] == "configmaps"]
+    assert [event["verb"] for event in writes] == ["patch"]
 
 
 def heal(world: World) -> None:

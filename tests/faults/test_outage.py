@@ -7,7 +7,6 @@ long as it takes: it does not end again and again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,10 @@ import pytest
 import devcluster
 from devcluster import ControlPlane
 from devcluster.errors import DevclusterError
-from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from tests.conftest import CRDS
+from tests.harness.kubelet import Kubelet
 from tests.harness.need import give_up
 from tests.harness.scenes import Scene
 from tests.harness.world import STEADY, WATCHED_ONLY, World, enforce
@@ -30,26 +29,6 @@ SAMPLED = [
     *(each for each in WATCHED_ONLY if each["id"] != "resource-utilization"),
     {"id": "resource-utilization", "interval": "5s"},
 ]
-
-
-class Restarter:
-    """Starts an operator anew when it ends, as the kubelet does."""
-
-    def __init__(self, operator: OperatorProcess) -> None:
-        self.operator = operator
-        self.ends: list[int] = []
-
-    def look(self) -> bool:
-        """Start it anew if it has ended; returns True."""
-        if not self.operator.running:
-            self.ends.append(self.operator.wait())
-            self.operator.start(wait=False)
-        return True
-
-    def until(self, seconds: float) -> None:
-        """Keep it running for a while."""
-        end = time.monotonic() + seconds
-        until(lambda: self.look() and time.monotonic() >= end, "the time to pass", seconds + 30)
 
 
 @pytest.fixture
@@ -78,7 +57,7 @@ def test_a_minute_without_an_api_server(
         world.deployment()
         world.policy(**enforce())
         scene.watch(checks=SAMPLED)
-        restarter = Restarter(world.operator())
+        kubelet = Kubelet(world.operator())
         # This control plane has no metrics-server: one check cannot see, and says so; the others can.
         world.wait_condition("Observed", "False", reason="NotInstalled", timeout=60)
         assert world.check("resource-utilization")["reason"] == "NotInstalled"
@@ -88,20 +67,20 @@ def test_a_minute_without_an_api_server(
         folder = private.folder / "serviceaccounts" / "kiro" / "operator"
         monkeypatch.setattr(private, "service_account_dir", lambda *_: folder)
         private.stop_component("kube-apiserver")
-        restarter.until(OUTAGE_SECONDS)
-        assert restarter.ends == [1]  # once, for its Lease; not again for want of an API server
+        kubelet.until(OUTAGE_SECONDS)
+        assert kubelet.ends == [1]  # once, for its Lease; not again for want of an API server
         private.start_component("kube-apiserver")
         private.close()
         until(lambda: works(private), "the API server", 60)
         broken = world.break_pod()
 
-        until(lambda: restarter.look() and len(world.evictions()) == 1, "the eviction", 90)
+        until(lambda: kubelet.look() and len(world.evictions()) == 1, "the eviction", 90)
         done = world.wait_remediation("Succeeded", timeout=60)
         assert done[0]["spec"]["pod"]["uid"] == broken["metadata"]["uid"]
         world.wait_condition("Healthy", "True")
         assert len(world.remediations()) == 1
         scene.assert_done_once()
-        assert restarter.ends == [1]
+        assert kubelet.ends == [1]
     finally:
         world.close()
 
@@ -118,22 +97,22 @@ def test_failures_while_the_operator_was_cut_off_are_handled_once(
     world.deployment()
     world.policy(**enforce())
     scene.watch(checks=WATCHED_ONLY)
-    restarter = Restarter(world.operator(*lease, server=proxy.url))
+    kubelet = Kubelet(world.operator(*lease, server=proxy.url))
     world.wait_condition("Healthy", "True")
 
     dark = proxy.refuse()
     proxy.cut()
     world.break_pod()
-    restarter.until(7.0 if ends else 2.0)
-    assert restarter.ends == ends
+    kubelet.until(7.0 if ends else 2.0)
+    assert kubelet.ends == ends
     dark.lift()
 
-    until(lambda: restarter.look() and len(world.evictions()) == 1, "the eviction", 60)
+    until(lambda: kubelet.look() and len(world.evictions()) == 1, "the eviction", 60)
     world.wait_remediation("Succeeded", timeout=60)
     world.wait_condition("Healthy", "True")
     assert len(world.remediations()) == 1
     scene.assert_done_once()
-    assert restarter.ends == ends
+    assert kubelet.ends == ends
 
 
 def test_without_metrics_one_check_is_unknown_and_the_rest_go_on(world: World, proxy: FaultProxy) -> None:

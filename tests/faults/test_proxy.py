@@ -160,3 +160,89 @@ def test_watches_are_streamed_held_and_cut(
 def test_an_unknown_matcher_is_refused(proxy: FaultProxy) -> None:
     with pytest.raises(TypeError, match="verb"):
         proxy.answer(500, verb="GET")
+
+
+def test_a_hung_request_that_is_not_to_be_forwarded_never_arrives(
+    proxy: FaultProxy, rest: Rest, maps: str
+) -> None:
+    fault = proxy.hang(forward=False, method="POST", count=1)
+    failed = threading.Event()
+
+    def call() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            rest.post(maps, config_map("one"))
+        failed.set()
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    fault.wait()
+    fault.lift()
+    caller.join(10)
+    assert failed.is_set()
+    with pytest.raises(ApiError, match="404"):
+        rest.get(f"{maps}/one")
+
+
+def test_a_request_that_is_sent_twice_is_answered_the_second_time(
+    proxy: FaultProxy, rest: Rest, maps: str
+) -> None:
+    proxy.twice(method="POST", count=1)
+
+    with pytest.raises(ApiError, match="409 AlreadyExists"):
+        rest.post(maps, config_map("one"))
+    assert rest.get(f"{maps}/one")
+
+
+def test_stale_reads_are_as_they_were_recorded(proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.record_reads()
+    before = rest.get(maps)
+    rest.post(maps, config_map("one"))
+    assert rest.get(maps) != before
+
+    fault = proxy.stale(path="configmaps")
+    assert rest.get(maps) == before
+    assert rest.get(f"{maps}/one")["metadata"]["name"] == "one"  # it was never read before
+    assert len(fault.hits) == 1
+    fault.lift()
+    assert rest.get(maps) != before
+
+
+TOLD = {
+    "drop_events": ["b", "d"],
+    "duplicate_events": ["a", "a", "b", "b", "c", "c", "d", "d"],
+    "reorder_events": ["b", "a", "d", "c"],
+}
+
+
+@pytest.mark.parametrize("how", TOLD)
+def test_events_are_lost_doubled_and_swapped(
+    control_plane: ControlPlane, proxy: FaultProxy, rest: Rest, maps: str, how: str
+) -> None:
+    getattr(proxy, how)(path="configmaps.*watch=1")
+    made = [control_plane.rest.post(maps, config_map(name)) for name in "abcd"]
+    before = int(made[0]["metadata"]["resourceVersion"]) - 1
+
+    with events(rest, f"{maps}?watch=1&resourceVersion={before}") as lines:
+        assert [next(lines) for _ in TOLD[how]] == TOLD[how]
+
+
+def test_events_are_late(control_plane: ControlPlane, proxy: FaultProxy, rest: Rest, maps: str) -> None:
+    proxy.delay_events(0.5, path="configmaps")
+    version = rest.get(maps)["metadata"]["resourceVersion"]
+
+    with events(rest, f"{maps}?watch=1&resourceVersion={version}") as lines:
+        until(lambda: proxy.streams("configmaps"), "the stream")
+        began = time.monotonic()
+        control_plane.rest.post(maps, config_map("a"))
+        assert next(lines) == "a"
+        assert time.monotonic() - began >= 0.5
+
+
+@contextlib.contextmanager
+def events(rest: Rest, path: str) -> Iterator[Iterator[str]]:
+    """Names of the objects that a watch tells of."""
+    connection = rest._connect()
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers=rest._headers)
+        with connection.getresponse() as answer:
+            yield (json.loads(line)["object"]["metadata"]["name"] for line in answer)

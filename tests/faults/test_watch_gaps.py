@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from devcluster.wait import until
 from tests.harness.world import STEADY, WATCHED_ONLY, World
 

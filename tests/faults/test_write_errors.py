@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from devcluster.proxy import FaultProxy, Request
+from devcluster.proxy import FaultProxy
+from devcluster.proxy_faults import Request
 from devcluster.wait import until
-from tests.harness.scenes import Scene
+from tests.harness.scenes import METHODS, SEEN, Scene
 from tests.harness.world import STEADY, WATCHED_ONLY, World
 
 STATUS = r"/kirohealthchecks/kiro/status"
@@ -110,3 +111,44 @@ def test_a_disruption_budget_denies_an_eviction_and_is_not_asked_at_every_look(
     assert "Denied" in json.dumps(world.get("kirohealthchecks", "kiro")["status"]["lastAction"])
     # What was never done is charged to no budget.
     until(lambda: world.get("kirosafetypolicies", "policy")["status"].get("used") == "0/20", "the refund", 20)
+
+
+def is_write(request: Request) -> bool:
+    return request.method in {"POST", "PATCH"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_overloaded_api_server_is_asked_again_when_it_says(
+    world: World, proxy: FaultProxy, method: str
+) -> None:
+    """It answers 429 as well, which is no word of a disruption budget: nothing was decided."""
+    scene = Scene(world, method).set()
+    busy = proxy.answer(429, retry_after=2, path=SEEN, when=is_write, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(busy)
+
+    scene.mend()
+    world.wait_remediation("Succeeded", timeout=60)
+    assert len(world.remediations()) == 1
+    first, second = (seen for seen in proxy.seen(path=SEEN) if is_write(seen))
+    assert second.at - first.at >= 2.0
+    scene.assert_done_once()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_action_that_arrives_twice_is_told_to_have_been_done(
+    world: World, proxy: FaultProxy, method: str
+) -> None:
+    """The fence refuses the second one; what it finds done was done by the first, and counts."""
+    scene = Scene(world, method).set()
+    twice = proxy.twice(path=SEEN, when=is_write, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(twice)
+
+    scene.mend()
+    done = world.wait_remediation("Succeeded", timeout=60)[0]
+    assert done["status"]["actedAt"]
+    assert twice.hits[0].status in {404, 409}
+    scene.assert_done_once()
+    policy = world.get("kirosafetypolicies", "policy")["status"]
+    assert [item["remediation"] for item in policy["reservations"]] == [done["metadata"]["name"]]

@@ -6,18 +6,21 @@ KiroHealthChecks of its own test only.
 
 from __future__ import annotations
 
+import http.client
 import json
 from pathlib import Path
 from typing import Any
 
 from devcluster import ControlPlane, faults
+from devcluster.errors import ApiError
 from devcluster.operator import OperatorProcess
-from devcluster.proxy import Fault
+from devcluster.proxy_faults import Fault
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.harness import flips
 
 API = "/apis/kiro.dev/v1alpha1"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 Object = dict[str, Any]
 STEADY = ("--lease-duration", "10.0", "--lease-renew-deadline", "8.0", "--lease-retry-period", "0.2")
 """For tests that are not about the Lease: a busy machine must not cost it."""
@@ -219,7 +222,7 @@ class World:
 
     def log_tail(self) -> str:
         """The end of the operators' logs, for a failing test."""
-        return "\n".join(operator.log.read_text()[-3000:] for operator in self._operators)
+        return "\n".join(each.log.read_text()[-3000:] for each in self._operators if each.log.exists())
 
     def written(self, *, verbs: tuple[str, ...] = ("create", "update", "patch", "delete")) -> list[Object]:
         """Requests of this test's operators that changed something in the namespace, from the audit log."""
@@ -260,11 +263,15 @@ class World:
         return operator.start()
 
     def _grant(self) -> None:
-        self.plane.kubectl("create", "serviceaccount", "operator", "-n", self.namespace)
-        self.plane.kubectl(
-            "create", "clusterrolebinding", f"operator-{self.namespace}", "--clusterrole=cluster-admin",
-            f"--serviceaccount={self.namespace}:operator",
-        )  # fmt: skip
+        rest, account = self.plane.rest, {"name": "operator", "namespace": self.namespace}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+        rest.post(self.path("serviceaccounts", api="/api/v1"), {"metadata": account})
+        binding = {
+            "metadata": {"name": f"operator-{self.namespace}"},
+            "roleRef": role,
+            "subjects": [{"kind": "ServiceAccount", **account}],
+        }
+        rest.post(BINDINGS, binding)
 
     def close(self) -> None:
         """End all operators."""
@@ -272,4 +279,11 @@ class World:
             if operator.running:
                 operator.kill()
         if self._operators:
-            self.plane.kubectl("delete", "clusterrolebinding", f"operator-{self.namespace}", check=False)
+            self._revoke()
+
+    def _revoke(self) -> None:
+        try:
+            self.plane.rest.delete(f"{BINDINGS}/operator-{self.namespace}")
+        except ApiError as error:
+            if error.status != http.client.NOT_FOUND:  # a test may have taken it away itself
+                raise

@@ -24,6 +24,9 @@ from kiro_operator.core.redact import without_credentials
 
 FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""JSON is YAML."""
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 LOGS = 8
 """Logs that are read at once."""
 EXECS = 8
@@ -50,6 +53,8 @@ _WORDS_LIMIT = 4096
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for an answer that is not what was asked for."""
 
+_DISRUPTION = "DisruptionBudget"
+"""The cause by which the API server says that it is no overload that refuses an eviction."""
 _BY_STATUS: Mapping[int, type[ports.ApiError]] = {
     401: ports.Forbidden,
     403: ports.Forbidden,
@@ -112,8 +117,13 @@ class Lanes:
         self._free += 1
 
 
+class _Cause(Struct):
+    reason: str = ""
+
+
 class _Details(Struct):
     retry_after: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+    causes: list[_Cause] = []
 
 
 class _Version(Struct, rename="camel"):
@@ -185,6 +195,18 @@ class Client:
         """Merge ``body`` into an object; with metadata.resourceVersion in it, a compare-and-swap."""
         return await self._request(
             "PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager(), lane=lane
+        )
+
+    async def apply(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """Apply an object on the server's side, by its name; what somebody else has set is a conflict."""
+        return await self._request(
+            "PATCH", path, body=body, content_type=APPLY_PATCH, params=_manager(), lane=lane
+        )
+
+    async def strategic_patch(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """The same for Kubernetes' own kinds, where lists such as containers are merged by name."""
+        return await self._request(
+            "PATCH", path, body=body, content_type=STRATEGIC_PATCH, params=_manager(), lane=lane
         )
 
     async def replace(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
@@ -283,6 +305,8 @@ class Client:
                 content = await bounded(response, ERROR if failed else most)
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise ports.Unreachable(_words(error)) from error
+        if response.status == 401:
+            self._credentials.refused()
         if failed:
             raise _error(response.status, response.headers, content or b"")
         if content is None:
@@ -330,6 +354,8 @@ def _error(status: int, headers: Mapping[str, str], content: bytes) -> Exception
     if status >= 500:
         return ports.Unreachable(f"{status} {message or 'server error'}")
     kind = _BY_STATUS.get(status, ports.ApiError)
+    if status == 429 and told.details and any(cause.reason == _DISRUPTION for cause in told.details.causes):
+        kind = ports.EvictionRefused
     if status == 409:
         kind = ports.AlreadyExists if told.reason == "AlreadyExists" else ports.Conflict
     return kind(status, told.reason, message, retry_after)

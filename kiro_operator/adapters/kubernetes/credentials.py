@@ -33,6 +33,8 @@ class Credentials(Struct, frozen=True):
     """The bearer token now; it changes while the process lives."""
     certificate: tuple[str, str] | None = None
     """Files of the client certificate and its key."""
+    refused: Callable[[], None] = lambda: None
+    """To be told that the API server does not know the token: it is read again before it is used again."""
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """The TLS context for this server; None for plain http."""
@@ -42,6 +44,10 @@ class Credentials(Struct, frozen=True):
         if self.certificate:
             context.load_cert_chain(*self.certificate)
         return context
+
+    def ca(self) -> bytes | None:
+        """What the file of the CA holds now; None where the system's own is trusted."""
+        return Path(self.ca_file).read_bytes() if self.ca_file else None
 
 
 def load(settings: Settings, environment: Mapping[str, str] | None = None) -> Credentials:
@@ -64,19 +70,27 @@ def _from_service_account(folder: Path, environment: Mapping[str, str]) -> Crede
             f"(KUBERNETES_SERVICE_HOST and {token_file}), nor was --kubeconfig given"
         )
     address = f"[{host}]" if ":" in host else host
-    return Credentials(f"https://{address}:{port}", str(folder / "ca.crt"), _file_token(token_file))
+    token = _TokenFile(token_file)
+    return Credentials(
+        f"https://{address}:{port}", str(folder / "ca.crt"), token.current, refused=token.forget
+    )
 
 
-def _file_token(file: Path) -> Callable[[], str]:
-    read_at, token = float("-inf"), ""
+class _TokenFile:
+    """A bearer token that somebody else renews in a file."""
 
-    def current() -> str:
-        nonlocal read_at, token
-        if time.monotonic() - read_at > TOKEN_LIFETIME:
-            token, read_at = file.read_text().strip(), time.monotonic()
-        return token
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._token = ""
+        self._read_at = float("-inf")
 
-    return current
+    def current(self) -> str:
+        if time.monotonic() - self._read_at > TOKEN_LIFETIME:
+            self._token, self._read_at = self._file.read_text().strip(), time.monotonic()
+        return self._token
+
+    def forget(self) -> None:
+        self._read_at = float("-inf")
 
 
 def _from_kubeconfig(settings: Settings) -> Credentials:

@@ -19,6 +19,7 @@ from kiro_operator.core.optimizations import ABSENT, merged
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
+from kiro_operator.core.writes import Operation, Write, runs
 
 RULES = (
     Rule(
@@ -39,6 +40,15 @@ LIMIT = 262_144
 """Bytes of one log."""
 WITHIN = 5.0
 """Seconds for one log."""
+ADMITTED = (
+    Write(
+        by="optimization-decisions",
+        api_version="v1",
+        resources=("pods/exec",),
+        operations=(Operation.CONNECT,),
+        musts=runs(("tail", "-c", str(LIMIT), FILE)),
+    ),
+)
 
 NO_COMPONENT = Unobserved(
     NOT_CONFIGURED,

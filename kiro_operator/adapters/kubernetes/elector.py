@@ -15,6 +15,7 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.writes import Must, Operation, Write
 
 RULES = (
     Rule(
@@ -31,6 +32,27 @@ RULES = (
         ("create",),
         "the first replica makes the Lease; a create cannot be limited to a name",
         Scope.OWN,
+    ),
+)
+ADMITTED = (
+    Write(
+        by="leader-election",
+        api_version="coordination.k8s.io/v1",
+        resources=("leases",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        musts=(
+            # Those of shards have their names after its own.
+            Must(
+                "request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')\n"
+                "&& (object.metadata.name == 'kiro-operator'\n"
+                "|| object.metadata.name.startsWith('kiro-operator-'))",
+                "it writes its own Lease, and those of its shards, in its own namespace",
+            ),
+            Must(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
+                "a Lease has neither finalizers nor owners",
+            ),
+        ),
     ),
 )
 

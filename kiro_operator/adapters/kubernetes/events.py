@@ -16,11 +16,33 @@ from kiro_operator.adapters.kubernetes.client import Client, Lane
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.redact import without_credentials
 from kiro_operator.core.report import Occurrence
+from kiro_operator.core.writes import Must, Operation, Write
 
 RULES = (
     Rule("events.k8s.io", ("events",), ("create", "patch"), "what happens is told as Events", Scope.CLUSTER),
 )
 COMPONENT = "kiro.dev/kiro-operator"
+ADMITTED = (
+    Write(
+        by="events",
+        api_version="events.k8s.io/v1",
+        resources=("events",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        musts=(
+            Must(
+                f"object.?reportingController.orValue('') == '{COMPONENT}'\n"
+                "&& object.?regarding.?namespace.orValue('') == request.namespace",
+                "it reports in its own name, about objects of the same namespace",
+            ),
+            Must(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)\n"
+                "&& !has(object.metadata.labels) && !has(object.metadata.annotations)",
+                "an Event has a name and nothing else in its metadata",
+            ),
+        ),
+    ),
+)
+"""What was reported the API server keeps as it is."""
 SERIES_SPAN = 360.0
 """Seconds within which the same event is one series; the API server forgets events after an hour."""
 QUIET = 60.0

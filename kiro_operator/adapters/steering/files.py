@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kiro_operator.adapters.steering.config_maps import document
 from kiro_operator.core.evidence.steering import HOOKS_FOLDER, MCP_SETTINGS, STEERING_FOLDER, Document
+from kiro_operator.core.writes import Operation, Write, runs
 
 _HEADER = re.compile(rb" ([0-7]{1,5}) (\d{1,10}) (\d{1,10}) (\d{1,15}) ([^\n]{1,4096})\n")
 _READ = b" read\n"
@@ -28,8 +29,8 @@ class Found(Struct, frozen=True):
     """Why the output cannot be trusted to be all; in the words of the container."""
 
 
-def command(root: str, word: str, limit: int) -> list[str]:
-    """The command that prints the documents below a root."""
+def command(root: str, word: str, limit: int | str) -> list[str]:
+    """The command that prints the documents below a root, each up to so many bytes."""
     below = "" if root == "/" else root
     folders = [f"{below}/.kiro/{name}" for name in ("steering", "hooks", "settings")]
     wanted = [
@@ -48,6 +49,16 @@ def listing(root: str) -> list[str]:
     """The command that lists the files of the workspace."""
     pruned = [part for name in _PRUNED for part in ("-o", "-name", name)][1:]
     return ["find", root, "-maxdepth", "16", "(", *pruned, ")", "-prune", "-o", "!", "-type", "d", "-print"]
+
+
+_FREE = {"<root>": r"(\.|/[^\n]*)?", "<word>": "kiro-[0-9a-f]+", "<limit>": "[0-9]+"}
+ADMITTED = tuple(
+    Write(by=by, api_version="v1", resources=("pods/exec",), operations=(Operation.CONNECT,), musts=musts)
+    for by, musts in (
+        ("steering-documents", runs(command("<root>", "<word>", "<limit>"), _FREE)),
+        ("steering-workspace", runs(listing("<root>"), {"<root>": r"(\.|/[^\n]*)"})),
+    )
+)
 
 
 def parse(output: bytes, errors: bytes, *, root: str, word: str, origin: str, limit: int) -> Found:

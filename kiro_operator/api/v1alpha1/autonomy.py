@@ -1,7 +1,8 @@
 """What a KiroSafetyPolicy desires of Kiro's own autonomous operations.
 
-All of it is held against what is there; nothing of it lets the operator do anything. What a list
-leaves out is not desired, so that a lost field is told as a difference and never widens anything.
+All of it is held against what is there; by itself nothing of it lets the operator do anything. What a list
+leaves out is not desired, so that a lost field is told as a difference. Where it is to be restored as well,
+what belongs to the whole cluster is bounded by a KiroSafetyBaseline.
 """
 
 from datetime import timedelta
@@ -85,6 +86,22 @@ class DesiredConfig(ApiModel):
     )
 
 
+class Switch(ApiModel):
+    """One key of a ConfigMap, and the value that an action may give it."""
+
+    config_map: DnsName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="The key; others are left alone.",
+        json_schema_extra=_rule(
+            "self.matches('^[-._a-zA-Z0-9]+$')",
+            "write a key as a ConfigMap has it: letters, digits, '-', '_' and '.'",
+        ),
+    )
+    value: Annotated[str, Field(max_length=256)] = Field(
+        description="The value that it is given; what Kiro makes of it is for whoever writes it here to know."
+    )
+
+
 class RoleRule(ApiModel):
     """One rule of RBAC, as a ClusterRole has it."""
 
@@ -136,6 +153,13 @@ class DesiredClusterRole(ApiModel):
     """The ClusterRole of Kiro's autonomous operations and whom it is bound to."""
 
     name: DnsName = Field(default="kiro-autonomous-operations", description="Name of the ClusterRole.")
+    on_drift: OnDrift = Field(
+        default=OnDrift.OBSERVE,
+        description=(
+            "Observe tells of a difference; Restore asks for RestoreRBAC as well, which stays within the "
+            "KiroSafetyBaseline of the same name."
+        ),
+    )
     rules: Annotated[list[RoleRule], Field(max_length=32)] = Field(
         description="Rules that it is to hold, these and no others.", json_schema_extra=_ATOMIC
     )

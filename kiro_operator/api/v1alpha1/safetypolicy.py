@@ -18,9 +18,10 @@ from kiro_operator.api.v1alpha1.autonomy import (
     DesiredConfig,
     Escalation,
     Permissions,
+    Switch,
 )
 from kiro_operator.api.v1alpha1.conditions import Condition
-from kiro_operator.api.v1alpha1.healthcheck import ActionName, Message, Name
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS_CEL, ActionName, Message, Name
 from kiro_operator.api.v1alpha1.types import (
     ApiModel,
     Between,
@@ -29,6 +30,10 @@ from kiro_operator.api.v1alpha1.types import (
     not_above,
     rules,
 )
+
+MOST_REPLICAS = 1000
+LONGEST_STEP = 100
+"""Replicas added at a time."""
 
 
 class Mode(StrEnum):
@@ -68,6 +73,13 @@ class Backoff(ApiModel):
 class ActionPolicy(ApiModel):
     """Permission for one action. An action that is not listed is not allowed."""
 
+    model_config = rules(
+        (
+            f"!has(self.approval) || self.approval == 'Manual' || !(self.name in {PROPOSALS_CEL})",
+            "actions: a person decides on each proposal, such as RightSize; write approval: Manual",
+        ),
+    )
+
     name: ActionName = Field(description="The action allowed.")
     approval: Literal["Automatic", "Manual"] = Field(
         default="Manual",
@@ -86,9 +98,9 @@ class ScaleLimits(ApiModel):
         ),
     )
 
-    floor: int = Field(ge=1, le=1000, description="Fewest replicas that scaling back may leave.")
-    ceiling: int = Field(ge=1, le=1000, description="Most replicas that scaling may reach.")
-    step: int = Field(ge=1, le=100, description="Replicas added at a time.")
+    floor: int = Field(ge=1, le=MOST_REPLICAS, description="Fewest replicas that scaling back may leave.")
+    ceiling: int = Field(ge=1, le=MOST_REPLICAS, description="Most replicas that scaling may reach.")
+    step: int = Field(ge=1, le=LONGEST_STEP, description="Replicas added at a time.")
 
 
 def _cron_field(value: str) -> str:
@@ -197,6 +209,10 @@ class KiroSafetyPolicySpec(ApiModel):
             "!has(self.actions) || !self.actions.exists(a, a.name == 'Scale') || has(self.scale)",
             "spec.scale is required when actions has Scale: write e.g. {floor: 1, ceiling: 5, step: 1}",
         ),
+        (
+            "!has(self.actions) || !self.actions.exists(a, a.name == 'Contain') || has(self.containment)",
+            "spec.containment is required when actions has Contain: write {configMap: …, key: …, value: …}",
+        ),
     )
 
     mode: Mode = Field(default=Mode.DRY_RUN, description="Observe, DryRun or Enforce.")
@@ -273,6 +289,9 @@ class KiroSafetyPolicySpec(ApiModel):
         default=[],
         description="Disruptions agreed to: SingleReplica, Recreate; other such workloads are left alone.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    containment: Switch | None = Field(
+        default=None, description="What the action Contain sets; required with it, for nothing is guessed."
     )
     # What follows is held against what is there. It allows the operator nothing.
     safety_config: DesiredConfig | None = Field(
@@ -354,6 +373,7 @@ class KiroSafetyPolicy(ApiModel):
 
     KIND: ClassVar[str] = "KiroSafetyPolicy"
     PLURAL: ClassVar[str] = "kirosafetypolicies"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("ksp",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Mode", "string", ".spec.mode"),

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
 from kiro_operator.core.policy.approvals import gates_of, standing
 from kiro_operator.core.policy.gates import GATES, run_gates
@@ -33,7 +34,8 @@ def rule(
                 intent, "Denied", "policy", policy.reason, clip(policy.refusal), needs_person=True
             )
         specs.append((policy.spec, replace(situation, storm=policy.storm)))
-    gates = sorted({gate for spec, _ in specs for gate in gates_of(intent, spec)})
+    advice = intent.method is Method.ADVISE
+    gates = sorted({gate for spec, _ in specs if not advice for gate in gates_of(intent, spec)})
     standings = tuple(standing(gate, intent, situation.approvals, ledger, now) for gate in gates)
     narrowest = min(
         (run_gates(intent, spec, facts, ledger, now) for spec, facts in specs),

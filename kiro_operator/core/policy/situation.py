@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.faults.motion import is_disrupted
 from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
-from kiro_operator.core.policy.rollouts import taken
+from kiro_operator.core.policy.rollouts import ROLLS, taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
@@ -75,6 +75,7 @@ def situate(
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
         protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
+        gitops=other.gitops if other is not None else "",
         autoscaler=autoscaler,
         autoscalers_observed=observed,
         drained_by=_drained_by(intent, snapshot),
@@ -122,7 +123,7 @@ def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
     rolling = (
         workload(entry.target, snapshot)
         for entry in ledger.entries
-        if entry.running and entry.method is Method.ROLLOUT_RESTART and entry.target.uid != target.uid
+        if entry.running and entry.method in ROLLS and entry.target.uid != target.uid
     )
     return sum(taken(found, Method.ROLLOUT_RESTART) for found in rolling if found is not None)
 
@@ -138,7 +139,7 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
         carriers += [target.metadata.annotations, target.spec.template.metadata.annotations]
     if pod is not None:
         carriers.append(pod.metadata.annotations)
-    if intent.method is Method.ROLLOUT_RESTART and not isinstance(snapshot.pods, Unobserved):
+    if intent.method in ROLLS and not isinstance(snapshot.pods, Unobserved):
         carriers += [
             other.metadata.annotations
             for other in snapshot.pods.unsettled

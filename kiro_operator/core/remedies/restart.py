@@ -10,6 +10,7 @@ from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request, Wanted, fence_of
 from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.writes import Must, Operation, Write, cel, changes
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -25,6 +26,45 @@ RULES: tuple[Rule, ...] = (
         ("patch",),
         "restart a workload by an annotation of its pod template",
         grant=Grant.RESTART,
+    ),
+)
+RESTARTED_BY = "kiro.dev/restarted-by"
+_INTENT = f"object.spec.template.?metadata.?annotations[?{cel(RESTARTED_BY)}].orValue('')"
+ADMITTED = (
+    Write(
+        by="Restart",
+        api_version="v1",
+        resources=("pods/eviction",),
+        operations=(Operation.CREATE,),
+        musts=(
+            Must(
+                "object.?deleteOptions.?preconditions.?uid.orValue('') != ''\n"
+                "&& object.?deleteOptions.?preconditions.?resourceVersion.orValue('') != ''",
+                "it evicts a pod only as it was when that was decided, by uid and resourceVersion",
+            ),
+            Must(
+                "dyn(object.?deleteOptions.orValue({})).all(k,\n"
+                "k in ['apiVersion', 'kind', 'preconditions', 'dryRun'])",
+                "it leaves a pod the time to end that it asks for",
+            ),
+        ),
+    ),
+    Write(
+        by="Restart",
+        api_version="apps/v1",
+        resources=("deployments", "statefulsets", "daemonsets"),
+        operations=(Operation.UPDATE,),
+        musts=(
+            *changes(
+                ("spec", "template", "metadata", "annotations", RESTARTED_BY),
+                # The API server counts here, at every change of the template of a DaemonSet.
+                ("metadata", "annotations", "deprecated.daemonset.template.generation"),
+            ),
+            Must(
+                f"{_INTENT} == ''\n|| {_INTENT}.matches('^[a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?$')",
+                f"{RESTARTED_BY} is the name of a KiroRemediation",
+            ),
+        ),
     ),
 )
 

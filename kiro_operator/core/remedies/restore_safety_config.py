@@ -4,7 +4,7 @@ One merge patch under the object's version: a server-side apply would leave the 
 else added, and those are drift as well.
 """
 
-import json
+from collections.abc import Collection
 from typing import Any
 
 from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
@@ -18,11 +18,14 @@ from kiro_operator.core.evidence.safety_config import (
     differing,
 )
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Change, Fence, Intent
-from kiro_operator.core.remedies.types import Refusal, Remedy, Request
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.switches import contained
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
+ACTION = ActionName.RESTORE_SAFETY_CONFIG
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
 RULES: tuple[Rule, ...] = (
@@ -42,6 +45,28 @@ RULES: tuple[Rule, ...] = (
         grant=Grant.RESTORE,
     ),
 )
+ADMITTED = (
+    Write(
+        by="RestoreSafetyConfig",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.CREATE, Operation.UPDATE),
+        chosen=(Chosen("safetyConfigs", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.safetyConfigs",
+                "the ConfigMap is not among safetyConfigs of this policy",
+            ),
+            *changes(("data",), ("binaryData",)),
+            Must(
+                "object.?binaryData.orValue({}).all(k,\n"
+                "k in variables.before.?binaryData.orValue({})\n"
+                "&& object.binaryData[k] == variables.before.binaryData[k])",
+                "what is binary is taken out at most",
+            ),
+        ),
+    ),
+)
 
 
 def propose(request: Request) -> Intent | Refusal:
@@ -55,19 +80,19 @@ def propose(request: Request) -> Intent | Refusal:
     actual = seen.get(wanted.name)
     if actual is None:
         diff = f"{named(request.target)}: absent, made anew with {len(wanted.data)} keys"
-        return _intent(request, Method.CREATE, Fence("", ""), _manifest(wanted), diff)
+        return writing(request, ACTION, Method.CREATE, Fence("", ""), content=_manifest(wanted), diff=diff)
     if actual.uid != request.target.uid:
         message = f"{named(request.target)} is another object by now"
         return Refusal("EvidenceMissing", message, lasting=False)
     if actual.truncated:
         message = f"{named(request.target)} holds more keys than are looked at: mend it by hand"
         return Refusal("TooManyKeys", message, lasting=True)
-    if not differing(wanted, actual):
+    held = contained(wanted.name, actual, request.snapshot.policies.values())
+    if not differing(wanted, actual, held):
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)
-    return _intent(
-        request, Method.PATCH, fence, _patch(wanted, actual), "; ".join(differences(wanted, actual))
-    )
+    diff = "; ".join(differences(wanted, actual, held))
+    return writing(request, ACTION, Method.PATCH, fence, content=_patch(wanted, actual, held), diff=diff)
 
 
 def _wanted(request: Request) -> DesiredConfig | Refusal:
@@ -103,9 +128,9 @@ def _manifest(wanted: DesiredConfig) -> dict[str, Any]:
     }
 
 
-def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
+def _patch(wanted: DesiredConfig, actual: ConfigData, held: Collection[str]) -> dict[str, Any]:
     patch: dict[str, Any] = {"data": {}}
-    for key in differing(wanted, actual):
+    for key in differing(wanted, actual, held):
         # A key stands in one of the two maps only: where text replaces what is binary, that has to go.
         if actual.digests.get(key) == BINARY:
             patch.setdefault("binaryData", {})[key] = None
@@ -114,27 +139,8 @@ def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
     return patch
 
 
-def _intent(request: Request, method: Method, fence: Fence, content: dict[str, Any], diff: str) -> Intent:
-    want = request.wanted[0]
-    return Intent(
-        action=ActionName.RESTORE_SAFETY_CONFIG,
-        method=method,
-        target=request.target,
-        api_version="v1",
-        fence=fence,
-        check=want.check,
-        reason=want.finding.reason,
-        message=want.message,
-        episode=request.episode,
-        step=request.step,
-        timeout=request.timeout,
-        stabilization=request.stabilization,
-        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
-    )
-
-
 REMEDY = Remedy(
-    action=ActionName.RESTORE_SAFETY_CONFIG,
+    action=ACTION,
     title="Bring the safety configuration back to what is desired",
     propose=propose,
 )

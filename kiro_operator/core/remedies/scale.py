@@ -6,13 +6,14 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
-from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
+from kiro_operator.api.v1alpha1.safetypolicy import LONGEST_STEP, MOST_REPLICAS, ScaleLimits
 from kiro_operator.core.objects import DaemonSet, Workload
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import REVERTED, Entry, Intent
 from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request, fence_of
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.writes import Must, Operation, Write
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -21,6 +22,23 @@ RULES: tuple[Rule, ...] = (
         ("patch",),
         "set replicas under a test of what they were",
         grant=Grant.SCALE,
+    ),
+)
+_BEFORE, _AFTER = "oldObject.spec.?replicas.orValue(0)", "object.spec.?replicas.orValue(0)"
+ADMITTED = (
+    Write(
+        by="Scale",
+        api_version="apps/v1",
+        resources=("deployments/scale", "statefulsets/scale"),
+        operations=(Operation.UPDATE,),
+        musts=(
+            Must(f"{_AFTER} >= 1", "it scales nothing to zero"),
+            Must(f"{_BEFORE} >= 1", "what was scaled to zero stays off"),
+            Must(
+                f"{_AFTER} <= {MOST_REPLICAS}\n&& {_AFTER} - {_BEFORE} <= {LONGEST_STEP}",
+                f"it scales to {MOST_REPLICAS} replicas at most, and adds {LONGEST_STEP} at most at a time",
+            ),
+        ),
     ),
 )
 

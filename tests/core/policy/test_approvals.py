@@ -203,6 +203,14 @@ def test_who_denied_it_is_told_and_nobody_is_called() -> None:
     assert "by dana (KiroApproval yes): it is safe" in answer.message
 
 
+def test_what_an_approver_wrote_is_told_without_credentials() -> None:
+    wrote = approval("Deny")
+    spec = replace(wrote.spec, reason="seen with password=hunter2hunter2", decided_by="token=hunter2hunter2")
+    answer = judge(replace(wrote, spec=spec))
+    assert "seen with password=" in answer.message
+    assert "hunter2" not in answer.message
+
+
 def revised(kind: type[Workload], revision: str) -> Workload:
     made = workload(kind=kind)
     if kind is StatefulSet:
@@ -340,6 +348,28 @@ def test_all_policies_have_their_gates_passed() -> None:
         ("operator-approver", "Approved"),
         ("technical-lead", "Approved"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"),
+    [
+        ({"mode": "Observe"}, "mode"),
+        ({"actions": MANUAL[1:]}, "allowed-actions"),
+        ({"pauseRequests": ["maintenance"]}, "pause-requests"),
+        ({"protected": {"selectors": [{}]}}, "protected"),
+        ({"maxUnhealthy": "1%"}, "blast-radius"),
+        ({"budget": {"limit": 0, "window": "1h"}}, "budget"),
+    ],
+)
+def test_an_approval_opens_no_other_gate(changes: dict[str, Any], gate: str) -> None:
+    made, pods = platform()
+    facts = snapshot([made], pods)
+    given = inputs(failing(finding()), facts, policies=(Policy("a", policy(actions=MANUAL)),))
+    approved = replace(given, approvals=(approval(digest=digest(decide(given))),))
+    assert [item.decision for item in decide(approved).decisions] == ["Allowed"]
+    narrower = (Policy("a", policy(**({"actions": MANUAL} | changes))),)
+    [decision] = decide(replace(approved, policies=narrower)).decisions
+    assert (decision.decision, decision.gate) == ("Denied", gate)
 
 
 def test_a_scale_back_is_a_plan_of_its_own() -> None:

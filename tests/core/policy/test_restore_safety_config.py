@@ -16,10 +16,10 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Inputs, Policy, decide
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import Entry, Ledger
 from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
-from kiro_operator.core.verify import merged
 from tests.core.policy.make import NOW, policy, snapshot
 
 CHECK_ID, ACTION = "safety-config", ActionName.RESTORE_SAFETY_CONFIG

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.limits import bounds, given, words
@@ -19,6 +20,8 @@ def gate(
     that are not ready, those that rollouts allowed before may yet take down, and those that this action
     may. Shares are rounded to the safe side. Scaling back follows health, so no range is too healthy
     for it.
+
+    Open for what only stops others from acting: while most of the namespace fails is when it matters.
     """
     total, rule = situation.pods, words(policy)
     try:
@@ -30,6 +33,8 @@ def gate(
             "minHealthy, spec.maxUnhealthy or spec.unhealthyRange",
             "write one of them and no other, such as maxUnhealthy: 40%",
         )
+    if intent.action is ActionName.CONTAIN:
+        return Allow("it takes no pod down, and stops what may")
     if total is None or situation.unhealthy_pods is None:
         return unseen("the health of the namespace's pods", intent.target)
     if not situation.observed:

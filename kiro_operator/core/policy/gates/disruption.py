@@ -7,7 +7,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafet
 from kiro_operator.core.objects import Deployment, Workload
 from kiro_operator.core.policy import rollouts
 from kiro_operator.core.policy.text import named, stamp, unseen
-from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
+from kiro_operator.core.policy.types import WORKLOADS, Allow, Answer, Deny, Intent, Ledger, Situation
 
 LINGERS = timedelta(minutes=5)
 """Past its deadline a pod that is still there is not on its way any more: its node is lost, or it is held."""
@@ -19,18 +19,22 @@ def gate(
     """Shut for a restart that would do nothing, meddle with a rollout or a drain, or leave nothing serving.
 
     Leaving nothing serving is open to the owner's consent, written as spec.consent; the rest is
-    not. Scaling takes no pod that is wanted, so it passes.
+    not. Scaling takes no pod that is wanted, and a command takes none, so they pass.
     """
     workload = situation.workload
-    if intent.method in WRITES and workload is None:
+    if intent.method in WRITES and workload is None and intent.target.kind not in WORKLOADS:
         return Allow(f"{named(intent.target)} runs no pods")
     if workload is None:
         return unseen(named(intent.target), intent.target)
     match intent.method:
-        case Method.CREATE | Method.PATCH:
+        case Method.CREATE | Method.ADVISE:
             return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
+        case Method.PATCH:
+            futile = _roll(intent, workload)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")
+        case Method.EXEC:
+            return Allow("a command in a pod takes none down")
         case Method.EVICT:
             futile = _evict(intent, workload)
         case Method.ROLLOUT_RESTART:

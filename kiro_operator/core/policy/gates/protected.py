@@ -15,15 +15,16 @@ def gate(
 ) -> Answer:
     """Shut for what is annotated kiro.dev/protected or selected by spec.protected.selectors.
 
-    The workload, its pod template and the pod to evict are held against both, since an action on
-    a workload reaches the pods of its template. Labels that cannot be seen could be protected ones.
+    The workload, its pod template and the pod to evict, or to run a command in, are held against both,
+    since an action on a workload reaches the pods of its template. Labels that cannot be seen could be
+    protected ones.
     """
     if policy.protected is None:
         return incomplete("protected", "write {selectors: []} when only annotated objects are protected")
     if situation.protected:
         return Deny(
             "Protected",
-            f"{named(intent.target)}, its pod template or a failing pod of it "
+            f"{named(intent.target)}, its pod template or a pod of it that is acted on "
             "carries the annotation kiro.dev/protected",
             needs_person=True,
         )

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.storms import told
 from kiro_operator.core.policy.text import incomplete
@@ -9,15 +10,18 @@ from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger,
 
 
 def gate(
-    _intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, now: datetime
+    intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, now: datetime
 ) -> Answer:
     """Shut while a mass failure lasts, and until it has been over for spec.stormCooldown.
 
     The blast radius is about this moment, and opens as soon as one pod too many is back. Whatever
-    struck many at once may strike again, and what is left of it may mend by itself.
+    struck many at once may strike again, and what is left of it may mend by itself. Open for
+    what only stops others from acting.
     """
     if policy.storm_cooldown is None:
         return incomplete("stormCooldown", "write e.g. 10m, how long nothing is done after a mass failure")
+    if intent.action is ActionName.CONTAIN:
+        return Allow("it takes no pod down, and stops what may")
     storm = situation.storm
     if storm is None:
         return Allow("no mass failure is remembered")

@@ -1,0 +1,67 @@
+"""What an account wrote, from the API server's audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+Object = dict[str, Any]
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+FIRST_REFUSAL = 300
+
+
+@dataclass(frozen=True)
+class Write:
+    """One request that changed something: the API server accepted it."""
+
+    verb: str
+    resource: str
+    """Plural, and subresource after a slash."""
+    namespace: str
+    """Empty for what has none."""
+    name: str
+    at: datetime
+    body: Object = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource} {self.namespace}/{self.name}"
+
+
+def accepted(events: Iterable[Object], account: str) -> list[Write]:
+    """The writes of an account (`system:serviceaccount:…`) that were accepted, oldest first."""
+    found = []
+    for event in events:
+        if event["user"]["username"] != account or event["verb"] not in WRITES:
+            continue
+        if int(event.get("responseStatus", {}).get("code", 0)) >= FIRST_REFUSAL:
+            continue
+        reference, body = event.get("objectRef", {}), event.get("requestObject") or {}
+        resource = "/".join(filter(None, (reference.get("resource", ""), reference.get("subresource", ""))))
+        found.append(
+            Write(
+                event["verb"],
+                resource,
+                reference.get("namespace", ""),
+                reference.get("name") or body.get("metadata", {}).get("name", ""),
+                datetime.fromisoformat(event["requestReceivedTimestamp"]),
+                body,
+            )
+        )
+    return sorted(found, key=lambda write: write.at)
+
+
+def events_of(log: Path, since: int, account: str) -> Iterable[Object]:
+    """The complete lines of the log after byte `since` that name an account.
+
+    Others write to the log at the same time, so lines are looked at before they are decoded.
+    """
+    mark = account.encode()
+    with log.open("rb") as lines:
+        lines.seek(since)
+        for line in lines:
+            if mark in line and line.endswith(b"\n"):
+                yield json.loads(line)

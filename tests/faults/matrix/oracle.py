@@ -1,0 +1,275 @@
+"""The oracle: what must hold whatever was broken, by the audit log and the records that are left.
+
+It knows an action by a `Remedy`, which a scenario brings along. A new kind of action needs a Remedy and a
+scenario, and nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
+from tests.faults.matrix.audit import Write
+
+Object = dict[str, Any]
+RECORDS = "kiroremediations"
+BOOKKEEPING = frozenset(
+    {
+        RECORDS,
+        f"{RECORDS}/status",
+        "kirohealthchecks/status",
+        "kirosafetypolicies/status",
+        "events",
+        "leases",
+    }
+)
+"""What the operator may write in the namespace beside its actions."""
+
+
+class Rule(StrEnum):
+    """What must hold."""
+
+    DOUBLE = "double action"
+    BUDGET = "over budget"
+    LOST = "lost intent"
+    UNRECORDED = "action without a record"
+    UNFENCED = "action without a fence"
+    UNAPPROVED = "action without an approval of its own"
+    LATE = "effect after the Lease"
+    FOREIGN = "foreign object"
+    LOOP = "crash loop"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """How one kind of action shows in the audit log.
+
+    Attributes:
+        name: What it is called.
+        is_one: Whether a write is such an action.
+        is_of: Whether it may be the action that a KiroRemediation records.
+        is_fenced: Whether it says in which state the object has to be.
+    """
+
+    name: str
+    is_one: Callable[[Write], bool]
+    is_of: Callable[[Write, Object], bool]
+    is_fenced: Callable[[Write], bool]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many actions may be done within a window."""
+
+    limit: int
+    window: timedelta
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is left of a run.
+
+    Attributes:
+        namespace: The only one in which anything may be written.
+        writes: What the operator wrote, oldest first.
+        intents: The KiroRemediations at the end.
+        remedies: The actions that there may be.
+        usual: Actions by remedy of a run without a fault: there must not be more.
+        manual: Whether a person has to approve each action.
+        late: What an operator did whose Lease had run out.
+        ends: How often an operator has ended by itself: once it may, for its Lease.
+    """
+
+    namespace: str
+    writes: Sequence[Write]
+    intents: Sequence[Object]
+    budget: Budget
+    remedies: Sequence[Remedy]
+    usual: Mapping[str, int]
+    manual: bool = False
+    late: Sequence[str] = ()
+    ends: int = 0
+
+
+@dataclass(frozen=True)
+class Violation:
+    """What did not hold, and how it shows."""
+
+    rule: Rule
+    text: str
+
+
+def judge(evidence: Evidence) -> list[Violation]:
+    """Everything that did not hold; empty for a good run."""
+    actions = _actions(evidence)
+    return [
+        *_foreign(evidence),
+        *_done_twice(evidence, actions),
+        *_over_budget(evidence.budget, [write.at for _, write, _ in actions]),
+        *_lost(evidence),
+        *(
+            Violation(Rule.UNFENCED, str(write))
+            for remedy, write, _ in actions
+            if not remedy.is_fenced(write)
+        ),
+        *(_unapproved(actions) if evidence.manual else ()),
+        *(Violation(Rule.LATE, text) for text in evidence.late),
+        *([Violation(Rule.LOOP, f"it ended {evidence.ends} times by itself")] if evidence.ends > 1 else ()),
+    ]
+
+
+_Action = tuple[Remedy, Write, Object | None]
+"""What was done, and the KiroRemediation it was done for."""
+
+
+def _actions(evidence: Evidence) -> list[_Action]:
+    found: list[_Action] = []
+    for write in evidence.writes:
+        for remedy in evidence.remedies:
+            if remedy.is_one(write):
+                fitting = [
+                    intent
+                    for intent in evidence.intents
+                    # Creation times are whole seconds, rounded down.
+                    if remedy.is_of(write, intent) and _created(intent) <= write.at
+                ]
+                found.append((remedy, write, max(fitting, key=_created, default=None)))
+                break
+    return found
+
+
+def _created(intent: Object) -> datetime:
+    return datetime.fromisoformat(intent["metadata"]["creationTimestamp"])
+
+
+def _foreign(evidence: Evidence) -> list[Violation]:
+    return [
+        Violation(Rule.FOREIGN, str(write))
+        for write in evidence.writes
+        if write.namespace != evidence.namespace
+        or not (write.resource in BOOKKEEPING or any(remedy.is_one(write) for remedy in evidence.remedies))
+    ]
+
+
+def _done_twice(evidence: Evidence, actions: Sequence[_Action]) -> list[Violation]:
+    found = [
+        Violation(Rule.UNRECORDED, f"{write}: no KiroRemediation tells of it")
+        for _, write, intent in actions
+        if intent is None
+    ]
+    by_intent = Counter(intent["metadata"]["name"] for _, _, intent in actions if intent is not None)
+    found += [
+        Violation(Rule.DOUBLE, f"{number} actions for {name}")
+        for name, number in by_intent.items()
+        if number > 1
+    ]
+    # What was done and is not told to have been done gives its budget back.
+    found += [
+        Violation(Rule.UNRECORDED, f"{write}: {intent['metadata']['name']} does not tell that it was done")
+        for _, write, intent in actions
+        if intent is not None and "actedAt" not in intent.get("status", {})
+    ]
+    done = Counter(remedy.name for remedy, _, _ in actions)
+    found += [
+        Violation(Rule.DOUBLE, f"{number} times {name}, and {evidence.usual.get(name, 0)} without a fault")
+        for name, number in done.items()
+        if number > evidence.usual.get(name, 0)
+    ]
+    return found
+
+
+def _over_budget(budget: Budget, times: Sequence[datetime]) -> list[Violation]:
+    for last in times:
+        within = sum(last - budget.window < at <= last for at in times)
+        if within > budget.limit:
+            text = f"{within} actions within {budget.window}, and {budget.limit} are allowed"
+            return [Violation(Rule.BUDGET, text)]
+    return []
+
+
+def _lost(evidence: Evidence) -> list[Violation]:
+    there = {intent["metadata"]["name"]: intent for intent in evidence.intents}
+    begun = [write.name for write in evidence.writes if (write.verb, write.resource) == ("create", RECORDS)]
+    found = [Violation(Rule.LOST, f"{name} is gone") for name in begun if name not in there]
+    found += [
+        Violation(Rule.LOST, f"{name} ends as {intent.get('status', {}).get('state')}")
+        for name, intent in there.items()
+        if intent.get("status", {}).get("state") not in FINAL_STATES
+    ]
+    return found
+
+
+def _unapproved(actions: Sequence[_Action]) -> list[Violation]:
+    """An approval is for one action."""
+    found: list[Violation] = []
+    used: Counter[str] = Counter()
+    for _, write, intent in actions:
+        approvals = _inner(intent, "spec", "approvals") or []
+        used.update(item["name"] for item in approvals)
+        if not approvals:
+            found.append(Violation(Rule.UNAPPROVED, f"{write}: nobody has approved it"))
+    return found + [
+        Violation(Rule.UNAPPROVED, f"{name} is the approval of {number} actions")
+        for name, number in used.items()
+        if number > 1
+    ]
+
+
+def _inner(content: Any, *keys: str) -> Any:
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+MARK = "kiro.dev/restarted-by"
+WORKLOADS = frozenset({"deployments", "statefulsets", "daemonsets"})
+_TEMPLATE = ("spec", "template", "metadata", "annotations", MARK)
+_PRECONDITIONS = ("deleteOptions", "preconditions")
+
+
+def _of_this_version(write: Write) -> bool:
+    return all(_inner(write.body, "metadata", key) for key in ("uid", "resourceVersion"))
+
+
+EVICT = Remedy(
+    "Evict",
+    lambda write: (write.verb, write.resource) == ("create", "pods/eviction"),
+    lambda write, intent: (
+        _inner(write.body, *_PRECONDITIONS, "uid") is not None
+        and _inner(write.body, *_PRECONDITIONS, "uid") == _inner(intent, "spec", "pod", "uid")
+    ),
+    lambda write: all(_inner(write.body, *_PRECONDITIONS, key) for key in ("uid", "resourceVersion")),
+)
+RESTART = Remedy(
+    "RolloutRestart",
+    lambda write: write.verb == "patch" and write.resource in WORKLOADS,
+    lambda write, intent: _inner(write.body, *_TEMPLATE) == intent["metadata"]["name"],
+    _of_this_version,
+)
+SCALE = Remedy(
+    "Scale",
+    lambda write: write.verb == "patch" and write.resource in {f"{plural}/scale" for plural in WORKLOADS},
+    lambda write, intent: (
+        write.name == _inner(intent, "spec", "target", "name")
+        and _inner(write.body, "spec", "replicas") is not None
+        and _inner(write.body, "spec", "replicas") == _inner(intent, "spec", "replicas", "after")
+    ),
+    _of_this_version,
+)
+RESTORE = Remedy(
+    "RestoreSafetyConfig",
+    lambda write: write.resource == "configmaps" and write.verb in {"create", "patch"},
+    lambda write, intent: (
+        write.name == _inner(intent, "spec", "target", "name")
+        and write.body.get("data")
+        == json.loads(_inner(intent, "spec", "change", "patch") or "{}").get("data")
+    ),
+    # What is made anew has no version; its name is its fence.
+    lambda write: write.verb == "create" or _of_this_version(write),
+)

@@ -1,0 +1,85 @@
+"""Which cases there are, and a sample of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tests.faults.matrix.case import Baseline, Case
+from tests.faults.matrix.kinds import KINDS
+from tests.faults.matrix.mutations import Mutation
+from tests.faults.matrix.scenarios import SCENARIOS
+
+SHARE = 4
+"""One of so many pairs of scenario and fault is in the sample."""
+THIN_SHARE = 3
+"""Of a thin scenario, what leaves the process alive is aimed at every third write."""
+_RARE = re.compile("leases|validatingadmission")
+"""Rights that are needed seldom: a short run may not miss them."""
+TOLD = frozenset(
+    {
+        "POST kiroremediations",
+        "PATCH kiroremediations/status",
+        "PATCH kirohealthchecks/status",
+        "PATCH kirosafetypolicies/status",
+    }
+)
+"""What is no action."""
+
+
+def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
+    """All cases of a scenario.
+
+    Args:
+        baseline: Of the scenario.
+        before: Of those before it. What one that it begins with writes is aimed at there; a right is taken
+            away where it is first needed.
+    """
+    scenario = baseline.scenario
+    known = frozenset(m for item in before if item.scenario.name == scenario.after for m in item.mutations)
+    taken = frozenset(name for item in before for name in item.rights)
+    chosen = [
+        (name, mutation)
+        for name, kind in KINDS.items()
+        for mutation in (_every(baseline, name) if kind.everywhere else moments(baseline))
+    ]
+    chosen += [(name, moments(baseline)[0]) for name in baseline.rights if name not in taken]
+    return [Case(scenario.name, name, mutation) for name, mutation in chosen if mutation not in known]
+
+
+def _every(baseline: Baseline, kind: str) -> Sequence[Mutation]:
+    thinned = baseline.scenario.thin and "killed" not in kind
+    return baseline.mutations[:: THIN_SHARE if thinned else 1]
+
+
+def moments(baseline: Baseline) -> list[Mutation]:
+    """Where most is at stake: the last record, its action, and what is told next of it.
+
+    Of a thin scenario the action alone.
+    """
+    record = [m for m in baseline.mutations if m.kind == "POST kiroremediations"][-1]
+    action = [m for m in baseline.mutations if m.kind not in TOLD][-1]
+    after = baseline.mutations[baseline.mutations.index(action) + 1 :]
+    told = next(m for m in after if m.kind == "PATCH kiroremediations/status")
+    return [action] if baseline.scenario.thin else [record, action, told]
+
+
+def sample(baseline: Baseline) -> list[Case]:
+    """Every fourth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
+
+    And one right that is taken away.
+
+    The first or second write of its kind: how many more there are changes from run to run, and these do not.
+    """
+    place = [scenario.name for scenario in SCENARIOS].index(baseline.scenario.name)
+    kinds = sorted({mutation.kind for mutation in baseline.mutations})
+    chosen = []
+    for number, name in enumerate(KINDS):
+        if (number + place) % SHARE == 0:
+            kind = kinds[(number // SHARE + place) % len(kinds)]
+            mutation = Mutation(kind, 1 + number % 2 if kind.endswith("/status") else 1)
+            chosen.append(Case(baseline.scenario.name, name, mutation))
+    # Those of the action come last.
+    rights = [name for name in baseline.rights if "anew" not in name and not _RARE.search(name)]
+    right = rights[-1 - place % len(rights)]
+    return [*chosen, Case(baseline.scenario.name, right, moments(baseline)[0])]

@@ -1,0 +1,250 @@
+"""What the operator is given to mend: each scenario brings one kind of remedy about, with short times."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from devcluster import faults
+from devcluster.rest import on_each
+from devcluster.stages import FAULT
+from devcluster.wait import until
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
+from kiro_operator.api.v1alpha1.types import API_VERSION
+from tests.apiserver.test_restore import DESIRED, ONLY
+from tests.apiserver.test_restore import NAME as CONFIG
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Remedy
+from tests.harness.approvers import now
+from tests.harness.scenes import CHECKS
+from tests.harness.world import World, enforce
+
+Object = dict[str, Any]
+HOUR = timedelta(hours=1)
+CONDITIONS = frozenset({"Ready", "Healthy", "Observed", "RemediationAllowed", "Escalated"})
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario(ABC):
+    """A namespace in which something is to be done.
+
+    Attributes:
+        remedies: How its actions show in the audit log.
+        actions: How many are done when nothing is in the way.
+        limit: The budget of the policy, in an hour.
+        manual: Whether a person has to approve them.
+        drive: Called again and again during a run: does what only the world can do.
+        after: The scenario that it begins with, if any.
+        thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
+            fewer of its writes.
+    """
+
+    name: str
+    remedies: Sequence[Remedy]
+    actions: int = 1
+    limit: int = 20
+    manual: bool = False
+    drive: Callable[[World], None] = lambda _: None
+    after: str = ""
+    thin: bool = False
+
+    @property
+    def budget(self) -> Budget:
+        """That of its policy."""
+        return Budget(self.limit, HOUR)
+
+    @abstractmethod
+    def set(self, world: World) -> None:
+        """Make what is broken, policy and KiroHealthCheck."""
+
+    def policy(self, world: World, *actions: str, **spec: Any) -> None:
+        """Make the policy."""
+        budget = {"limit": self.limit, "window": "1h"}
+        approval = "Manual" if self.manual else "Automatic"
+        allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
+        world.policy(**enforce(budget=budget, actions=allowed, **spec))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(Scenario):
+    """Deployments of three pods, some of which are broken.
+
+    Attributes:
+        broken: How many pods of each Deployment.
+        ladder: The one rung of the KiroHealthCheck.
+        fault: What ails the pods.
+        names: The Deployments.
+        spec: More of `spec.remediation`.
+    """
+
+    broken: int = 1
+    ladder: str = "Restart"
+    fault: str = "crash-loop"
+    names: Sequence[str] = ("kiro",)
+    spec: Object = field(default_factory=dict)
+
+    def set(self, world: World) -> None:
+        """Make workloads, faults, policy and KiroHealthCheck."""
+        on_each(lambda name: world.deployment(name, replicas=3), self.names)
+        pods = [
+            (world.namespace, pod["metadata"]["name"])
+            for name in self.names
+            for pod in world.pods(name)[: self.broken]
+        ]
+        faults.inject_many(world.plane, pods, self.fault)
+        # All of them at once: with one after the other the first is mended before the others are seen.
+        until(lambda: unready(world) == len(pods), f"{len(pods)} broken pods", READY_SECONDS)
+        self.policy(world, self.ladder)
+        remediation = {
+            "stabilization": "1s",
+            "ladder": [{"action": self.ladder, "timeout": "60s"}],
+            **self.spec,
+        }
+        world.health_check(safetyPolicyRef={"name": "policy"}, checks=CHECKS, remediation=remediation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tampered(Scenario):
+    """A safety configuration that is not as it should be.
+
+    Attributes:
+        data: What it holds; None: it is gone.
+    """
+
+    data: Object | None
+
+    def set(self, world: World) -> None:
+        """Make the ConfigMap, policy and KiroHealthCheck."""
+        if self.data is not None:
+            world.plane.rest.post(
+                world.path("configmaps", api="/api/v1"), {"metadata": {"name": CONFIG}, "data": self.data}
+            )
+        self.policy(world, "RestoreSafetyConfig", safetyConfig={"data": DESIRED, "onDrift": "Restore"})
+        world.health_check(
+            safetyPolicyRef={"name": "policy"},
+            interval="5s",
+            checks=ONLY,
+            remediation={"stabilization": "1s"},
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run comes to: two runs without a fault come to the same."""
+
+    conditions: tuple[tuple[str, str, str], ...]
+    """Type, status and reason."""
+    replicas: int
+    """That the Deployments ask for."""
+    ready: int
+    """Pods that are ready and stay."""
+    unready: int
+    acted: tuple[tuple[str, int], ...]
+    """KiroRemediations that were carried out, by method."""
+    running: int
+    """KiroRemediations that have not ended."""
+    config: tuple[tuple[str, str], ...]
+    """What the safety configuration holds; empty when there is none."""
+
+
+def outcome(world: World) -> Outcome:
+    """As it is now."""
+    status = world.get("kirohealthchecks", "kiro").get("status", {})
+    records = world.remediations()
+    deployments = world.items("deployments", api="/apis/apps/v1")
+    pods = [is_ready(pod) for pod in staying(world)]
+    return Outcome(
+        conditions=tuple(
+            sorted(
+                (item["type"], item["status"], item["reason"])
+                for item in status.get("conditions", [])
+                if item["type"] in CONDITIONS
+            )
+        ),
+        replicas=sum(item["spec"]["replicas"] for item in deployments),
+        ready=sum(pods),
+        unready=len(pods) - sum(pods),
+        acted=tuple(
+            sorted(Counter(item["spec"]["method"] for item in records if "actedAt" in item["status"]).items())
+        ),
+        running=sum(item["status"].get("state") not in FINAL_STATES for item in records),
+        config=tuple(
+            sorted(
+                pair
+                for item in world.items("configmaps", api="/api/v1")
+                if item["metadata"]["name"] == CONFIG
+                for pair in item["data"].items()
+            )
+        ),
+    )
+
+
+def staying(world: World) -> list[Object]:
+    """The pods that are not on their way out."""
+    found = world.items("pods", api="/api/v1")
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod says that it is ready."""
+    return any(
+        item["type"] == "Ready" and item["status"] == "True" for item in pod["status"].get("conditions", [])
+    )
+
+
+def unready(world: World) -> int:
+    """How many pods are not ready."""
+    return sum(not is_ready(pod) for pod in staying(world))
+
+
+def mend_once_scaled(world: World) -> None:
+    """More replicas leave a broken pod as it is: mend it once they are asked for."""
+    if world.get("deployments", "kiro", api="/apis/apps/v1")["spec"]["replicas"] <= 3:
+        return
+    broken = [
+        (world.namespace, pod["metadata"]["name"])
+        for pod in staying(world)
+        if not is_ready(pod) and FAULT in pod["metadata"].get("annotations", {})
+    ]
+    faults.clear_many(world.plane, broken)
+
+
+def approve(world: World) -> None:
+    """Approve each plan that waits, as the admin of the cluster."""
+    given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
+    for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
+        asked = decision.get("approval")
+        if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
+            continue
+        me = world.plane.rest.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        spec = {
+            "gate": asked["gates"][0]["gate"],
+            "decision": "Approve",
+            "decidedBy": me["status"]["userInfo"]["username"],
+            "reason": "for this run",
+            "plan": {"digest": asked["digest"], "target": asked["target"]},
+            "expiresAt": (now() + HOUR).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        metadata = {"generateName": "decided-"}
+        body = {"apiVersion": API_VERSION, "kind": "KiroApproval", "metadata": metadata, "spec": spec}
+        world.plane.rest.post(world.path("kiroapprovals"), body)
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Broken(name="evict", remedies=(EVICT,)),
+    Broken(name="rollout-restart", remedies=(RESTART,), broken=2),
+    Broken(name="scale-up", remedies=(SCALE,), ladder="Scale", fault="not-ready", drive=mend_once_scaled),
+    Broken(
+        name="scale-back", remedies=(SCALE,), actions=2, ladder="Scale", fault="not-ready",
+        spec={"scaleBackAfter": "10s"}, drive=mend_once_scaled, after="scale-up", thin=True,
+    ),
+    Tampered(name="restore", remedies=(RESTORE,), data={"mode": "free", "backdoor": "on"}),
+    Tampered(name="restore-anew", remedies=(RESTORE,), data=None, thin=True),
+    Broken(name="approved", remedies=(EVICT,), manual=True, drive=approve, thin=True),
+    Broken(name="storm", remedies=(EVICT,), actions=3, names=("kiro", "mcp", "auto"), thin=True),
+    Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
+)  # fmt: skip

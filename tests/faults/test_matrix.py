@@ -1,0 +1,37 @@
+"""A sample of the matrix of faults: `make faults` plays the whole. See docs/faults.md."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from devcluster import ControlPlane
+from tests.faults.matrix import plan
+from tests.faults.matrix.case import play, record
+from tests.faults.matrix.kinds import KINDS
+from tests.faults.matrix.scenarios import SCENARIOS, Scenario
+from tests.harness.approvers import wait_for_vouching
+
+AT_ONCE = 3
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_a_sample_of_faults(control_plane: ControlPlane, scenario: Scenario, tmp_path: Path) -> None:
+    if control_plane.external:
+        pytest.skip("faults need a control plane of our own")
+    wait_for_vouching(control_plane)
+    baseline = record(control_plane, scenario, tmp_path)
+    cases = plan.sample(baseline)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(partial(play, control_plane, baseline, folder=tmp_path), cases))
+
+    bad = [result for result in results if not result.good]
+    assert not bad, "\n\n".join(
+        f"{result.case}: {result.violations} {result.trouble}\n{result.log}" for result in bad
+    )
+    assert all(result.reached for result in results)
+    assert len(results) >= len(KINDS) // plan.SHARE

@@ -1,0 +1,229 @@
+"""The oracle itself: it lets a good run pass, and finds each wrong that it is there for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.faults.matrix.audit import Write, accepted
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Evidence, Rule, judge
+
+Object = dict[str, Any]
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HERE = "here"
+
+
+def event(verb: str, resource: str, name: str, body: Object, *, second: float = 1, **changes: Any) -> Object:
+    """A line of the audit log."""
+    plural, _, subresource = resource.partition("/")
+    return {
+        "verb": verb,
+        "user": {"username": "operator"},
+        "objectRef": {"resource": plural, "subresource": subresource, "namespace": HERE, "name": name},
+        "responseStatus": {"code": 200},
+        "requestObject": body,
+        "requestReceivedTimestamp": (START + timedelta(seconds=second)).isoformat(),
+    } | changes
+
+
+def write(verb: str, resource: str, name: str, body: Object, *, second: float = 1) -> Write:
+    return accepted([event(verb, resource, name, body, second=second)], "operator")[0]
+
+
+def eviction(pod: str = "pod-uid", *, second: float = 1, **preconditions: str) -> Write:
+    fence = preconditions or {"uid": pod, "resourceVersion": "7"}
+    return write(
+        "create", "pods/eviction", "kiro-1", {"deleteOptions": {"preconditions": fence}}, second=second
+    )
+
+
+def restart(intent: str, *, second: float = 1, version: str = "7") -> Write:
+    template = {"metadata": {"annotations": {"kiro.dev/restarted-by": intent}}}
+    body = {"metadata": {"uid": "u", "resourceVersion": version}, "spec": {"template": template}}
+    return write("patch", "deployments", "kiro", body, second=second)
+
+
+def scale(replicas: int, *, second: float = 1) -> Write:
+    body = {"metadata": {"uid": "u", "resourceVersion": "7"}, "spec": {"replicas": replicas}}
+    return write("patch", "deployments/scale", "kiro", body, second=second)
+
+
+def record(name: str, *, second: float = 0) -> Write:
+    return write("create", "kiroremediations", "", {"metadata": {"name": name}}, second=second)
+
+
+def intent(name: str = "one", *, second: float = 0, state: str = "Succeeded", **spec: Any) -> Object:
+    target = {"pod": {"uid": "pod-uid"}, "target": {"name": "kiro"}}
+    return {
+        "metadata": {"name": name, "creationTimestamp": (START + timedelta(seconds=second)).isoformat()},
+        "spec": target | spec,
+        "status": {"state": state, "actedAt": "2026-01-01T12:00:01Z"},
+    }
+
+
+GOOD = Evidence(
+    namespace=HERE,
+    writes=(
+        record("one"),
+        write("patch", "kirosafetypolicies/status", "policy", {}),
+        write("patch", "kiroremediations/status", "one", {}),
+        eviction(),
+        write("patch", "kirohealthchecks/status", "kiro", {}),
+        write("update", "leases", "kiro-operator", {}),
+    ),
+    intents=(intent(),),
+    budget=Budget(2, timedelta(minutes=1)),
+    remedies=(EVICT, RESTART, SCALE),
+    usual={"Evict": 1, "RolloutRestart": 1, "Scale": 2},
+)
+
+
+def rules(evidence: Evidence) -> set[Rule]:
+    return {violation.rule for violation in judge(evidence)}
+
+
+def test_a_good_run_passes() -> None:
+    assert judge(GOOD) == []
+
+
+def test_one_intent_that_was_carried_out_twice_is_a_double_action() -> None:
+    twice = replace(GOOD, writes=(*GOOD.writes, eviction(second=2)), usual={"Evict": 2})
+    assert rules(twice) == {Rule.DOUBLE}
+
+
+def test_two_intents_for_one_fault_are_a_double_action() -> None:
+    """Each is done once, and a run without a fault does one of them."""
+    again = intent("two", second=5, pod={"uid": "other"})
+    evidence = replace(GOOD, writes=(*GOOD.writes, eviction("other", second=6)), intents=(intent(), again))
+    assert rules(evidence) == {Rule.DOUBLE}
+
+
+def test_what_was_refused_was_not_done() -> None:
+    conflict = event("create", "pods/eviction", "kiro-1", {}, responseStatus={"code": 409})
+    stranger = event("delete", "pods", "kiro-1", {}, user={"username": "somebody"})
+    looked = event("list", "pods", "", {})
+    assert accepted([conflict, stranger, looked], "operator") == []
+
+
+def test_restarts_are_told_by_their_mark() -> None:
+    good = replace(GOOD, writes=(record("one"), restart("one")))
+    assert judge(good) == []
+    assert rules(replace(good, writes=(*good.writes, restart("two")), usual={"RolloutRestart": 2})) == {
+        Rule.UNRECORDED
+    }
+    assert rules(replace(good, writes=(*good.writes, restart("one")), usual={"RolloutRestart": 2})) == {
+        Rule.DOUBLE
+    }
+
+
+def test_a_step_that_is_done_again_after_it_was_taken_back_is_no_double() -> None:
+    up, back, again = (
+        intent("up", second=0, replicas={"after": 4}),
+        intent("back", second=10, replicas={"after": 3}),
+        intent("again", second=20, replicas={"after": 4}),
+    )
+    writes = (scale(4, second=1), scale(3, second=11), scale(4, second=21))
+    evidence = replace(GOOD, writes=writes, intents=(up, back, again), budget=Budget(9, timedelta(hours=1)))
+    assert judge(replace(evidence, usual={"Scale": 3})) == []
+    assert rules(replace(evidence, usual={"Scale": 2})) == {Rule.DOUBLE}
+    assert rules(replace(evidence, writes=(*writes, scale(4, second=22)), usual={"Scale": 4})) == {
+        Rule.DOUBLE
+    }
+
+
+def test_an_action_before_its_record_has_none() -> None:
+    early = replace(GOOD, intents=(intent(second=2),))
+    assert rules(early) == {Rule.UNRECORDED}
+
+
+def test_what_a_person_has_to_approve_has_an_approval_of_its_own() -> None:
+    assert rules(replace(GOOD, manual=True)) == {Rule.UNAPPROVED}
+    approved = intent(approvals=[{"name": "given"}])
+    assert judge(replace(GOOD, manual=True, intents=(approved,))) == []
+    again = intent("two", second=5, pod={"uid": "other"}, approvals=[{"name": "given"}])
+    twice = replace(
+        GOOD,
+        manual=True,
+        writes=(*GOOD.writes, eviction("other", second=6)),
+        intents=(approved, again),
+        usual={"Evict": 2},
+    )
+    assert rules(twice) == {Rule.UNAPPROVED}
+
+
+def restore(verb: str, metadata: Object, data: Object) -> Write:
+    return write(verb, "configmaps", "config", {"metadata": metadata, "data": data})
+
+
+def test_restores_are_told_by_what_they_write() -> None:
+    asked = intent(target={"name": "config"}, change={"patch": '{"data": {"mode": "safe", "other": null}}'})
+    version = {"uid": "u", "resourceVersion": "7"}
+    told = {"mode": "safe", "other": None}
+    good = replace(GOOD, remedies=(RESTORE,), intents=(asked,), usual={RESTORE.name: 1})
+    assert judge(replace(good, writes=(restore("patch", version, told),))) == []
+    assert judge(replace(good, writes=(restore("create", {"name": "config"}, told),))) == []
+    assert rules(replace(good, writes=(restore("patch", {"uid": "u"}, told),))) == {Rule.UNFENCED}
+    assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == {Rule.UNRECORDED}
+
+
+def test_an_operator_ends_once_at_most_and_does_nothing_after_its_lease() -> None:
+    assert judge(replace(GOOD, ends=1)) == []
+    assert rules(replace(GOOD, ends=2)) == {Rule.LOOP}
+    assert rules(replace(GOOD, late=("POST eviction: 201",))) == {Rule.LATE}
+
+
+def test_an_action_that_its_record_denies_is_charged_to_no_budget() -> None:
+    denied = intent(state="Denied")
+    del denied["status"]["actedAt"]
+    assert rules(replace(GOOD, intents=(denied,))) == {Rule.UNRECORDED}
+
+
+@pytest.mark.parametrize(("last", "found"), [(30, {Rule.BUDGET}), (61, set()), (62, set())])
+def test_the_window_of_the_budget_slides(last: int, found: set[Rule]) -> None:
+    pods = ("a", "b", "c")
+    writes = tuple(eviction(pod, second=at) for pod, at in zip(pods, (1, 20, last), strict=True))
+    intents = tuple(intent(pod, pod={"uid": pod}) for pod in pods)
+    assert rules(replace(GOOD, writes=writes, intents=intents, usual={"Evict": 3})) == found
+
+
+@pytest.mark.parametrize("state", ["Reserved", "Acting", "Verifying"])
+def test_an_intent_that_never_ends_is_lost(state: str) -> None:
+    assert rules(replace(GOOD, intents=(intent(state=state),))) == {Rule.LOST}
+
+
+def test_an_intent_that_is_gone_is_lost() -> None:
+    assert rules(replace(GOOD, writes=(*GOOD.writes, record("two")))) == {Rule.LOST}
+
+
+@pytest.mark.parametrize(
+    "unfenced",
+    [
+        replace(GOOD, writes=(eviction(uid="pod-uid"),)),
+        replace(GOOD, writes=(restart("one", version=""),)),
+    ],
+)
+def test_an_action_without_a_version_is_unfenced(unfenced: Evidence) -> None:
+    assert rules(unfenced) == {Rule.UNFENCED}
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        replace(eviction(second=0.5), namespace="elsewhere"),
+        write("delete", "pods", "kiro-1", {}),
+        write("patch", "deployments/status", "kiro", {}),
+        write("patch", "kirohealthchecks", "kiro", {}),
+        write("update", "configmaps", "kiro-steering", {}),
+        replace(write("create", "namespaces", "new", {}), namespace=""),
+    ],
+    ids=str,
+)
+def test_what_is_none_of_its_business_is_foreign(foreign: Write) -> None:
+    assert Rule.FOREIGN in rules(replace(GOOD, writes=(*GOOD.writes, foreign)))
+
+
+def test_a_remedy_that_the_scenario_does_not_bring_about_is_foreign() -> None:
+    assert rules(replace(GOOD, remedies=(RESTART,))) == {Rule.FOREIGN}
