@@ -157,7 +157,7 @@ NARROWS = (
     ["clusterroles"],
     ["kiro-autonomous-operations"],
 )
-"""The one rule that may hold escalate and bind, of one name: without them a ClusterRole cannot be narrowed."""
+"""The one rule that may hold escalate and bind, of one name: a ClusterRole is not narrowed without them."""
 
 
 @pytest.mark.parametrize("path", [place.path for place in rbac.PLACES], ids=str)
