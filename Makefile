@@ -65,6 +65,17 @@ test: lint ## All checks and tests; the last lines are pytest's
 	$(BIN)/python -m devcluster build --all
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
+MUTANTS := .venv-mutants
+
+$(MUTANTS)/.installed: requirements-mutants.txt
+	@test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv $(MUTANTS)
+	$(MUTANTS)/bin/python -m pip install --quiet --require-hashes -r requirements-mutants.txt
+	@touch $@
+
+.PHONY: mutants
+mutants: $(MUTANTS)/.installed ## Mutation testing of what decides; takes long, and is no part of test
+	$(MUTANTS)/bin/python -m tools.mutants
+
 .PHONY: crds
 crds: $(STAMP) ## Generate crds/ and the field tables of docs/api/ from the models
 	$(BIN)/python -m tools.crds
@@ -82,6 +93,7 @@ lock: $(STAMP) ## Resolve pyproject.toml anew into the hash-locked requirements
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --group pyproject.toml:release -o requirements-release.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links -c requirements-dev.txt pyproject.toml --group mutants -o requirements-mutants.txt
 
 $(RELEASE_STAMP): requirements-release.txt
 	@test -x $(RELEASE_VENV)/bin/python || $(PYTHON) -m venv $(RELEASE_VENV)
@@ -98,4 +110,4 @@ release: cluster $(RELEASE_STAMP) ## Make dist/ from the commit: wheel, sdist, m
 
 .PHONY: clean
 clean: ## Remove what was made here, but for the control plane's cache
-	rm -rf $(VENV) $(RELEASE_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(RELEASE_VENV) $(MUTANTS) mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

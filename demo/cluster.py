@@ -66,6 +66,10 @@ class Cluster:
         """A ConfigMap of kiro-system."""
         return self._plane.rest.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{name}")
 
+    def cluster_role(self, name: str) -> Object:
+        """A ClusterRole."""
+        return self._plane.rest.get(f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}")
+
     def condition(self, kind: str) -> Object:
         """A condition of the KiroHealthCheck; empty when it is not there."""
         conditions = self.health_check().get("status", {}).get("conditions", [])

@@ -23,7 +23,7 @@ from devcluster.wait import until
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFESTS = "demo/manifests"
-OVERLAY = "deploy/overlays/kiro-system"
+OVERLAY = "demo/manifests/operator"
 FILES = {"-f", "-k"}
 """Options of kubectl that a file of the project follows."""
 NAME = "demo"
@@ -83,6 +83,7 @@ class World:
         self.plane.kubectl(
             "wait", "--for=condition=Established", "crd", "--all", f"--timeout={READY_SECONDS}s"
         )
+        self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetybaseline.yaml", record=False)
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirosafetypolicy.yaml")
         self.kubectl("apply", "-f", f"{MANIFESTS}/kirohealthcheck.yaml")
         until(self._served, "the custom resources to be served", READY_SECONDS)

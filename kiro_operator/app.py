@@ -32,6 +32,7 @@ from kiro_operator.adapters.kubernetes.inventory import Inventories
 from kiro_operator.adapters.kubernetes.nodes import ClusterNodes
 from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
 from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
+from kiro_operator.adapters.kubernetes.restorable import Restorables
 from kiro_operator.adapters.kubernetes.safety_config import SafetyConfigs
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.mcp.client import McpClient
@@ -44,6 +45,7 @@ from kiro_operator.adapters.prices import PriceList
 from kiro_operator.adapters.prometheus.series import Prometheus
 from kiro_operator.adapters.prometheus.triggers import TriggerMetrics
 from kiro_operator.adapters.steering.source import SteeringSource
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import registry
 from kiro_operator.core.snapshot import Source
 from kiro_operator.reconcile.act import Act
@@ -110,7 +112,15 @@ class Operator:
             on_change=self._changed,
             on_synced=self._synced,
         )
-        policies = Policies(self.client, self.clock, self.metrics)
+        policies = Policies(self.client, self.clock, self.metrics, self.events.record)
+        commands = {
+            action: argv
+            for action, argv in (
+                (ActionName.RECONNECT_MCP, settings.mcp_reconnect_command),
+                (ActionName.RESYNC_MCP, settings.mcp_resync_command),
+            )
+            if argv
+        }
         act = Act(
             client=self.client,
             actuator=Actuator(self.client),
@@ -120,6 +130,7 @@ class Operator:
             events=self.events,
             metrics=self.metrics,
             clock=self.clock,
+            commands=commands,
         )
         verify = Verify(act)
         approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
@@ -137,6 +148,7 @@ class Operator:
             approvals=approvals,
             act=act,
             verify=verify,
+            commands=commands,
             sweep=Sweep(self.client, verify, self.clock, selector=settings.watch_label_selector),
             sharded=bool(settings.watch_label_selector),
             sweep_interval=settings.sweep_interval,
@@ -277,6 +289,7 @@ def observers(
         McpClient(client, settings.mcp_client_command),
         ClusterAccess(client, settings.cluster_facts_namespaces),
         SafetyConfigs(client),
+        Restorables(client, settings.cluster_facts_namespaces),
         Endpoints(fetcher),
         TriggerMetrics(Prometheus(fetcher)),
         AwsIdentities(accounts),

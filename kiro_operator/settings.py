@@ -10,7 +10,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from kiro_operator.core.redact import without_credentials
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ARGUMENTS, ARGUMENT = 32, 1024
+"""The longest command that a record holds: how many arguments, and how long each."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -48,6 +52,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Namespaces whose KiroHealthChecks are shown facts of the whole cluster."""
     mcp_client_command: tuple[str, ...] = ("mcp-client", "test-connection")
     """What tests the MCP connections inside of a Kiro pod."""
+    mcp_reconnect_command: tuple[str, ...] = ()
+    """What reconnects the MCP client, inside of a Kiro pod; empty: nothing does."""
+    mcp_resync_command: tuple[str, ...] = ()
+    """What resynchronizes the data behind the MCP servers, inside of a Kiro pod; empty: nothing does."""
     aws_endpoint_url: str = ""
     """Asked instead of the endpoints of AWS; empty: those of AWS."""
     stale_after: float = 150.0
@@ -115,6 +123,20 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         help="what tests the MCP connections inside of a Kiro pod; run without a shell",
     )
     parser.add_argument(
+        "--mcp-reconnect-command",
+        type=_command,
+        default=(),
+        metavar="COMMAND",
+        help="what the remedy ReconnectMCP runs inside of a Kiro pod, without a shell; default: nothing",
+    )
+    parser.add_argument(
+        "--mcp-resync-command",
+        type=_command,
+        default=(),
+        metavar="COMMAND",
+        help="what the remedy ResyncMCP runs inside of a Kiro pod, without a shell; default: nothing",
+    )
+    parser.add_argument(
         "--aws-endpoint-url",
         type=_url,
         metavar="URL",
@@ -160,12 +182,24 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         credentials=flags.credentials_dir,
         cluster_facts_namespaces=frozenset(flags.cluster_facts_namespace or ["kiro-system"]),
         mcp_client_command=tuple(flags.mcp_client_command),
+        mcp_reconnect_command=flags.mcp_reconnect_command,
+        mcp_resync_command=flags.mcp_resync_command,
         aws_endpoint_url=flags.aws_endpoint_url or "",
         stale_after=flags.stale_after,
         sweep_interval=flags.sweep_interval,
         json_logs=flags.log_format == "json",
         verbose=flags.verbose,
     )
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """A command that goes on record each time it is run."""
+    argv = tuple(shlex.split(text))
+    if not 1 <= len(argv) <= ARGUMENTS or max(map(len, argv)) > ARGUMENT:
+        raise argparse.ArgumentTypeError(f"write a program and up to {ARGUMENTS - 1} arguments")
+    if without_credentials(text) != text:
+        raise argparse.ArgumentTypeError("it is told in records: let the program read its credential itself")
+    return argv
 
 
 def _own_namespace(folder: Path) -> str:

@@ -159,7 +159,7 @@ def crd(model: type[Any]) -> Schema:
                 "shortNames": list(model.SHORT_NAMES),
                 "singular": model.KIND.lower(),
             },
-            "scope": "Namespaced",
+            "scope": model.SCOPE,
             "versions": [version],
         },
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.core.permissions import Grant, Rule, Scope
 from tools import admission
@@ -41,8 +42,24 @@ FORBIDDEN_RESOURCES = frozenset(
 OPT_IN = {"pods/exec": Grant.EXEC}
 """Resources that only one overlay may grant."""
 FORBIDDEN_VERBS = frozenset({"escalate", "bind", "impersonate", "deletecollection"})
+RESTORING = Rule(
+    "rbac.authorization.k8s.io",
+    ("clusterroles",),
+    ("patch", "create", "escalate", "bind"),
+    "",
+    Scope.CLUSTER,
+    Grant.CLUSTER_RESTORE,
+    ("kiro-autonomous-operations",),
+)
+"""The one exception: to narrow a ClusterRole takes these verbs as well. It is of one name, in an overlay that
+no other holds, beside ValidatingAdmissionPolicies for what is written; see docs/adr/0022."""
 DECIDED_BY_PEOPLE = frozenset(
-    {"kiroapprovals", "validatingadmissionpolicies", "validatingadmissionpolicybindings"}
+    {
+        "kiroapprovals",
+        "kirosafetybaselines",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    }
 )
 """What the operator reads, and must never be able to make, change or take away."""
 FORBIDDEN_WRITES = frozenset({("pods", "create"), ("pods", "delete"), ("pods/ephemeralcontainers", "patch")})
@@ -104,11 +121,32 @@ PLACES = (
         "in each namespace where what is declared is brought back",
     ),
     Place(
+        Path("deploy/namespace/right-size/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.RIGHT_SIZE,
+        f"{NAME}-right-size",
+        "in each namespace where approved proposals change what containers request",
+    ),
+    Place(
+        Path("deploy/namespace/change-autoscaling/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.CHANGE_AUTOSCALING,
+        f"{NAME}-change-autoscaling",
+        "in each namespace where approved proposals change the bounds of autoscalers",
+    ),
+    Place(
+        Path("deploy/namespace/edit-steering/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.EDIT_STEERING,
+        f"{NAME}-edit-steering",
+        "in each namespace where approved proposals mend steering documents",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,
         f"{NAME}-exec",
-        "in each namespace where evidence is read inside of pods",
+        "in each namespace where commands are run in pods, for evidence or as remedies",
     ),
     Place(
         Path("deploy/namespace/history/rbac.yaml"),
@@ -130,6 +168,13 @@ PLACES = (
         Grant.CLUSTER_FACTS,
         f"{NAME}-cluster-facts",
         "in the whole cluster, where facts of the cluster are to be judged",
+    ),
+    Place(
+        Path("deploy/cluster-restore/objects/rbac.yaml"),
+        Scope.CLUSTER,
+        Grant.CLUSTER_RESTORE,
+        f"{NAME}-cluster-restore",
+        "in the whole cluster, where a ClusterRole is to be brought back",
     ),
 )
 
@@ -168,7 +213,8 @@ def refuse_unsafe(rule: Rule) -> None:
         raise UnsafeRuleError(f"{rule}: no wildcards; name what is needed")
     if not (rule.resources and rule.verbs and rule.why):
         raise UnsafeRuleError(f"{rule}: say which resources, which verbs and why")
-    if found := FORBIDDEN_RESOURCES & set(rule.resources) | FORBIDDEN_VERBS & set(rule.verbs):
+    verbs = frozenset[str]() if replace(rule, why="") == RESTORING else FORBIDDEN_VERBS & set(rule.verbs)
+    if found := FORBIDDEN_RESOURCES & set(rule.resources) | verbs:
         raise UnsafeRuleError(f"{rule}: {', '.join(sorted(found))} must never be granted")
     if wrong := [name for name in rule.resources if OPT_IN.get(name, rule.grant) is not rule.grant]:
         raise UnsafeRuleError(f"{rule}: {wrong[0]} is granted by the overlay {OPT_IN[wrong[0]].value} alone")
@@ -178,12 +224,21 @@ def refuse_unsafe(rule: Rule) -> None:
     decided = {name for name in rule.resources if name.partition("/")[0] in DECIDED_BY_PEOPLE}
     if decided and not set(rule.verbs) <= {"get", "list", "watch"}:
         raise UnsafeRuleError(f"{rule}: people decide, and the operator only reads it")
-    wide = rule.grant in {Grant.BASE, Grant.CLUSTER_FACTS}
+    _refuse_wide(rule)
+
+
+def _refuse_wide(rule: Rule) -> None:
+    """Refuse what reaches further than its grant is meant to."""
+    if rule.grant is Grant.CLUSTER_RESTORE and not (rule.names and rule.scope is Scope.CLUSTER):
+        raise UnsafeRuleError(f"{rule}: what is restored in the cluster is named, object by object")
+    wide = rule.grant in {Grant.BASE, Grant.CLUSTER_FACTS, Grant.CLUSTER_RESTORE}
     if not wide and rule.scope is not Scope.NAMESPACE:
         raise UnsafeRuleError(f"{rule}: a remedy is granted in a namespace, never wider")
     if rule.grant is Grant.CLUSTER_FACTS and not set(rule.verbs) <= {"get", "list", "create"}:
         raise UnsafeRuleError(f"{rule}: facts of the cluster are read, not watched or written")
-    if rule.names and {"create", "list", "watch"} & set(rule.verbs):
+    # What is made by an apply has its name in the request's path; what is posted has not.
+    nameless = {"list", "watch"} if rule.grant is Grant.CLUSTER_RESTORE else {"create", "list", "watch"}
+    if rule.names and nameless & set(rule.verbs):
         raise UnsafeRuleError(f"{rule}: RBAC cannot limit create, list or watch to names")
 
 

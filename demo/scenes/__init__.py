@@ -14,6 +14,7 @@ from demo.scenes import (
     success_rate,
     tampered,
     waste,
+    widened,
 )
 
 SCENES = (
@@ -26,6 +27,7 @@ SCENES = (
     success_rate.SCENE,
     permission.SCENE,
     tampered.SCENE,
+    widened.SCENE,
     approval.SCENE,
     waste.SCENE,
     load.SCENE,

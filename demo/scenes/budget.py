@@ -9,7 +9,7 @@ from demo.stage import Scene, Stage
 
 WATCHED_SECONDS = 5.0
 WIDE = 20
-ACTIONS = ("Restart", "Scale", "RestoreSafetyConfig")
+ACTIONS = ("Restart", "Scale", "RestoreSafetyConfig", "RestoreRBAC")
 
 
 def play(stage: Stage) -> None:

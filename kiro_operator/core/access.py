@@ -28,6 +28,10 @@ MUST_DENY = (
 """What nobody means to give to something that acts by itself."""
 
 
+_SHOWN = 6
+"""Subjects that are told by name."""
+
+
 class Cell(Struct, frozen=True):
     """One cell of the matrix: a question and the answer that is wanted."""
 
@@ -66,6 +70,13 @@ def groups(subject: Subject) -> tuple[str, ...]:
 
 def _with_all(name: str) -> tuple[str, ...]:
     return (name,) if name == "system:authenticated" else (name, "system:authenticated")
+
+
+def subjects_told(subjects: Sequence[Subject]) -> str:
+    """The first of some subjects, for a person; nobody where there are none."""
+    named = [f"{item.kind} {user(item) or item.name}" for item in subjects[:_SHOWN]]
+    rest = len(subjects) - len(named)
+    return ", ".join(named or ["nobody"]) + (f" and {rest} more" if rest else "")
 
 
 def subject(reference: SubjectReference, namespace: str) -> Subject:

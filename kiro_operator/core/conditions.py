@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
+    PROPOSALS,
     CheckStatus,
     Decision,
     FoundObject,
@@ -230,7 +231,12 @@ def next_transition(judged: Iterable[Judged], now: datetime) -> datetime | None:
 def _allowed(outcome: Outcome) -> tuple[Truth, str, str]:
     if not outcome.permission.allowed:
         return "False", outcome.permission.reason, shorten(outcome.permission.message, MESSAGE)
-    denied = [decision for decision in outcome.decisions if decision.decision == "Denied"]
+    # A proposal that waits for a person holds nothing back.
+    denied = [
+        decision
+        for decision in outcome.decisions
+        if decision.decision == "Denied" and decision.action not in PROPOSALS
+    ]
     if denied:
         first = denied[0]
         return (
@@ -341,9 +347,9 @@ def _failing(judged: Iterable[Judged]) -> str:
 
 
 def _last_action(remediations: Sequence[RemediationSummary]) -> str:
-    if not remediations:
+    last = next((item for item in remediations if item.state != "Proposed"), None)
+    if last is None:
         return ""
-    last = remediations[0]
     return f"{last.method} {_cut(last.target.name, 16)}: {last.state}"
 
 

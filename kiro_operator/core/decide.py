@@ -6,26 +6,29 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.findings import earliest
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.approvals import sealed
+from kiro_operator.core.policy.history import tried
 from kiro_operator.core.policy.ladder import quiet_period, turn
 from kiro_operator.core.policy.plan import Decision, Escalation, Held, Inputs, Plan, Policy
 from kiro_operator.core.policy.ruling import narrowest_limits, rule
 from kiro_operator.core.policy.selectors import selector_of
-from kiro_operator.core.policy.situation import autoscaler_of, census, situate
+from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Entry, Intent, reserved
+from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
+from kiro_operator.core.proposals import attend, instead_of_scaling
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
-from kiro_operator.core.remedies.types import WORKLOADS, Refusal, Request, Wanted
-from kiro_operator.core.remedies.wanted import Patient, ailing, is_observed, sort_out
+from kiro_operator.core.remedies.types import Refusal, Request, Wanted
+from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 from kiro_operator.core.verdict import Status
 
-_SUBJECTS = frozenset({"ConfigMap"})
+_SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
@@ -41,14 +44,34 @@ def decide(inputs: Inputs) -> Plan:
     memory = _memory(inputs)
     if inputs.spec.suspend:
         return Plan(memory=memory)
-    patients, hopeless = sort_out(inputs.verdicts, inputs.snapshot)
+    found = sort_out(inputs.verdicts, inputs.snapshot)
     proposals: list[Intent | Escalation | Held] = [
-        _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it") for each in hopeless
+        _escalation(each.object, each.wanted, "NoRemedy", "no remedy helps against it")
+        for each in found.hopeless
     ]
-    proposals += [_treat(patient, inputs, memory) for patient in patients]
+    proposals += [_unplaced(want) for want in found.unplaced]
+    proposals += _treat_all(found.patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
-    return _judge(proposals, inputs, memory, due)
+    return _with_proposals(_judge(proposals, inputs, memory, due), inputs)
+
+
+def _with_proposals(plan: Plan, inputs: Inputs) -> Plan:
+    """The plan, and behind it what a person decides on: those give way to all that is done by itself."""
+    ledger = inputs.ledger
+    for decision in plan.decisions:
+        if decision.decision != "Denied":
+            ledger = ledger.plus(reserved(decision.intent, inputs.now))
+    besides = (instead_of_scaling(decision, inputs.snapshot) for decision in plan.decisions)
+    outline = attend(inputs, ledger, [item for item in besides if item is not None])
+    times = [plan.next, outline.next, *(decision.until for decision in outline.decisions)]
+    return replace(
+        plan,
+        decisions=(*plan.decisions, *outline.decisions),
+        proposals=outline.new,
+        withdrawn=outline.withdrawn,
+        next=earliest(*(time for time in times if time is not None and time > inputs.now)),
+    )
 
 
 def _judge(
@@ -59,7 +82,7 @@ def _judge(
     escalations = [proposal for proposal in proposals if isinstance(proposal, Escalation)]
     intents = [proposal for proposal in proposals if isinstance(proposal, Intent)]
     ledger = inputs.ledger
-    counted = census(inputs.snapshot) if intents else None
+    counted: Census | None = None
     for intent in intents:
         counted = counted or census(inputs.snapshot)
         situation = situate(intent, inputs.snapshot, ledger, counted, inputs.approvals)
@@ -81,6 +104,28 @@ def _judge(
     )
 
 
+def _treat_all(patients: list[Patient], inputs: Inputs, memory: Memory) -> list[Intent | Escalation | Held]:
+    """What is next for each target; where nothing is left for one, for what stands behind it."""
+    proposals: list[Intent | Escalation | Held] = []
+    known = {patient.target for patient in patients}
+    for patient in patients:
+        proposal = _treat(patient, inputs, memory)
+        behind = fallbacks(patient) if _is_exhausted(proposal) else []
+        left = [other for other in behind if other.target not in known]
+        known.update(other.target for other in left)
+        others = [_treat(other, inputs, memory) for other in left]
+        proposals += [other for other in others if not _is_not_on_ladder(other)] or [proposal]
+    return proposals
+
+
+def _is_exhausted(proposal: Intent | Escalation | Held) -> bool:
+    return isinstance(proposal, Escalation) and proposal.reason == "LadderExhausted"
+
+
+def _is_not_on_ladder(proposal: Intent | Escalation | Held) -> bool:
+    return isinstance(proposal, Escalation) and proposal.reason == "NotOnLadder"
+
+
 def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
     """What is next for a target that fails."""
     target, first = patient.target, patient.wanted[0]
@@ -90,7 +135,7 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     if target.kind == "ReplicaSet" and isinstance(unseen, Unobserved):
         return Held(target, first.check, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
     if target.kind in _SUBJECTS:
-        return _climb(patient, None, _own_ladder(patient), inputs, memory)
+        return _climb(patient, None, _own_ladder(patient, inputs.ledger), inputs, memory)
     if target.kind not in WORKLOADS:
         return _escalation(
             target, patient.wanted, "NotSupported", f"a {target.kind} is left to its own controller"
@@ -102,10 +147,17 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     return _climb(patient, found, inputs.spec.remediation.ladder, inputs, memory)
 
 
-def _own_ladder(patient: Patient) -> list[LadderStep]:
-    """What the checks name, in their order: the ladder of the spec is for workloads."""
-    named_once = dict.fromkeys(action for want in patient.wanted for action in want.finding.remedies)
-    return [LadderStep(action=action) for action in named_once]
+def _own_ladder(patient: Patient, ledger: Ledger) -> list[LadderStep]:
+    """What was tried before, then what the checks name: the ladder of the spec is for workloads.
+
+    So each is tried once in an episode, and what was tried stands in no other's way. What contains harm
+    comes before what mends it.
+    """
+    entries = ledger.of(patient.target)
+    before = [entry.action for entry in tried(entries, max((entry.episode for entry in entries), default=1))]
+    asked = [action for want in patient.wanted for action in want.finding.remedies]
+    asked.sort(key=lambda action: action is not ActionName.CONTAIN)
+    return [LadderStep(action=action) for action in dict.fromkeys((*before, *asked))]
 
 
 def _climb(
@@ -118,16 +170,20 @@ def _climb(
     """The first rung of the ladder, from where the target stands, that can be done."""
     remediation, target = inputs.spec.remediation, patient.target
     at = turn(
-        inputs.ledger.of(target),
+        inputs.ledger.remedies.of(target),
         ladder,
         since=patient.wanted[0].finding.since,
         recovered_at=memory.get(target.uid, Wellness()).recovered_at,
         quiet=quiet_period(remediation),
     )
     refusal: Refusal | None = None
+    unset = False
     for number, rung in enumerate(ladder[at.rung :], at.rung):
+        if unset and rung.action not in COMMANDS:
+            # That nobody has set up the milder step is no reason for a graver one.
+            break
         asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
-        if not asking:
+        if not asking or (rung.action in COMMANDS and any(map(_is_graver, patient.wanted))):
             continue
         proposal = remedies()[rung.action].propose(
             Request(
@@ -142,6 +198,7 @@ def _climb(
                 evicted=at.evicted if number == at.rung else 0,
                 eviction_failed=at.eviction_failed and number == at.rung,
                 limits=narrowest_limits(inputs.policies),
+                command=inputs.commands.get(rung.action, ()),
             )
         )
         if isinstance(proposal, Intent):
@@ -149,7 +206,7 @@ def _climb(
             return sealed(proposal, found, need.since if need else inputs.now)
         if not proposal.lasting:
             return Held(target, asking[0].check, proposal.reason, clip(proposal.message))
-        refusal = refusal or proposal
+        refusal, unset = refusal or proposal, unset or rung.action in COMMANDS
     if refusal is not None:
         return _escalation(target, patient.wanted, refusal.reason, refusal.message)
     if at.rung:
@@ -157,12 +214,17 @@ def _climb(
     return _escalation(target, patient.wanted, "NotOnLadder", "the ladder holds nothing that helps")
 
 
+def _is_graver(want: Wanted) -> bool:
+    """Whether no command helps against it: what does must not wait until a command has been verified."""
+    return COMMANDS.isdisjoint(want.finding.remedies)
+
+
 def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datetime]]:
     """Steps back for targets that stayed well, and when others will have."""
     remediation = inputs.spec.remediation
     intents: list[Intent] = []
     times: list[datetime] = []
-    targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
+    targets = {entry.target.uid: entry.target for entry in inputs.ledger.remedies.entries}
     for uid, target in sorted(targets.items()):
         entries = inputs.ledger.of(target)
         found, owed, wellness = workload(target, inputs.snapshot), borrowed(entries), memory[uid]
@@ -216,7 +278,7 @@ def _memory(inputs: Inputs) -> Memory:
     quiet = quiet_period(inputs.spec.remediation)
     last = {
         entry.target.uid: entry
-        for entry in sorted(inputs.ledger.entries, key=lambda entry: (entry.episode, entry.step))
+        for entry in sorted(inputs.ledger.remedies.entries, key=lambda entry: (entry.episode, entry.step))
     }
     health = {
         uid: remember(
@@ -233,11 +295,13 @@ def _memory(inputs: Inputs) -> Memory:
 def _needs(inputs: Inputs, health: Memory, quiet: timedelta) -> Memory:
     """Who wants an action, settled or not, or has wanted one just now; with what is known of its health."""
     asking = {
-        finding.target.uid: check
+        ref.uid: check
         for check, (verdict, _) in sorted(inputs.verdicts.items(), key=itemgetter(0))
         if verdict.status is Status.FAIL
         for finding in verdict.findings
-        if finding.target is not None and finding.remedies
+        if finding.remedies
+        for ref in (finding.target, finding.fallback)
+        if ref is not None
     }
     found: dict[str, Wellness] = {}
     for uid in {*asking, *(uid for uid, each in inputs.memory.items() if each.need)}:
@@ -263,6 +327,11 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
         return False
     selector = selector_of(inputs.spec.selector)
     return selector.matches(found.spec.template.metadata.labels) or selector.matches(found.metadata.labels)
+
+
+def _unplaced(want: Wanted) -> Held:
+    message = f"which workload to act on cannot be seen for now: {want.message}"
+    return Held(want.finding.object, want.check, "EvidenceMissing", clip(message))
 
 
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:

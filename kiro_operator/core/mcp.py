@@ -41,7 +41,7 @@ _WORDS = {
 
 
 def finding(server: str, reason: str, message: str, since: datetime) -> Finding:
-    """A fault of a server; nothing that the operator can do helps against it."""
+    """A fault of a server."""
     text = clip(f"MCP server {server}: {message}", MESSAGE_LIMIT)
     return Finding(Ref("MCPServer", server), reason, text, since)
 

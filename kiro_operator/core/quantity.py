@@ -1,5 +1,6 @@
 """Kubernetes quantities, such as 500m, 1.5Gi or 2e3, as numbers."""
 
+import math
 import re
 from functools import lru_cache
 
@@ -37,3 +38,19 @@ def parse_quantity(text: str) -> float:
         raise ValueError(f"{text!r} is not a quantity: write one such as 500m, 1.5 or 128Mi")
     number, exponent, suffix = match.groups()
     return float(number + (exponent or "")) * (_FACTORS[suffix] if suffix else 1.0)
+
+
+def millicores(cores: float) -> str:
+    """CPU as a request is written, rounded up to two digits: it stays the same while use hardly moves."""
+    return f"{_up(cores * 1000)}m"
+
+
+def mebibytes(amount: float) -> str:
+    """Bytes of memory as a request is written, rounded up to two digits of MiB."""
+    return f"{_up(amount / _FACTORS['Mi'])}Mi"
+
+
+def _up(amount: float) -> int:
+    unit: int = 10 ** max(0, math.floor(math.log10(max(amount, 1.0))) - 1)
+    # A measure that is a hair above a round number is that number.
+    return math.ceil(round(amount / unit, 6)) * unit

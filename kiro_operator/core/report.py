@@ -12,11 +12,14 @@ class EventReason(StrEnum):
 
     CHECK_FAILED = "CheckFailed"
     CHECK_RECOVERED = "CheckRecovered"
+    REMEDIATION_PROPOSED = "RemediationProposed"
     REMEDIATION_STARTED = "RemediationStarted"
     REMEDIATION_SUCCEEDED = "RemediationSucceeded"
     REMEDIATION_FAILED = "RemediationFailed"
     REMEDIATION_DENIED = "RemediationDenied"
     REMEDIATION_DRY_RUN = "RemediationDryRun"
+    REMEDIATION_PAUSED = "RemediationPaused"
+    REMEDIATION_RESUMED = "RemediationResumed"
     ESCALATED = "Escalated"
     STALLED = "Stalled"
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 from pydantic import BaseModel
 
+from kiro_operator.api.v1alpha1.evidence.mcp import McpEvidence
 from kiro_operator.api.v1alpha1.healthcheck import CheckSettings
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.feedback import Notes
@@ -166,6 +167,8 @@ class Own(Struct, frozen=True):
     notes: Notes = Notes()
     failed: Mapping[str, Sequence[datetime]] = {}
     """When each check began to fail, oldest first, as far as this process remembers."""
+    mcp: McpEvidence | None = None
+    """Where its MCP servers and their client are, as its spec says."""
 
 
 class Ref(Struct, frozen=True, order=True):

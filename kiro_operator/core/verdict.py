@@ -36,6 +36,15 @@ class Status(StrEnum):
     SKIPPED = "Skipped"
 
 
+class Amendment(Struct, frozen=True):
+    """A change that would mend a fault and that a person has to decide on, in the check's own terms."""
+
+    action: ActionName
+    target: Ref
+    values: tuple[tuple[str, str], ...]
+    """What is to be set; the remedy of the action knows the names."""
+
+
 class Finding(Struct, frozen=True):
     """One object's fault."""
 
@@ -47,16 +56,21 @@ class Finding(Struct, frozen=True):
     since: datetime
     """When the fault began, as far as the object tells."""
     target: Ref | None = None
-    """The workload, or bare pod, that an action would be for; None where no action can help."""
+    """The workload, or bare pod, that an action would be for; None where no action can help, and with
+    ``remedies`` where it cannot be seen for now which one it is."""
     remedies: tuple[ActionName, ...] = ()
     """Actions that can help against this fault, in order; empty: a person is needed."""
     workload_wide: bool = False
     """The fault is in the workload itself, not in one of its pods."""
     at_once: bool = False
     """In a polled check: a watched fact, which does not wait for further samples."""
+    amendment: Amendment | None = None
+    """What to propose to a person."""
     equally: tuple[str, ...] = ()
     """Other words that hold as well as the message, as far as readings can tell: of two things that are
     about as large, either may be named."""
+    fallback: Ref | None = None
+    """The workload that is restarted when nothing that was done to the target has helped."""
 
 
 class Verdict(Struct, frozen=True):

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import (
     WRITES,
     KiroRemediationSpec,
@@ -18,9 +18,10 @@ from kiro_operator.api.v1alpha1.remediation import (
     Method,
     RemediationState,
 )
+from kiro_operator.core.amended import holds, objection
 from kiro_operator.core.objects import Pod, Workload
 from kiro_operator.core.policy.text import clip
-from kiro_operator.core.policy.types import REVERTED, remediation_name
+from kiro_operator.core.policy.types import REVERTED, WORKLOADS, remediation_name
 from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding
 
@@ -39,6 +40,25 @@ class Verification(Struct, frozen=True):
     healthy_since: datetime | None = None
     next: datetime | None = None
     """When to look again though nothing changes; None for a final state."""
+
+
+def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether what a check finds says that an action did not help.
+
+    A restart is to help its workload whatever fails there. A command, and what is written into an object,
+    is held against what asks for it; and what commands help against is held against no action that
+    another check asked for: neither is to fail by what it was never meant for.
+    """
+    if spec.target.uid not in {ref.uid for ref in (finding.target, finding.fallback) if ref}:
+        return False
+    if spec.action in COMMANDS or spec.method in WRITES:
+        return spec.action in finding.remedies
+    return COMMANDS.isdisjoint(finding.remedies) or check == spec.check
+
+
+def is_open(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
+    """Whether the check that asked still finds something, and cannot say for now where."""
+    return check == spec.check and finding.target is None and bool(finding.remedies)
 
 
 def verify(
@@ -81,6 +101,69 @@ def verify(
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
 
 
+def in_force(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    live: Mapping[str, Any] | Unobserved | None,
+    workload: Workload | Unobserved | None,
+    now: datetime,
+) -> Verification:
+    """Judge a proposal that was carried out: what was approved stands, and nothing broke by it.
+
+    Whether what it was made against has gone is for its check, which may look at days of history.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, what = acted + spec.timeout, f"{spec.target.kind} {spec.target.name}"
+    if isinstance(live, Unobserved):
+        return _blind(deadline, live.message, now)
+    if live is None or live["metadata"]["uid"] != spec.target.uid:
+        return Verification(RemediationState.EXPIRED, "TargetGone", f"{what} is gone")
+    if not holds(live, spec):
+        return Verification(RemediationState.FAILED, REVERTED, f"somebody changed {what} again")
+    if spec.target.kind in WORKLOADS:
+        if isinstance(workload, Unobserved):
+            return _blind(deadline, workload.message, now)
+        if workload is None or workload.metadata.generation <= spec.fence.generation:
+            return _blind(deadline, "the change is not to be seen yet", now)
+        if not workload.settled:
+            trouble = (
+                f"{workload.available} of {workload.desired} pods of {what} are available and up to date"
+            )
+            return _unwell(status, deadline, trouble, now)
+    since = min(status.healthy_since or now, now)
+    until = since + spec.stabilization
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Stabilizing", "in force", since, until)
+    return Verification(RemediationState.SUCCEEDED, "InForce", f"{what} is as approved, and well", since)
+
+
+def verify_held(
+    spec: KiroRemediationSpec,
+    status: KiroRemediationStatus,
+    held: bool | Unobserved,  # noqa: FBT001 - a fact, not a switch
+    seen_at: datetime,
+    now: datetime,
+) -> Verification:
+    """Judge an action that sets something, by whether that stays: what was found need not go by it.
+
+    It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
+    somebody else has changed it: theirs wins.
+    """
+    acted = min(status.acted_at or status.acting_at or now, now)
+    deadline, until = acted + spec.timeout, acted + spec.stabilization
+    what = f"{spec.target.kind} {spec.target.name}"
+    if isinstance(held, Unobserved):
+        return _blind(deadline, held.message, now)
+    if seen_at < acted:
+        return _blind(deadline, f"{what} has not been looked at since", now)
+    if not held:
+        message = f"somebody else has changed what was set in {what}: it is left as they have it"
+        return Verification(RemediationState.FAILED, REVERTED, message)
+    if now < until:
+        return Verification(RemediationState.VERIFYING, "Holding", "it stays as it was set", acted, until)
+    return Verification(RemediationState.SUCCEEDED, "Held", f"{what} stayed as it was set", acted)
+
+
 def _ended(spec: KiroRemediationSpec, workload: Workload | Unobserved | None) -> Verification | None:
     """What makes further looks pointless."""
     if isinstance(workload, Unobserved):
@@ -111,7 +194,7 @@ def _look(
     """
     if isinstance(findings, Unobserved):
         return findings
-    if spec.method in WRITES:
+    if spec.method in WRITES or spec.method is Method.EXEC:
         return min((finding.message for finding in findings), default="")
     if isinstance(workload, Unobserved):
         return workload
@@ -144,7 +227,7 @@ class Live(Struct, frozen=True, kw_only=True):
     workload: Workload | Unobserved | None
     """None: there is none of that name."""
     pod: Pod | Unobserved | None = None
-    """The pod to evict."""
+    """The pod to evict, or to run a command in."""
     written: Mapping[str, Any] | Unobserved | None = None
     """The whole object, for the methods Create and Patch."""
     failing: bool | None
@@ -222,10 +305,14 @@ def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire
 
 def _came(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
     """What came of an action that may have been sent; None when it cannot be seen."""
+    if spec.action in PROPOSALS:
+        return _amended(spec, live, sent=sent)
     if spec.method in WRITES:
         return _written(spec, live, sent=sent)
     if spec.method is Method.EVICT:
         return _evicted(spec, live, sent=sent)
+    if spec.method is Method.EXEC:
+        return _executed(spec, live, sent=sent)
     return _changed(spec, live, sent=sent)
 
 
@@ -238,6 +325,18 @@ def _evicted(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if sent:
         return AlreadyDone("the pod is gone or on its way out")
     return Expire("PodGone", "the pod went away by itself")
+
+
+def _executed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    """A command leaves nothing behind that would tell whether it was run: sent, it counts as run."""
+    if sent:
+        return AlreadyDone("the command may have been run, and is not run twice")
+    pod = live.pod
+    if isinstance(pod, Unobserved):
+        return None
+    if pod is None or pod.metadata.uid != spec.fence.uid or pod.metadata.deletion_timestamp is not None:
+        return Expire("PodGone", "the pod went away before the command was run in it")
+    return Act()
 
 
 def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
@@ -259,6 +358,18 @@ def _changed(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
 
 
+def _amended(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
+    if isinstance(live.written, Unobserved):
+        return None
+    if live.written is not None and holds(live.written, spec):
+        what = f"{spec.target.kind} {spec.target.name}"
+        if sent:
+            return AlreadyDone(f"{what} holds what was approved")
+        return Expire("Healed", f"{what} was changed so by somebody else")
+    why = objection(live.written, spec)
+    return Expire("Changed", why) if why else Act()
+
+
 def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:
     what = f"{spec.target.kind} {spec.target.name}"
     if isinstance(live.written, Unobserved):
@@ -276,23 +387,3 @@ def _written(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
     if spec.method is Method.PATCH and fence == (spec.fence.uid, spec.fence.resource_version):
         return Act()
     return Expire("Changed", f"{what} was changed by somebody else meanwhile")
-
-
-def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
-    """Whether an object is as it would be after the change of an action."""
-    if spec.change is None:
-        return False
-    return bool(merged(found, msgspec.json.decode(spec.change.patch)) == found)
-
-
-def merged(found: Any, patch: Any) -> Any:
-    """A JSON merge patch applied, as RFC 7386 has it."""
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(found) if isinstance(found, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result

@@ -9,7 +9,7 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,11 +20,13 @@ from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client, Lane
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
+from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import (
     FINAL_STATES,
+    ApprovalUsed,
     KiroRemediationSpec,
     KiroRemediationStatus,
     Method,
@@ -33,12 +35,16 @@ from kiro_operator.api.v1alpha1.remediation import (
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
 from kiro_operator.core import verify
+from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
+from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Rule, Scope
-from kiro_operator.core.policy.types import Entry, reserved
-from kiro_operator.core.remedies import permissions
+from kiro_operator.core.policy.approvals import change
+from kiro_operator.core.policy.plan import New, Withdrawn
+from kiro_operator.core.policy.types import Entry, Intent, reserved
+from kiro_operator.core.remedies import commands, permissions
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.writes import Must, Operation, Write, cel
@@ -111,6 +117,9 @@ class Outcome(msgspec.Struct, frozen=True):
 BEGUN = Outcome(RemediationState.ACTING, "Sending", "the change is being sent")
 
 
+Send = Callable[[str, Remediation, str], Awaitable[Outcome | None]]
+
+
 class Act:
     """The step act."""
 
@@ -125,6 +134,7 @@ class Act:
         events: EventRecorder,
         metrics: Metrics,
         clock: ports.Clock,
+        commands: Mapping[ActionName, tuple[str, ...]],
     ) -> None:
         self._client = client
         self._actuator = actuator
@@ -134,6 +144,7 @@ class Act:
         self._events = events
         self._metrics = metrics
         self._clock = clock
+        self._commands = commands
         self._pending: dict[tuple[str, str], Entry] = {}
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
         self.in_flight: set[tuple[str, str]] = set()
@@ -161,6 +172,38 @@ class Act:
             for name in names:
                 self._pending.pop(name, None)
                 self.in_flight.discard(name)
+
+    async def propose(self, target: Target, new: Sequence[New], named: Policy) -> None:
+        """Put on record what a person is to decide on, as exact as the live objects allow.
+
+        What cannot be read or written is tried again with the next look: nothing depends on it.
+        """
+        for item in new:
+            try:
+                await self._propose(target, item, named)
+            except (ports.ApiError, ports.Unreachable) as error:
+                logger.warning(
+                    "%s of %s not proposed: %s", item.intent.action, item.intent.target.name, error
+                )
+
+    async def _propose(self, target: Target, new: New, named: Policy) -> None:
+        aim = new.intent.target
+        found = await self._actuator.seen(target.namespace, aim.kind, aim.name)
+        intent = exact(new.intent, found, new.workload, self._clock.now())
+        if intent is None:
+            return
+        decision = Decision(intent, "Denied", "approval", "ApprovalRequired", "", passed=new.passed)
+        made = await self._create(target, decision, named)
+        if made is not None:
+            await self.record(target.namespace, made, proposal(intent, target.namespace))
+
+    async def withdraw(self, namespace: str, withdrawn: Sequence[Withdrawn]) -> None:
+        """End proposals that have become pointless."""
+        for item in withdrawn:
+            record = self._store.get(namespace, item.name)
+            if record is not None:
+                outcome = Outcome(item.state, item.reason, item.message)
+                await self.record(namespace, Remediation(record), outcome)
 
     async def take_up(self, namespace: str, remediation: Remediation) -> Remediation:
         """Go on with an action that was reserved, and is known not to have been done."""
@@ -209,11 +252,7 @@ class Act:
             changes["acting_at"] = now
         if outcome.state is RemediationState.VERIFYING and status.acted_at is None:
             changes["acted_at"] = now
-        if outcome.state not in {
-            RemediationState.RESERVED,
-            RemediationState.ACTING,
-            RemediationState.VERIFYING,
-        }:
+        if outcome.state in FINAL_STATES:
             changes["completed_at"] = now
         return await self.write(namespace, remediation, status.model_copy(update=changes))
 
@@ -233,12 +272,18 @@ class Act:
         self, namespace: str, spec: KiroRemediationSpec, *, failing: bool | None = None
     ) -> verify.Live:
         """The object that an action changes, read anew."""
+        if spec.action in PROPOSALS:
+            written = await self._actuator.seen(namespace, spec.target.kind, spec.target.name)
+            return verify.Live(workload=None, written=written, failing=failing)
         match spec.method:
             case Method.CREATE | Method.PATCH:
                 written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
                 return verify.Live(workload=None, written=written, failing=failing)
             case Method.EVICT:
                 pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
+                return verify.Live(workload=None, pod=pod, failing=failing)
+            case Method.EXEC:
+                pod = await self._actuator.chosen(namespace, spec.pod.name) if spec.pod else None
                 return verify.Live(workload=None, pod=pod, failing=failing)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
         return verify.Live(workload=workload, failing=failing)
@@ -263,8 +308,24 @@ class Act:
             self._tell(namespace, written)
         return written
 
+    def _approved(self, target: Target, decision: Decision) -> Remediation | None:
+        """The record of a proposal that is to be carried out, with who approved it."""
+        record = self._store.get(target.namespace, decision.intent.name)
+        if record is None:
+            return None
+        item = Remediation(record)
+        approvals = [
+            ApprovalUsed(gate=each.gate, name=each.approval.metadata.name, uid=each.approval.metadata.uid)
+            for each in decision.standings
+            if each.approval is not None
+        ]
+        item.status = item.status.model_copy(update={"approvals": approvals})
+        return item
+
     async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:
         self._check_lease()
+        if decision.decision == "Allowed" and decision.intent.proposed:
+            return self._approved(target, decision)
         path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kiroremediations"
         body = manifest(target, decision, named)
         try:
@@ -280,8 +341,14 @@ class Act:
     async def _reserve(self, namespace: str, ready: list[Remediation]) -> str:
         """Reserve budget at every policy of the namespace; returns why not, or nothing when it is done."""
         entries = [Remediation(record).entry for record in self._store.all(namespace)]
+        now = self._clock.now().replace(microsecond=0)
         wanted = [
-            Reservation(remediation=item.name, action=item.spec.action, time=item.entry.reserved_at)
+            Reservation(
+                remediation=item.name,
+                action=item.spec.action,
+                # What a person decided on may have been proposed days ago.
+                time=now if item.open else item.entry.reserved_at,
+            )
             for item in ready
         ]
         for policy in self._policies.of(namespace):
@@ -291,12 +358,15 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
+        if spec.method is Method.EXEC:
+            return await self._execute(namespace, remediation)
         version = spec.fence.resource_version
+        send: Send = self._send_approved if spec.action in PROPOSALS else self._send
         for _ in range(ATTEMPTS):
             self._check_lease()
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
-                    await self._send(namespace, remediation, version)
+                    refused = await send(namespace, remediation, version)
             except (ports.Conflict, ports.AlreadyExists, ports.NotFound):
                 again = await self._after_refusal(namespace, remediation)
                 if isinstance(again, Outcome):
@@ -311,14 +381,83 @@ class Act:
                 return Outcome(
                     RemediationState.DENIED,
                     "Forbidden",
-                    advice(spec.action, spec.method, namespace, forbidden),
+                    advice(spec.action, spec.method, namespace, forbidden, name=spec.target.name),
                 )
             except ports.ApiError as error:
                 return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
-            return done(spec.method, spec.timeout)
+            return refused or done(spec.method, spec.timeout)
         return Outcome(
             RemediationState.EXPIRED, "Contended", "the object changes too fast to act on it safely"
         )
+
+    async def _send_approved(self, namespace: str, remediation: Remediation, _version: str) -> Outcome | None:
+        """Send what may have been decided on days ago, if what it rests on still stands; else say so."""
+        spec = remediation.spec
+        target = spec.target
+        found = await self._actuator.seen(namespace, target.kind, target.name)
+        if found is None:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
+        if why := objection(found, spec):
+            return Outcome(RemediationState.EXPIRED, "Changed", why)
+        version = found["metadata"]["resourceVersion"]
+        await self._actuator.patch(
+            namespace,
+            target.kind,
+            target.name,
+            written(remediation),
+            uid=target.uid,
+            resource_version=version,
+        )
+        return None
+
+    async def _execute(self, namespace: str, remediation: Remediation) -> Outcome:
+        """Run the command of a record in its pod, once: no answer is no reason to run it again.
+
+        What is run is what the admin says; a record that says something else is not obeyed.
+        """
+        spec = remediation.spec
+        if spec.pod is None or spec.command is None:
+            raise ValueError(f"{remediation.name} runs nothing")
+        argv = self._commands.get(spec.action, ())
+        if tuple(spec.command.argv) != argv:
+            return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
+        if gone := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
+            return gone
+        self._check_lease()
+        try:
+            executed = await self._actuator.run(
+                namespace, spec.pod.name, spec.command.container, argv, opening=self._elector.remaining
+            )
+        except TimeoutError:
+            told = "the command did not begin and end in time, and may go on in the pod"
+        except NoProgram:
+            message = f"container {spec.command.container} has no program {argv[0]}"
+            return Outcome(RemediationState.FAILED, "CommandNotFound", message)
+        except ports.NotFound:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+        except ports.Forbidden as forbidden:
+            missing = advice(spec.action, spec.method, namespace, forbidden, name=spec.pod.name)
+            return Outcome(RemediationState.DENIED, "Forbidden", missing)
+        except ports.ApiError as error:
+            return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
+        else:
+            output = executed.errors or executed.output
+            told = commands.told(executed.status, output, whole=not executed.truncated)
+        return Outcome(
+            RemediationState.VERIFYING,
+            "Acted",
+            f"{told}; watching for up to {format_duration(spec.timeout)} whether it helps",
+        )
+
+    async def _before_command(self, namespace: str, pod: str, uid: str) -> Outcome | None:
+        """Why a command is not run in a pod after all: it is another one by now, or cannot be looked at."""
+        try:
+            found = await self._actuator.chosen(namespace, pod)
+        except (ports.ApiError, ports.Unreachable, TimeoutError) as error:
+            return Outcome(RemediationState.EXPIRED, "EvidenceMissing", f"the pod is not to be seen: {error}")
+        if found is None or found.metadata.uid != uid or found.metadata.deletion_timestamp:
+            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
+        return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
         spec = remediation.spec
@@ -359,6 +498,10 @@ class Act:
                     uid=spec.fence.uid,
                     resource_version=version,
                 )
+            case Method.ADVISE:
+                raise ValueError(f"{remediation.name} is for a person to do")
+            case Method.EXEC:
+                raise ValueError(f"{remediation.name} is run, not sent")
 
     async def _after_refusal(self, namespace: str, remediation: Remediation) -> Outcome | str:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
@@ -405,6 +548,7 @@ class Act:
 
 
 _REASONS = {
+    RemediationState.PROPOSED: EventReason.REMEDIATION_PROPOSED,
     RemediationState.VERIFYING: EventReason.REMEDIATION_STARTED,
     RemediationState.SUCCEEDED: EventReason.REMEDIATION_SUCCEEDED,
     RemediationState.FAILED: EventReason.REMEDIATION_FAILED,
@@ -421,12 +565,31 @@ def done(method: Method, timeout: timedelta) -> Outcome:
         Method.SCALE_BACK: "the workload was scaled back",
         Method.CREATE: "the object was made",
         Method.PATCH: "the object was changed",
+        Method.ADVISE: "a person changes the object",
     }[method]
     return Outcome(
         RemediationState.VERIFYING,
         "Acted",
         f"{what}; watching for up to {format_duration(timeout)} whether it helps",
     )
+
+
+def proposal(intent: Intent, namespace: str) -> Outcome:
+    """What a person is told of a proposal."""
+    if intent.method is Method.ADVISE:
+        return Outcome(
+            RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}; {how(intent, namespace)}"
+        )
+    message = f"{change(intent)} waits for a KiroApproval of plan {intent.digest}"
+    return Outcome(RemediationState.PROPOSED, "ApprovalRequired", message)
+
+
+def how(intent: Intent, namespace: str) -> str:
+    """The command by which a person makes the change of a proposal."""
+    kind = "strategic" if is_strategic(intent.target.kind) else "merge"
+    patch = f"$(kubectl get krem/{intent.name} -n {namespace} -o jsonpath='{{.spec.change.patch}}')"
+    aim = f"{intent.target.kind.lower()}/{intent.target.name}"
+    return f'kubectl patch {aim} -n {namespace} --type {kind} -p "{patch}"'
 
 
 def written(remediation: Remediation) -> dict[str, Any]:
@@ -441,8 +604,12 @@ def written(remediation: Remediation) -> dict[str, Any]:
     return change
 
 
-def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden) -> str:
-    """Which rule is missing, in words that fit a condition."""
+def advice(
+    action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden, *, name: str
+) -> str:
+    """Which rule is missing, in words that fit a condition; of admission policies, what they say."""
+    if "ValidatingAdmissionPolicy" in forbidden.message:
+        return forbidden.message
     asked: Mapping[Method, Callable[[Rule], bool]] = {
         Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
         Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
@@ -451,5 +618,9 @@ def advice(action: ActionName, method: Method, namespace: str, forbidden: ports.
     }
     needs = asked.get(method)
     rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
-    missing = "; ".join(rule.advice(namespace) for rule in rules)
-    return f"{forbidden.message}; {missing}"
+    # What is granted by name is granted for the usual one; here it has to be that of the target.
+    mine = (msgspec.structs.replace(rule, names=(name,)) if rule.names else rule for rule in rules)
+    missing = "; ".join(rule.advice(namespace) for rule in mine)
+    # Of a ClusterRole the API server lists each rule that it would not let be granted.
+    refusal = forbidden.message.partition("\n")[0].rstrip(":")
+    return f"{refusal}; {missing}"

@@ -6,6 +6,7 @@ process at any moment loses nothing but time.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,14 +16,16 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
-from kiro_operator.api.v1alpha1.remediation import WRITES
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.core.conditions import Outcome, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.permissions import advice_from
+from kiro_operator.core.policy.permission import paused, permission
 from kiro_operator.core.policy.reservations import next_release
-from kiro_operator.core.snapshot import Sample, Snapshot
+from kiro_operator.core.policy.storms import casualties, ends
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act, NotLeading
 from kiro_operator.reconcile.approvals import Approvals
@@ -31,7 +34,7 @@ from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency
-from kiro_operator.reconcile.records import Records, Remediation, ledger_of
+from kiro_operator.reconcile.records import Records, Remediation, ledger_of, proposals_of
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.scheduler import Alarms
 from kiro_operator.reconcile.sweep import Sweep
@@ -61,6 +64,7 @@ class Loop:
         approvals: Approvals,
         act: Act,
         verify: Verify,
+        commands: Mapping[ActionName, tuple[str, ...]],
         reporter: Reporter,
         sweep: Sweep,
         elector: Elector,
@@ -75,6 +79,7 @@ class Loop:
         self._approvals = approvals
         self._act = act
         self._verify = verify
+        self._commands = commands
         self._reporter = reporter
         self._sweep = sweep
         self._elector = elector
@@ -188,10 +193,10 @@ class Loop:
         if target.spec.suspend and target.problem is None:
             self._observation.forget(target.key)
             target.let_go()
-            permission = plans.permission(None, suspended=True)
+            suspended = permission(None, suspended=True)
             outcome = Outcome(
                 generation=target.generation, namespace=target.namespace, now=now, suspended=True,
-                permission=permission,
+                permission=suspended,
                 remediations=plans.summaries(target, self._remediations(target.namespace)),
                 requested_at=target.requested_at,
             )  # fmt: skip
@@ -211,18 +216,21 @@ class Loop:
         judgement = judge(target, self._observation.snapshot(target, {}), now)
         self._metrics.judge_duration.observe(self._clock.monotonic() - started)
         self._metrics.last_judgement.set(now.timestamp())
+        facts = self._whole(target)
+        self._watch_for_storms(target, facts, now)
         look = Look(
             target=target,
             judgement=judgement,
             policies=self._in_force(target),
-            facts=self._whole(target),
+            facts=facts,
             approvals=self._approvals.of(target.namespace),
             now=now,
         )
         remediations = await self._attend(look)
         plan = self._plan(target, judgement, remediations, now)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
-        target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held)
+        storms = any(policy.storm for policy in self._policies.of(target.namespace))
+        target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held) or storms
         status = self._status(target, judgement, plan, remediations, now)
         named = self._named_policy(target)
         if allowed and named is not None:
@@ -239,12 +247,26 @@ class Loop:
                     self._refuse(target, result)
                 if isinstance(result, BaseException):
                     raise result
-            if any(decision.intent.method in WRITES for decision in allowed):
+            if any(decision.intent.method in {*WRITES, Method.EXEC} for decision in allowed):
                 # Nothing is watched there that would tell whether it helped.
                 self._observation.sample_now(target)
         else:
             await self._reporter.write(target, status)
+        # Behind all that is done by itself: nobody waits for these but a person.
+        await self._act.withdraw(target.namespace, plan.withdrawn)
+        if plan.proposals and named is not None:
+            await self._act.propose(target, plan.proposals, named)
         self._set_alarm(target, judgement, plan, remediations, now)
+
+    def _watch_for_storms(self, target: Target, facts: Snapshot, now: datetime) -> None:
+        """Have each policy hold the namespace's pods against what it agrees to.
+
+        What it remembers holds from here on; that its status says so as well is work of its own.
+        """
+        if target.spec.safety_policy_ref is None:
+            return
+        for key in self._policies.weather(target.namespace, casualties(facts, now)):
+            self.queue.add((POLICY, key))
 
     async def _attend(self, look: Look) -> list[Remediation]:
         """Follow the running actions; a missing permission must not keep the verdicts from being told."""
@@ -285,7 +307,10 @@ class Loop:
                 snapshot=self._whole(target),
                 now=now,
                 memory=target.memory,
+                commands=self._commands,
                 approvals=self._approvals.of(target.namespace),
+                own=Ref("KiroHealthCheck", target.name, target.uid),
+                proposals=proposals_of(target, remediations),
             )
         )
         target.memory, target.planned = plan.memory, True
@@ -299,6 +324,11 @@ class Loop:
         remediations: list[Remediation],
         now: datetime,
     ) -> KiroHealthCheckStatus:
+        in_force = self._in_force(target)
+        allowed = permission(in_force)
+        if allowed.allowed and not any(decision.decision == "Denied" for decision in plan.decisions):
+            # What is wanted and held back says more than that nothing would be let through.
+            allowed = paused(in_force) or allowed
         outcome = Outcome(
             generation=target.generation,
             namespace=target.namespace,
@@ -306,7 +336,7 @@ class Loop:
             stalled=target.problem or plans.policy_problem(target, self._policies),
             judged=judgement.judged,
             spec=target.spec,
-            permission=plans.permission(self._in_force(target)),
+            permission=allowed,
             decisions=plans.decisions(plan),
             escalations=plans.escalations(plan),
             remediations=plans.summaries(target, remediations),
@@ -327,6 +357,11 @@ class Loop:
             plan.next,
             next_transition(judgement.judged, now),
             self._verify.next_look(remediations),
+            *(
+                ends(policy.storm, policy.spec)
+                for policy in self._policies.of(target.namespace)
+                if policy.spec
+            ),
         )
         if target.refused:
             # What is left of the wait: each look would put it off otherwise.
@@ -387,6 +422,6 @@ class Loop:
                 namespace=target.namespace,
                 now=now,
                 waiting_for=waiting_for,
-                permission=plans.permission(None),
+                permission=permission(None),
             )
             await self._reporter.write(target, summarize(outcome, target.status))

@@ -10,7 +10,6 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     ObjectName,
     RemediationSummary,
 )
-from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core import decide
 from kiro_operator.core.conditions import REMEDIATIONS, Escalation, Permission, shorten
 from kiro_operator.core.policy.approvals import change
@@ -33,7 +32,8 @@ def in_force(
     if target.problem or reference is None or policies.get(target.namespace, reference.name) is None:
         return ()
     found = [
-        decide.Policy(policy.key[1], policy.spec, policy.problem) for policy in policies.of(target.namespace)
+        decide.Policy(policy.key[1], policy.spec, policy.problem, storm=policy.storm)
+        for policy in policies.of(target.namespace)
     ]
     if unreadable:
         problem = f"KiroRemediation {unreadable[0]} cannot be read, so what was done is not known"
@@ -60,31 +60,6 @@ def policy_problem(target: Target, policies: Policies) -> Permission | None:
             f"{target.namespace} (there: {there}); until there is, nothing is done"
         ),
     )
-
-
-def permission(policies: Sequence[decide.Policy] | None, *, suspended: bool = False) -> Permission:
-    """Whether anything may be done at all."""
-    if suspended:
-        return Permission(allowed=False, reason="Suspended", message="spec.suspend is true")
-    if not policies:
-        return Permission(
-            allowed=False, reason="NoPolicy", message="no KiroSafetyPolicy is named: observation only"
-        )
-    for policy in policies:
-        spec = policy.spec
-        if spec is None:
-            return Permission(allowed=False, reason=policy.reason, message=policy.refusal)
-        if spec.mode is not Mode.ENFORCE:
-            message = f"KiroSafetyPolicy {policy.name} is in mode {spec.mode.value}: nothing is done"
-            return Permission(allowed=False, reason=f"Mode{spec.mode.value}", message=message)
-        if spec.pause_requests:
-            message = f"KiroSafetyPolicy {policy.name} is paused: {'; '.join(spec.pause_requests)}"
-            return Permission(allowed=False, reason="Paused", message=message)
-        if not spec.actions:
-            message = f"KiroSafetyPolicy {policy.name} lists no action"
-            return Permission(allowed=False, reason="NothingAllowed", message=message)
-    names = ", ".join(policy.name for policy in policies)
-    return Permission(allowed=True, reason="PolicyAllows", message=f"within the limits of {names}")
 
 
 def decisions(plan: decide.Plan) -> list[Decision]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,14 +18,22 @@ from kiro_operator.api.v1alpha1.safetypolicy import (
     KiroSafetyPolicyStatus,
     Mode,
     Reservation,
+    Storm,
 )
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.objects import is_later
 from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.policy.permission import paused, permission
+from kiro_operator.core.policy.plan import Policy as InForce
 from kiro_operator.core.policy.reservations import exceeds, kept, used
+from kiro_operator.core.policy.situation import Census
+from kiro_operator.core.policy.storms import observe, told
+from kiro_operator.core.policy.text import stamp
 from kiro_operator.core.policy.types import Entry
 from kiro_operator.core.policy.windows import open_until
+from kiro_operator.core.report import EventReason, Occurrence
+from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.target import Key
 
 RULES = (
@@ -73,6 +81,8 @@ class Policy:
         """None when it cannot be read: then it allows nothing."""
         self.problem = ""
         self.status = KiroSafetyPolicyStatus()
+        self.storm: Storm | None = None
+        """The mass failure to remember; the status follows."""
         self.waiting: list[_Request] = []
         """Reservations that the next write of its status takes along."""
         self.lock = asyncio.Lock()
@@ -96,6 +106,7 @@ class Policy:
             self.status = KiroSafetyPolicyStatus.model_validate(body.get("status") or {})
         except ValidationError:
             self.status = KiroSafetyPolicyStatus()
+        self.storm = self.status.storm
         if changed:
             self.spec, self.problem = _read(body.get("spec") or {}, now)
         return changed
@@ -107,23 +118,39 @@ def _read(spec: Mapping[str, Any], now: datetime) -> tuple[KiroSafetyPolicySpec 
     except ValidationError as error:
         first = error.errors()[0]
         return None, shorten(f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", 500)
-    for window in read.forbidden_windows or ():
-        try:
-            open_until(window, now)
-        except ValueError as error:
-            return None, f"spec.forbiddenWindows[{window.name}]: {error}"
+    for field, windows in (
+        ("forbiddenWindows", read.forbidden_windows),
+        ("maintenanceWindows", read.maintenance_windows),
+    ):
+        for window in windows or ():
+            try:
+                open_until(window, now)
+            except ValueError as error:
+                return None, f"spec.{field}[{window.name}]: {error}"
     return read, ""
 
 
 def status_of(policy: Policy, reservations: list[Reservation], now: datetime) -> KiroSafetyPolicyStatus:
     """The status to show; what has not changed keeps its times."""
     spec = policy.spec
-    told = [
+    conditions_told = [
         (ConditionType.READY, "False", "InvalidSpec", policy.problem),
         (ConditionType.STALLED, "True", "InvalidSpec", policy.problem),
     ]
     if spec is not None:
-        told = [(ConditionType.READY, "True", "Reconciled", "the policy is in force")]
+        conditions_told = [(ConditionType.READY, "True", "Reconciled", "the policy is in force")]
+    in_force = InForce(policy.key[1], spec, policy.problem, storm=policy.storm)
+    allowed = permission((in_force,))
+    if allowed.allowed:
+        allowed = paused((in_force,)) or allowed
+    conditions_told.append(
+        (
+            ConditionType.REMEDIATION_ALLOWED,
+            str(allowed.allowed),
+            allowed.reason,
+            shorten(allowed.message, 1024),
+        )
+    )
     known = {condition.type: condition for condition in policy.status.conditions}
     conditions = [
         Condition.model_validate(
@@ -138,12 +165,13 @@ def status_of(policy: Policy, reservations: list[Reservation], now: datetime) ->
                 "message": message,
             }
         )
-        for kind, status, reason, message in told
+        for kind, status, reason, message in conditions_told
     ]
     return KiroSafetyPolicyStatus(
         observed_generation=policy.generation,
         conditions=conditions,
         reservations=reservations if spec else policy.status.reservations,
+        storm=policy.storm,
         used=used(reservations, spec, now) if spec else "-",
         message=_summary(spec),
     )
@@ -165,8 +193,11 @@ def _summary(spec: KiroSafetyPolicySpec | None) -> str:
 class Policies:
     """All KiroSafetyPolicies, and the writer of their status."""
 
-    def __init__(self, client: Client, clock: ports.Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, client: Client, clock: ports.Clock, metrics: Metrics, tell: Callable[[Occurrence], None]
+    ) -> None:
         self._client = client
+        self._tell = tell
         self._clock = clock
         self._metrics = metrics
         self._policies: dict[str, dict[str, Policy]] = {}
@@ -200,6 +231,19 @@ class Policies:
         found.pop(key[1], None)
         if not found:
             self._policies.pop(key[0], None)
+
+    def weather(self, namespace: str, counted: Census) -> list[Key]:
+        """Hold the namespace's pods against each policy; returns those whose status has to follow."""
+        now = self._clock.now()
+        changed: list[Key] = []
+        for policy in self.of(namespace):
+            if policy.spec is None or policy.spec.mode is Mode.OBSERVE:
+                continue
+            storm = observe(policy.storm, policy.spec, counted, now)
+            if storm != policy.storm:
+                policy.storm = storm
+                changed.append(policy.key)
+        return changed
 
     async def refresh(self, policy: Policy, ledger: Iterable[Entry]) -> None:
         """Write what has changed of a policy's status, if anything has."""
@@ -266,8 +310,34 @@ class Policies:
 
     async def _write(self, policy: Policy, status: KiroSafetyPolicyStatus) -> None:
         content = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # In a merge patch what is left out stays as it was: that a storm is over has to be written out.
+        content["storm"] = status.storm and status.storm.model_dump(mode="json", by_alias=True)
+        before = policy.status.storm
         body = {"metadata": {"resourceVersion": policy.resource_version}, "status": content}
         answer = await self._client.merge_patch(f"{policy.path}/status", body)
         policy.resource_version = version_of(answer)
         policy.status = status
         self._metrics.status_writes.labels("KiroSafetyPolicy").inc()
+        if (before is None) != (status.storm is None):
+            self._tell(_news(policy, before, status.storm))
+
+
+def _news(policy: Policy, before: Storm | None, after: Storm | None) -> Occurrence:
+    """One word when a storm begins, and one when it is over: not one for each action held back."""
+    if after is not None:
+        reason, note = EventReason.REMEDIATION_PAUSED, f"a mass failure began at {stamp(after.since)}"
+        if policy.spec is not None and policy.spec.storm_cooldown is not None:
+            _, note = told(after, policy.spec.storm_cooldown)
+    else:
+        reason, note = EventReason.REMEDIATION_RESUMED, "the mass failure is over"
+        if before is not None:
+            note = f"the mass failure of {stamp(before.since)} is over: each target is judged as it is now"
+    return Occurrence(
+        namespace=policy.key[0],
+        regarding=Ref("KiroSafetyPolicy", policy.key[1], policy.uid),
+        api_version=API_VERSION,
+        reason=reason,
+        action="Judge",
+        note=note,
+        warning=after is not None,
+    )

@@ -6,13 +6,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kiro_operator.api.v1alpha1.healthcheck import ObjectName, RemediationSummary
-from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ObjectName, RemediationSummary
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    RemediationState,
+)
 from kiro_operator.api.v1alpha1.types import API_VERSION, format_duration
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
-from kiro_operator.core.policy.types import Entry, Intent, Ledger
+from kiro_operator.core.policy.plan import Past
+from kiro_operator.core.policy.types import Change, Command, Entry, Fence, Intent, Ledger
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
@@ -25,7 +30,7 @@ logger = logging.getLogger(__name__)
 class Remediation:
     """One KiroRemediation, decoded."""
 
-    __slots__ = ("entry", "record", "spec", "status")
+    __slots__ = ("entry", "open", "record", "spec", "status")
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -35,6 +40,10 @@ class Remediation:
         if created is None:
             raise ValueError(f"KiroRemediation {record.metadata.name} has no creationTimestamp")
         spec, status = self.spec, self.status
+        proposed = spec.action in PROPOSALS
+        # It is made as Reserved, since a new object has no other status, and Proposed a moment later.
+        self.open = proposed and status.state in {RemediationState.PROPOSED, RemediationState.RESERVED}
+        """It waits for a person."""
         self.entry = Entry(
             name=record.metadata.name,
             action=spec.action,
@@ -43,13 +52,13 @@ class Remediation:
             episode=spec.episode,
             step=spec.step,
             state=status.state,
-            reserved_at=created,
+            reserved_at=(status.acting_at or created) if proposed else created,
             reason=status.reason,
             acted_at=status.acted_at,
             completed_at=status.completed_at,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
             check=spec.check,
-            approvals=tuple(item.uid for item in spec.approvals),
+            approvals=tuple(item.uid for item in (*spec.approvals, *status.approvals)),
         )
 
     @property
@@ -101,8 +110,57 @@ class Records:
 
 
 def ledger_of(remediations: Iterable[Remediation]) -> Ledger:
-    """The ledger that gates read."""
-    return Ledger(tuple(remediation.entry for remediation in remediations))
+    """The ledger that gates read. What waits for a person is in nobody's way."""
+    return Ledger(tuple(remediation.entry for remediation in remediations if not remediation.open))
+
+
+def proposals_of(target: Target, remediations: Iterable[Remediation]) -> tuple[Past, ...]:
+    """What has been proposed in the namespace of a KiroHealthCheck."""
+    return tuple(
+        Past(
+            intent=intent_of(item),
+            name=item.name,
+            made_at=item.record.metadata.creation_timestamp or item.entry.reserved_at,
+            state=item.status.state,
+            open=item.open,
+            mine=item.spec.health_check.uid == target.uid,
+            reason=item.status.reason,
+            ended_at=item.status.completed_at,
+        )
+        for item in remediations
+        if item.spec.action in PROPOSALS
+    )
+
+
+def intent_of(item: Remediation) -> Intent:
+    """The intent that a KiroRemediation records."""
+    spec = item.spec
+    return Intent(
+        action=spec.action,
+        method=spec.method,
+        target=Ref(spec.target.kind, spec.target.name, spec.target.uid),
+        api_version=spec.target.api_version,
+        fence=Fence(
+            spec.fence.uid,
+            spec.fence.resource_version,
+            spec.fence.generation,
+            spec.fence.intent,
+            spec.fence.revision,
+        ),
+        check=spec.check,
+        reason=spec.reason,
+        message=spec.message,
+        episode=spec.episode,
+        step=spec.step,
+        timeout=spec.timeout,
+        stabilization=spec.stabilization,
+        pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
+        replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
+        change=Change(spec.change.patch, spec.change.diff, spec.change.undo) if spec.change else None,
+        command=Command(tuple(spec.command.argv), spec.command.container) if spec.command else None,
+        digest=spec.digest,
+        since=item.record.metadata.creation_timestamp,
+    )
 
 
 def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any]:
@@ -127,6 +185,7 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
             "resourceVersion": intent.fence.resource_version,
             "generation": intent.fence.generation,
             "intent": intent.fence.intent[:128],
+            "revision": intent.fence.revision[:128],
         },
         "healthCheck": {"name": target.name, "uid": target.uid},
         "policy": {"name": named.key[1], "uid": named.uid},
@@ -151,8 +210,14 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
         spec["pod"] = pod
     if intent.replicas:
         spec["replicas"] = {"before": intent.replicas[0], "after": intent.replicas[1]}
+    if intent.command:
+        spec["command"] = {"argv": list(intent.command.argv), "container": intent.command.container}
     if intent.change:
-        spec["change"] = {"patch": intent.change.patch, "diff": shorten(intent.change.diff, 1024)}
+        spec["change"] = {
+            "patch": intent.change.patch,
+            "diff": shorten(intent.change.diff, 1024),
+            "undo": intent.change.undo,
+        }
     return {
         "apiVersion": API_VERSION,
         "kind": "KiroRemediation",

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core.objects import Metadata, Record
@@ -87,14 +88,16 @@ class Sweep:
 
     async def records(self) -> None:
         """End the actions of KiroHealthChecks that are gone, and delete records past their time."""
-        by_target: dict[str, list[tuple[str, Remediation]]] = {}
+        by_target: dict[tuple[str, bool], list[tuple[str, Remediation]]] = {}
         async for record in _listed(self._client.get, "kiroremediations", Record, {}):
             try:
                 item = Remediation(record)
             except (ValidationError, ValueError) as error:
                 logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
                 continue
-            by_target.setdefault(item.spec.target.uid, []).append((record.metadata.namespace, item))
+            # Proposals number no episodes, and crowd out nothing that does.
+            course = (item.spec.target.uid, item.spec.action in PROPOSALS)
+            by_target.setdefault(course, []).append((record.metadata.namespace, item))
         now = self._clock.now()
         for items in by_target.values():
             items.sort(key=lambda pair: pair[1].entry.reserved_at, reverse=True)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
+    PROPOSALS,
     CheckSettings,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
@@ -154,7 +155,7 @@ class Target:
     @property
     def own(self) -> Own:
         """What its checks may know of it."""
-        return Own(self.name, self.checks, self._notes, dict(self.failed))
+        return Own(self.name, self.checks, self._notes, dict(self.failed), self.spec.mcp)
 
     def began_to_fail(self, check_id: str, now: datetime) -> None:
         """Remember that a check has begun to fail, for whoever judges how often that happens."""
@@ -383,7 +384,7 @@ def _needs(status: KiroHealthCheckStatus) -> Memory:
     return {
         item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check))
         for item in status.decisions
-        if item.approval is not None
+        if item.approval is not None and item.action not in PROPOSALS
     }
 
 

@@ -8,17 +8,20 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator import ports
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
-from kiro_operator.core import decide
+from kiro_operator.core import decide, switches
 from kiro_operator.core import verify as judgement_of
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.situation import census, situate
-from kiro_operator.core.policy.types import Change, Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.remedies import remedies
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
-from kiro_operator.reconcile.act import Act, Outcome
+from kiro_operator.reconcile.act import Act, Outcome, proposal
 from kiro_operator.reconcile.judge import Judgement, sampled_at
-from kiro_operator.reconcile.records import Remediation, ledger_of
+from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
 from kiro_operator.reconcile.target import Target
 
 logger = logging.getLogger(__name__)
@@ -54,11 +57,19 @@ class Verify:
             busy = (target.namespace, item.name) in self._act.in_flight
             if not mine or busy or item.status.state in FINAL_STATES:
                 moved.append(item)
+            elif item.open:
+                moved.append(await self._propose(target.namespace, item))
             elif item.status.state is RemediationState.VERIFYING:
                 moved.append(await self._watch(look, item))
             else:
                 moved.append(await self._resume(look, item, ledger_of(remediations)))
         return moved
+
+    async def _propose(self, namespace: str, item: Remediation) -> Remediation:
+        """Say of a proposal what a crash kept from being said; nothing else is to be done about it here."""
+        if item.status.state is RemediationState.PROPOSED:
+            return item
+        return await self._act.record(namespace, item, proposal(intent_of(item), namespace))
 
     def next_look(self, remediations: Sequence[Remediation]) -> datetime | None:
         """When to look again at what is running."""
@@ -101,15 +112,12 @@ class Verify:
 
     async def _watch(self, look: Look, item: Remediation) -> Remediation:
         namespace = look.target.namespace
-        findings = _findings(look.judgement, item)
-        result = judgement_of.verify(
-            item.spec,
-            item.status,
-            findings,
-            _workload(item, look.facts),
-            look.now,
-            seen_at=sampled_at(look.target, item.spec.check, look.now),
-        )
+        if item.spec.action in PROPOSALS:
+            live = await self._act.live(namespace, item.spec)
+            found = _workload(item, look.facts)
+            result = judgement_of.in_force(item.spec, item.status, live.written, found, look.now)
+        else:
+            result = _verification(look, item)
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
@@ -163,6 +171,23 @@ class Verify:
         return await self._act.take_up(namespace, item)
 
 
+def _verification(look: Look, item: Remediation) -> judgement_of.Verification:
+    spec, status = item.spec, item.status
+    if spec.change is not None and remedies()[spec.action].holds:
+        ref = Ref(spec.target.kind, spec.target.name, spec.target.uid)
+        held = switches.held(ref, spec.change.patch, look.facts)
+        seen_at = look.facts.sampled_at(SAFETY_CONFIG, look.now)
+        return judgement_of.verify_held(spec, status, held, seen_at, look.now)
+    return judgement_of.verify(
+        spec,
+        status,
+        _findings(look.judgement, item),
+        _workload(item, look.facts),
+        look.now,
+        seen_at=sampled_at(look.target, spec.check, look.now),
+    )
+
+
 def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:
     """What is found against the target of an action now."""
     found: list[Finding] = []
@@ -177,10 +202,23 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
             if verdict.status is Status.FAIL and not verdict.findings:
                 return Unobserved("NotSampled", f"{item.spec.check} fails as an earlier process saw it")
         if verdict.status is Status.FAIL:
-            found.extend(f for f in verdict.findings if f.target and f.target.uid == item.spec.target.uid)
+            of = judged.registered.id
+            if item.spec.action in PROPOSALS:
+                found.extend(finding for finding in verdict.findings if _asks_for(finding, item))
+                continue
+            found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
+            if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+                return Unobserved("EvidenceMissing", f"{of} fails, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
+
+
+def _asks_for(finding: Finding, item: Remediation) -> bool:
+    """Whether a finding is what a proposal was made against."""
+    amendment = finding.amendment
+    asked = (item.spec.action, item.spec.target.uid)
+    return amendment is not None and (amendment.action, amendment.target.uid) == asked
 
 
 def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | None:
@@ -191,26 +229,3 @@ def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | Non
     }
     source = sources.get(item.spec.target.kind)
     return source.get(item.spec.target.name) if isinstance(source, Collection) else source
-
-
-def intent_of(item: Remediation) -> Intent:
-    """The intent that a KiroRemediation records."""
-    spec = item.spec
-    return Intent(
-        action=spec.action,
-        method=spec.method,
-        target=Ref(spec.target.kind, spec.target.name, spec.target.uid),
-        api_version=spec.target.api_version,
-        fence=Fence(spec.fence.uid, spec.fence.resource_version, spec.fence.generation, spec.fence.intent),
-        check=spec.check,
-        reason=spec.reason,
-        message=spec.message,
-        episode=spec.episode,
-        step=spec.step,
-        timeout=spec.timeout,
-        stabilization=spec.stabilization,
-        pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
-        replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
-        change=Change(spec.change.patch, spec.change.diff) if spec.change else None,
-        digest=spec.digest,
-    )

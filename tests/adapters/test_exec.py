@@ -78,7 +78,7 @@ async def test_a_command_that_hangs(client_with: ClientWith, namespace: str, pod
 async def test_what_cannot_be_run(client_with: ClientWith, namespace: str, pod: str) -> None:
     client = client_with(RULES)
     for name, container, error in (
-        (pod, "main", ports.Unreachable),
+        (pod, "main", adapter.NoProgram),
         (pod, "absent", ports.ApiError),
         (pod, "other", ports.Unreachable),
         ("absent", "main", ports.NotFound),
@@ -184,7 +184,7 @@ async def test_what_the_container_runtime_refuses(kubelet: tuple[Exec, Client]) 
         await told(socket, {"status": "Failure", "reason": "InternalError", "message": message})
 
     played.play = play
-    with pytest.raises(ports.Unreachable, match="executable file not found"):
+    with pytest.raises(adapter.NoProgram, match="executable file not found"):
         await run(client)
 
 
@@ -362,3 +362,37 @@ async def test_commands_that_hang_hold_up_no_logs_and_no_other_namespace(
     played.status = 0
     over.set()
     assert await asyncio.gather(*hung) == [Executed(0, b"", b"")] * len(hung)
+
+
+async def test_a_command_is_begun_in_time_or_not_at_all(kubelet: tuple[Exec, Client]) -> None:
+    """Where there is a queue, whoever may act only for a while leaves it."""
+    played, client = kubelet
+    over = asyncio.Event()
+
+    async def play(socket: web.WebSocketResponse) -> None:
+        await over.wait()
+        await finish(socket)
+
+    async def begun() -> bool:
+        return len(played.requests) == EXECS_EACH
+
+    played.play = play
+    hung = [asyncio.create_task(run(client)) for _ in range(EXECS_EACH)]
+    await eventually(begun, "the commands before it")
+    with pytest.raises(TimeoutError):
+        await execute(client, "kiro", "web", "main", ["x"], within=5.0, limit=10, opening=0.2)
+    over.set()
+    assert await asyncio.gather(*hung) == [Executed(0, b"", b"")] * EXECS_EACH
+    assert len(played.requests) == EXECS_EACH
+
+
+async def test_a_command_may_go_on_for_longer_than_its_opening_may_take(kubelet: tuple[Exec, Client]) -> None:
+    played, client = kubelet
+
+    async def play(socket: web.WebSocketResponse) -> None:
+        await asyncio.sleep(0.4)
+        await finish(socket)
+
+    played.play = play
+    done = await execute(client, "kiro", "web", "main", ["x"], within=5.0, limit=10, opening=0.2)
+    assert done == Executed(0, b"", b"")

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from kiro_operator.adapters.http.fetch import Fetcher
 from kiro_operator.adapters.mcp import sandbox
-from kiro_operator.adapters.mcp.client import choose
 from kiro_operator.adapters.mcp.evaluation import LOST, Evaluator, Outcome
 from kiro_operator.adapters.mcp.health import McpHealth
 from kiro_operator.adapters.mcp.sessions import NO_SERVERS, McpSessions, _object
@@ -24,6 +23,7 @@ from kiro_operator.adapters.mcp.token import expiry
 from kiro_operator.adapters.network.connections import Fixed
 from kiro_operator.api.v1alpha1.evidence.mcp import McpClient, McpEvidence
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
+from kiro_operator.core.mcp_client import choose
 from kiro_operator.core.objects import Pod
 from kiro_operator.core.objects.meta import ConditionKind, Metadata, ObjectCondition, Truth
 from kiro_operator.core.objects.pods import Container, Phase, PodSpec, PodStatus

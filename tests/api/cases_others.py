@@ -164,8 +164,20 @@ REMEDIATION = table(
         ("unknown action", "action: Restart", "action: Delete", 'supported values: "Restart", "Scale"'),
         ("unknown method", "method: Evict", "method: Delete", 'supported values: "Evict"'),
         ("method of another action", "action: Restart", "action: Scale", "Scale by ScaleUp or ScaleBack"),
-        ("eviction of no pod", _POD, "", "name the pod to evict with method Evict"),
+        ("eviction of no pod", _POD, "", "name the pod with methods Evict and Exec"),
         ("a pod with another method", "method: Evict", "method: RolloutRestart", "and no pod with any other"),
+        (
+            "a command of a restart",
+            "  fence:",
+            "  command: {argv: [mcp-client], container: kiro}\n  fence:",
+            "nothing with any other",
+        ),
+        (
+            "a command as a restart",
+            "method: Evict",
+            "method: Exec",
+            "write Exec with actions ReconnectMCP",
+        ),
         (
             "replicas of a restart",
             "  fence:",

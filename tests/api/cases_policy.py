@@ -20,10 +20,24 @@ _WINDOWS = """\
     duration: 56h
     timeZone: Europe/Berlin
 """
+_MAINTENANCE = """\
+  maintenanceWindows:
+  - name: weekdays
+    schedule: 0 8 * * MON-THU
+    duration: 10h
+    timeZone: UTC
+"""
 _SCALE = "  scale:\n    floor: 2\n    ceiling: 5\n    step: 1\n"
+_CONTAINMENT = """\
+  containment:
+    configMap: kiro-safety-config
+    key: autonomous-mode
+    value: suspended
+"""
 _CRON = "write five cron fields: minute hour day month weekday, such as 0 22 * * 5"
 _DURATION = "write a duration from 0s to 168h, such as 30s, 5m or 1h30m"
 _SHARE = "write a number of pods such as 2, or a share from 0% to 100%, such as 60%"
+_RANGE = "write a range of pods such as [1-3], the smaller number first"
 _ZONE = "write an IANA time zone such as Europe/Berlin or UTC, no abbreviation"
 _LABEL = "write a label key such as app or app.kubernetes.io/name"
 
@@ -48,6 +62,14 @@ _MISSING = (
         "spec.maxConsecutiveFailures is required",
     ),
     ("no blast radius", "  maxUnhealthy: 40%\n", "", "write e.g. maxUnhealthy: 40%"),
+    ("no stormCooldown", "  stormCooldown: 10m\n", "", "spec.stormCooldown is required in mode Enforce"),
+    (
+        "no maintenanceWindows",
+        _MAINTENANCE,
+        "",
+        "spec.maintenanceWindows is required in mode Enforce: write []",
+    ),
+    ("maintenance window without an end", "    duration: 10h\n", "", "duration: Required value"),
     ("no forbiddenWindows", _WINDOWS, "", "spec.forbiddenWindows is required in mode Enforce: write []"),
     (
         "no pauseRequests",
@@ -58,6 +80,18 @@ _MISSING = (
     ("no protected", _PROTECTED, "", "write {selectors: []} when only annotated objects are protected"),
     ("protected without selectors", _SELECTORS, "    {}\n", "spec.protected.selectors: Required value"),
     ("Scale without bounds", _SCALE, "", "spec.scale is required when actions has Scale"),
+    (
+        "Contain without what it sets",
+        _CONTAINMENT,
+        "",
+        "spec.containment is required when actions has Contain",
+    ),
+    (
+        "containment without its ConfigMap",
+        "    configMap: kiro-safety-config\n",
+        "",
+        "spec.containment.configMap: Required value",
+    ),
     ("budget without limit", "    limit: 4\n", "", "spec.budget.limit: Required value"),
     ("budget without window", "    window: 1h30m\n", "", "spec.budget.window: Required value"),
     (
@@ -76,6 +110,12 @@ _MISSPELT = (
     ("snake case", "maxUnhealthy", "max_unhealthy", 'unknown field "spec.max_unhealthy"'),
     ("misspelt cooldown", "cooldown", "coolDown", 'unknown field "spec.coolDown"'),
     ("misspelt approval", "approval: Manual", "aproval: Manual", 'unknown field "spec.actions[1].aproval"'),
+    (
+        "misspelt maintenanceWindows",
+        "maintenanceWindows:",
+        "maintenanceWindow:",
+        'unknown field "spec.maintenanceWindow"',
+    ),
     ("misspelt limit", "    limit: 4", "    limits: 4", 'unknown field "spec.budget.limits"'),
     (
         "misspelt actions",
@@ -97,7 +137,7 @@ _MISSPELT = (
         'unknown field "spec.protected.selectors[0].matchLabel"',
     ),
     ("misspelt values", "values:", "value:", "unknown field"),
-    ("misspelt schedule", "schedule:", "cron:", 'unknown field "spec.forbiddenWindows[0].cron"'),
+    ("misspelt schedule", "schedule: 0 22", "cron: 0 22", 'unknown field "spec.forbiddenWindows[0].cron"'),
     ("unknown gate", "  cooldown: 5m", "  cooldown: 5m\n  maxPods: 2", 'unknown field "spec.maxPods"'),
     ("spec beside metadata's name", "  name: cautious", "  name: cautious\n  mode: Observe", "unknown field"),
 )
@@ -117,8 +157,19 @@ _VALUES = (
         "both blast radii",
         "maxUnhealthy: 40%",
         "maxUnhealthy: 40%\n  minHealthy: 60%",
-        "write one of minHealthy and",
+        "write one of minHealthy, maxUnhealthy and unhealthyRange, such as maxUnhealthy: 40%",
     ),
+    (
+        "a share and a range",
+        "maxUnhealthy: 40%",
+        'maxUnhealthy: 40%\n  unhealthyRange: "[1-3]"',
+        "write one of",
+    ),
+    ("range without brackets", "maxUnhealthy: 40%", 'unhealthyRange: "1-3"', _RANGE),
+    ("range the wrong way round", "maxUnhealthy: 40%", 'unhealthyRange: "[3-1]"', _RANGE),
+    ("range of shares", "maxUnhealthy: 40%", 'unhealthyRange: "[10%-40%]"', _RANGE),
+    ("range as a list", "maxUnhealthy: 40%", "unhealthyRange: [1-3]", "must be of type string"),
+    ("open range", "maxUnhealthy: 40%", 'unhealthyRange: "[1-]"', _RANGE),
     ("negative limit", "limit: 4", "limit: -1", "greater than or equal to 0"),
     ("huge limit", "limit: 4", "limit: 99999999999", "less than or equal to 100"),
     ("limit beyond int64", "limit: 4", "limit: 1e30", "less than or equal to 100"),

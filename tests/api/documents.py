@@ -58,6 +58,10 @@ spec:
     budget:
       limit: 2
       window: 2h
+  - name: Contain
+    budget:
+      limit: 1
+      window: 6h
   budget:
     limit: 4
     window: 1h30m
@@ -67,6 +71,7 @@ spec:
     maximum: 4h
   maxConsecutiveFailures: 3
   maxUnhealthy: 40%
+  stormCooldown: 10m
   scale:
     floor: 2
     ceiling: 5
@@ -76,6 +81,11 @@ spec:
     schedule: 0 22 * * FRI
     duration: 56h
     timeZone: Europe/Berlin
+  maintenanceWindows:
+  - name: weekdays
+    schedule: 0 8 * * MON-THU
+    duration: 10h
+    timeZone: UTC
   pauseRequests: []
   protected:
     selectors:
@@ -86,6 +96,10 @@ spec:
         operator: In
         values: [db]
   consent: [SingleReplica]
+  containment:
+    configMap: kiro-safety-config
+    key: autonomous-mode
+    value: suspended
   safetyConfig:
     name: kiro-safety-config
     onDrift: Restore

@@ -37,8 +37,12 @@ def _comparisons(stored: KiroSafetyPolicySpec, intended: KiroSafetyPolicySpec) -
     yield _at_most(stored.max_consecutive_failures, intended.max_consecutive_failures)
     yield _share(intended.min_healthy, stored.min_healthy)
     yield _share(stored.max_unhealthy, intended.max_unhealthy)
+    yield _longer(stored.storm_cooldown, intended.storm_cooldown)
     yield stored.scale == intended.scale or _scale(stored.scale, intended.scale)
     yield all(window in (stored.forbidden_windows or []) for window in intended.forbidden_windows or [])
+    allowed, kept = intended.maintenance_windows, stored.maintenance_windows
+    yield not allowed or (bool(kept) and all(window in allowed for window in kept or []))
+    yield _range(stored.unhealthy_range, intended.unhealthy_range)
     yield bool(stored.pause_requests) or not intended.pause_requests
     yield _protected(stored.protected, intended.protected)
     yield set(stored.consent) <= set(intended.consent)
@@ -79,6 +83,15 @@ def _share(low: int | str | None, high: int | str | None) -> bool:
     if isinstance(low, str) and isinstance(high, str):
         return int(low.removesuffix("%")) <= int(high.removesuffix("%"))
     return low is None and high is None
+
+
+def _range(stored: str | None, intended: str | None) -> bool:
+    """Whether each number of pods in `stored` is in `intended`; alike where neither is there."""
+    if stored is None or intended is None:
+        return stored is intended
+    few, many = (int(part) for part in stored.strip("[]").split("-"))
+    fewest, most = (int(part) for part in intended.strip("[]").split("-"))
+    return fewest <= few and many <= most
 
 
 def _scale(stored: ScaleLimits | None, intended: ScaleLimits | None) -> bool:

@@ -9,7 +9,7 @@ from devcluster import ControlPlane
 from kiro_operator.api.v1alpha1 import KINDS
 from kiro_operator.api.v1alpha1.types import API_VERSION, ApiModel
 
-MODELS: dict[str, type[Any]] = {model.KIND: model for model in KINDS}
+MODELS: dict[str, type[Any]] = {model.KIND: model for model in KINDS if model.SCOPE == "Namespaced"}
 
 
 class Server:

@@ -55,6 +55,8 @@ def test_an_empty_health_check_observes_only(server: Server, spec: str) -> None:
     assert stored["spec"]["interval"] == "1m"
     assert "safetyPolicyRef" not in stored["spec"]
     assert stored["spec"]["remediation"]["ladder"] == [
+        {"action": "ReconnectMCP", "timeout": "5m"},
+        {"action": "ResyncMCP", "timeout": "5m"},
         {"action": "Restart", "timeout": "5m"},
         {"action": "Scale", "timeout": "5m"},
     ]
@@ -139,7 +141,16 @@ def test_a_policy_without_its_gates_cannot_be_switched_to_enforce(server: Server
     server.post("KiroSafetyPolicy", BARE.format(kind="KiroSafetyPolicy", spec="")).raise_for_status()
     answer = server.patch("KiroSafetyPolicy", "bare", '{"spec": {"mode": "Enforce"}}')
     server.delete("KiroSafetyPolicy", "bare")
-    missing = ("budget", "cooldown", "backoff", "maxConsecutiveFailures", "forbiddenWindows", "pauseRequests")
+    missing = (
+        "budget",
+        "cooldown",
+        "backoff",
+        "maxConsecutiveFailures",
+        "forbiddenWindows",
+        "pauseRequests",
+        "maintenanceWindows",
+        "stormCooldown",
+    )
     assert all(f"spec.{field} is required" in answer.json()["message"] for field in (*missing, "protected"))
 
 

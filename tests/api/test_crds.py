@@ -122,7 +122,8 @@ def test_each_crd_has_what_the_api_promises(model: type[Any]) -> None:
     assert crd["metadata"]["labels"]["app.kubernetes.io/part-of"] == "kiro-operator"
     assert "tools/crds.py" in crd["metadata"]["annotations"]["kiro.dev/generated-by"]
     assert crd["spec"]["names"]["categories"] == ["kiro"]
-    assert crd["spec"]["scope"] == "Namespaced"
+    assert crd["spec"]["scope"] == model.SCOPE
+    # What nobody writes a status of has none.
     assert version["subresources"] == ({"status": {}} if "status" in model.model_fields else {})
     assert len(version["additionalPrinterColumns"]) == len(model.PRINTER_COLUMNS)
 
@@ -132,7 +133,9 @@ def test_defaults_are_as_the_api_has_them() -> None:
     assert check["default"] == {}
     assert check["properties"]["interval"]["default"] == "1m"
     ladder = check["properties"]["remediation"]["properties"]["ladder"]
-    assert ladder["default"] == [{"action": "Restart"}, {"action": "Scale"}]
+    assert ladder["default"] == [
+        {"action": action} for action in ("ReconnectMCP", "ResyncMCP", "Restart", "Scale")
+    ]
     assert crds.structural(KiroSafetyPolicy)["properties"]["spec"]["default"] == {}
     assert crds.structural(KiroRemediation)["properties"]["status"]["default"] == {"state": "Reserved"}
 
@@ -168,6 +171,7 @@ def test_a_printer_column_may_have_a_priority() -> None:
     class Wide(ApiModel):
         KIND: ClassVar[str] = "Wide"
         PLURAL: ClassVar[str] = "wides"
+        SCOPE: ClassVar[str] = "Namespaced"
         SHORT_NAMES: ClassVar[tuple[str, ...]] = ()
         PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str, int], ...]] = (("A", "string", ".spec.a", 1),)
         SELECTABLE_FIELDS: ClassVar[tuple[str, ...]] = ()

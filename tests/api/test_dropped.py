@@ -19,6 +19,7 @@ Path = tuple[str | int, ...]
 FULL = {
     "maxUnhealthy": POLICY,
     "minHealthy": changed("KiroSafetyPolicy", "maxUnhealthy: 40%", "minHealthy: 60%"),
+    "range": changed("KiroSafetyPolicy", "maxUnhealthy: 40%", 'unhealthyRange: "[0-3]"'),
     "paused": changed("KiroSafetyPolicy", "pauseRequests: []", "pauseRequests: [audit]"),
 }
 # The keys of these are a user's own words, not fields: no schema knows a misspelt one.
@@ -96,6 +97,7 @@ def test_a_lost_field_is_refused_or_narrows(server: Server, name: str, path: Pat
         ("maximum: 4h", "maximum: 5h"),
         ("maxConsecutiveFailures: 3", "maxConsecutiveFailures: 2"),
         ("maxUnhealthy: 40%", "maxUnhealthy: 39%"),
+        ("stormCooldown: 10m", "stormCooldown: 11m"),
         ("floor: 2", "floor: 3"),
         ("ceiling: 5", "ceiling: 4"),
         ("step: 1", "step: 1"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from devcluster import faults
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.harness.world import World, enforce
@@ -70,9 +72,21 @@ def test_what_was_deleted_is_made_anew(world: World) -> None:
     assert config(world)["data"] == DESIRED
 
 
+def window(hour: int, duration: str) -> dict[str, Any]:
+    return {"name": "w", "schedule": f"0 {hour} * * *", "duration": duration, "timeZone": "UTC"}
+
+
+HALF_A_DAY_FROM_NOW = (datetime.now(UTC).hour + 12) % 24
+
+
 @pytest.mark.parametrize(
     ("policy", "gate"),
-    [({"mode": "DryRun"}, "mode"), ({"actions": [ACTION | {"approval": "Manual"}]}, "approval")],
+    [
+        ({"mode": "DryRun"}, "mode"),
+        ({"actions": [ACTION | {"approval": "Manual"}]}, "approval"),
+        ({"forbiddenWindows": [window(0, "24h")]}, "forbidden-windows"),
+        ({"maintenanceWindows": [window(HALF_A_DAY_FROM_NOW, "1h")]}, "maintenance-windows"),
+    ],
 )
 def test_without_leave_it_is_told_and_left(world: World, policy: dict[str, Any], gate: str) -> None:
     begin(world, data={"mode": "free"}, **policy)
@@ -86,5 +100,49 @@ def test_without_leave_it_is_told_and_left(world: World, policy: dict[str, Any],
     until(lambda: bool(told()), "a decision", 60)
     [decision] = told()
     assert (decision["action"], decision["gate"]) == ("RestoreSafetyConfig", gate)
+    assert config(world)["data"] == {"mode": "free"}
+    assert not world.remediations()
+
+
+def test_after_a_mass_failure_it_waits_as_well(world: World) -> None:
+    world.deployment()
+    begin(world, maxUnhealthy="20%", stormCooldown="10m")
+    world.wait_condition("AutonomyEffective", "True")
+    pods = [(world.namespace, pod["metadata"]["name"]) for pod in world.pods()[:2]]
+    faults.inject_many(world.plane, pods, "crash-loop")
+
+    def storm() -> dict[str, Any]:
+        found: dict[str, Any] = world.get("kirosafetypolicies", "policy")["status"].get("storm") or {}
+        return found
+
+    until(storm, "the storm in the policy's status", 40)
+    faults.clear_many(world.plane, pods)
+    until(lambda: "subsided" in storm(), "the storm to subside", 40)
+
+    tamper(world, {"mode": "free"})
+
+    until(lambda: decided(world).get("reason") == "StormCooldown", "the decision that it has to wait", 40)
+    assert (decided(world)["action"], decided(world)["gate"]) == ("RestoreSafetyConfig", "storm")
+    assert config(world)["data"]["mode"] == "free"
+    assert not world.remediations()
+
+
+def decided(world: World) -> dict[str, Any]:
+    """What is said of the one action that is wanted; empty when none is."""
+    status = world.get("kirohealthchecks", "kiro").get("status", {})
+    return next(iter(status.get("decisions", [])), {})
+
+
+@pytest.mark.parametrize("wanted", [{"onDrift": "Observe"}, {"data": {"mode": "strict"}}, {"name": "other"}])
+def test_a_second_policy_has_nothing_written_that_the_first_does_not_ask_for(
+    world: World, wanted: dict[str, Any]
+) -> None:
+    second = {"data": DESIRED, "onDrift": "Restore"}
+    world.policy("second", **enforce(actions=[ACTION], safetyConfig=second))
+    begin(world, data={"mode": "free"}, safetyConfig=second | wanted)
+
+    words = "do not all ask to restore"
+    until(lambda: words in world.condition("Escalated").get("message", ""), "a person to be called", 60)
+    assert not decided(world)
     assert config(world)["data"] == {"mode": "free"}
     assert not world.remediations()

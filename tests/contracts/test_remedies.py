@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core import remedies as package
-from kiro_operator.core.remedies import permissions, remedies
-from kiro_operator.core.remedies.types import Remedy
+from kiro_operator.core.permissions import Scope
+from kiro_operator.core.remedies import permissions, proposers, remedies
+from kiro_operator.core.remedies.types import Proposer, Remedy
 from tools.admission import described, requested
 from tools.generated import declarations
 
@@ -18,12 +20,12 @@ SECTIONS = ["What it does", "Before it", "Afterwards", "Undo", "Permission"]
 
 
 def page(action: ActionName) -> Path:
-    words = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in action.value)
-    return PAGES / f"{words.lstrip('-')}.md"
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", action.value).lower()
+    return PAGES / f"{words}.md"
 
 
 def test_there_is_a_remedy_for_each_action_and_no_other() -> None:
-    assert set(remedies()) == set(permissions()) == set(ActionName)
+    assert {*remedies(), *proposers()} == set(permissions()) == set(ActionName)
     assert {path.name for path in PAGES.glob("*.md")} - {"README.md"} == {page(a).name for a in ActionName}
 
 
@@ -37,14 +39,15 @@ def test_its_page_has_all_sections_and_is_in_the_table(action: ActionName) -> No
 
 @pytest.mark.parametrize("action", ActionName)
 def test_its_page_names_the_overlay_with_its_permissions(action: ActionName) -> None:
-    overlays = {f"deploy/namespace/{rule.grant.value}" for rule in permissions()[action]}
+    folders = {Scope.NAMESPACE: "deploy/namespace", Scope.CLUSTER: "deploy"}
+    overlays = {f"{folders[rule.scope]}/{rule.grant.value}" for rule in permissions()[action]}
     assert all(overlay in page(action).read_text() and Path(overlay).is_dir() for overlay in overlays)
 
 
 def test_each_remedy_says_beside_its_rules_what_its_writes_may_hold() -> None:
     """Also one that writes what another remedy does: what that one may hold says nothing of this one."""
-    found = {module for module, value in declarations("REMEDY") if isinstance(value, Remedy)}
-    assert len(found) == len(remedies())
+    found = {module for module, value in declarations("REMEDY") if isinstance(value, Remedy | Proposer)}
+    assert len(found) == len(ActionName)
     rules, writes = dict(declarations("RULES")), dict(declarations("ADMITTED"))
     for module in found:
         assert module.startswith(package.__name__)

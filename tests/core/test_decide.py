@@ -10,6 +10,7 @@ from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.decide import Decision, Plan, Policy, decide, rule
 from kiro_operator.core.objects import DaemonSet, RollingUpdate
+from kiro_operator.core.policy.gates import GATES
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding, Status, Verdict
@@ -66,7 +67,7 @@ def test_a_failing_pod_is_evicted() -> None:
     assert decision.intent.name == "deployment-api-uid-api-e1s1"
     assert decision.intent.pod == Ref("Pod", "api-0", "uid-api-0")
     assert decision.intent.fence.uid == "uid-api-0"
-    assert len(decision.passed) == 16
+    assert len(decision.passed) == len(GATES)
     assert (plan.escalations, plan.held, plan.next) == ((), (), None)
 
 
@@ -130,7 +131,7 @@ def test_a_dry_run_tells_what_would_really_happen() -> None:
     dry = (Policy("safe", policy(mode="DryRun", budget={"limit": 1, "window": "1h"})),)
     plan = decide(inputs(failing(*ill("api", "web")), platforms("api", "web"), policies=dry))
     assert told(plan) == [("api", "Evict", "DryRun", "mode"), ("web", "Evict", "Denied", "budget")]
-    assert len(plan.decisions[0].passed) == 16
+    assert len(plan.decisions[0].passed) == len(GATES)
     both = (Policy("a", policy()), Policy("b", policy(mode="DryRun")))
     assert told(decide(inputs(failing(finding()), platforms("api"), policies=both)))[0][2] == "DryRun"
 
@@ -322,7 +323,7 @@ def test_what_was_scaled_up_is_scaled_back() -> None:
     (decision,) = back().decisions
     assert (decision.decision, decision.intent.method, decision.intent.replicas) == ("Allowed", BACK, (4, 3))
     assert (decision.intent.episode, decision.intent.step) == (1, 2)
-    assert len(decision.passed) == 16
+    assert len(decision.passed) == len(GATES)
 
 
 def selecting(app: str) -> KiroHealthCheckSpec:

@@ -294,12 +294,19 @@ narrowings = st.sampled_from(
         lambda p: {"backoff": p.backoff.model_copy(update={"initial": p.backoff.initial * 2})},
         lambda p: {"backoff": p.backoff.model_copy(update={"maximum": p.backoff.maximum * 2})},
         lambda p: {"max_consecutive_failures": max(1, p.max_consecutive_failures - 1)},
+        lambda p: {"storm_cooldown": p.storm_cooldown * 2 + timedelta(minutes=1)},
         lambda _: {"max_unhealthy": 0},
         lambda p: {"max_unhealthy": "10%"} if isinstance(p.max_unhealthy, str) else {"max_unhealthy": 1},
         lambda p: {"scale": p.scale.model_copy(update={"ceiling": max(1, p.scale.ceiling - 2)})},
         lambda p: {"scale": p.scale.model_copy(update={"step": 1})},
         lambda p: {"scale": p.scale.model_copy(update={"floor": p.scale.floor + 3})},
         lambda _: {"forbidden_windows": policy(forbiddenWindows=[NOON]).forbidden_windows},
+        lambda _: {"maintenance_windows": policy(maintenanceWindows=[NOON]).maintenance_windows},
+        lambda _: {
+            "maintenance_windows": policy(
+                maintenanceWindows=[NOON | {"schedule": "0 1 * * *"}]
+            ).maintenance_windows
+        },
         lambda _: {"pause_requests": ["audit"]},
         lambda _: {"protected": policy(protected={"selectors": [{}]}).protected},
         lambda _: {"protected": policy(protected={"selectors": [{"matchLabels": {"app": "api"}}]}).protected},
@@ -311,8 +318,10 @@ narrowings = st.sampled_from(
                 "backoff",
                 "max_consecutive_failures",
                 "max_unhealthy",
+                "storm_cooldown",
                 "scale",
                 "forbidden_windows",
+                "maintenance_windows",
                 "pause_requests",
                 "protected",
             )

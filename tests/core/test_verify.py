@@ -4,11 +4,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
 from kiro_operator.core.objects import Annotations, Pod, StatefulSet, Workload, WorkloadStatus
-from kiro_operator.core.snapshot import Unobserved
-from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, refused, resume, verify
+from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.verdict import Finding
+from kiro_operator.core.verify import (
+    Act,
+    AlreadyDone,
+    Expire,
+    Live,
+    Wait,
+    concerns,
+    refused,
+    resume,
+    verify,
+)
 from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
 
 EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
@@ -256,6 +269,97 @@ OTHER = Pod(metadata=type(BAD.metadata)(name="api-0", uid="other"), status=BAD.s
 )
 def test_resume(method: Method, state: str, facts: Any, expected: object) -> None:
     assert again(method, state, **facts) == expected
+
+
+RUN: dict[str, Any] = {
+    "action": "ReconnectMCP",
+    "method": "Exec",
+    "command": {"argv": ["mcp-client", "reconnect"], "container": "main"},
+    "pod": {"apiVersion": "v1", "kind": "Pod", "name": "api-0", "uid": "uid-api-0"},
+    "fence": {"uid": "uid-api-0", "resourceVersion": "100"},
+}
+
+
+@pytest.mark.parametrize("there", [pod("api-0"), None])
+@pytest.mark.parametrize("failing", [True, False, None])
+@pytest.mark.parametrize("seconds", [1, 3600])
+def test_a_command_that_may_have_been_sent_is_never_run_again(
+    there: Pod | None,
+    failing: bool | None,  # noqa: FBT001 - a row of the table
+    seconds: int,
+) -> None:
+    status = KiroRemediationStatus.model_validate({"state": "Acting"})
+    live = Live(workload=None, pod=there, failing=failing)
+    answer = resume(spec(**RUN), status, live, reserved_at=ago(seconds=seconds), now=NOW)
+    assert isinstance(answer, AlreadyDone)
+
+
+@pytest.mark.parametrize(
+    ("there", "failing", "seconds", "expected"),
+    [
+        (pod("api-0"), True, 1, Act),
+        (pod("api-0"), True, 3600, Expire),
+        (pod("api-0"), False, 1, Expire),
+        (pod("api-0"), None, 1, Wait),
+        (pod("api-0", deleted=NOW), True, 1, Expire),
+        (None, True, 1, Expire),
+        (BLIND, True, 1, Wait),
+    ],
+)
+def test_a_command_that_was_never_sent_is_run_while_its_reasons_hold(
+    there: Any,
+    failing: bool | None,  # noqa: FBT001 - a row of the table
+    seconds: int,
+    expected: type,
+) -> None:
+    status = KiroRemediationStatus.model_validate({"state": "Reserved"})
+    live = Live(workload=None, pod=there, failing=failing)
+    answer = resume(spec(**RUN), status, live, reserved_at=ago(seconds=seconds), now=NOW)
+    assert isinstance(answer, expected)
+
+
+def test_a_command_is_verified_by_what_is_found_whatever_generation_the_workload_has() -> None:
+    assert look(made=at(generation=3), **RUN)[:2] == ("Verifying", "Stabilizing")
+    assert look(made=at(generation=3), findings=ILL, acted=ago(minutes=6), **RUN)[:2] == (
+        "Failed",
+        "StillFailing",
+    )
+    assert look(made=None, **RUN)[:2] == ("Expired", "TargetGone")
+
+
+CRASH = finding()
+CUT_OFF = finding(None, remedies=(ActionName.RECONNECT_MCP, ActionName.RESTART))
+BEHIND = finding(None, Ref("Deployment", "kiro", "uid-kiro"), remedies=CUT_OFF.remedies)
+STALE = finding(None, remedies=(ActionName.RESYNC_MCP,))
+
+
+@pytest.mark.parametrize(
+    ("about", "check", "changes", "expected"),
+    [
+        (CRASH, "pods-ready", {}, True),
+        (CRASH, "service-logs", {}, True),
+        (CUT_OFF, "mcp-tools", {}, False),  # a server that is down is no reason for an eviction to fail
+        (CUT_OFF, "mcp-tools", {"check": "mcp-tools"}, True),  # the restart after the command
+        (CUT_OFF, "mcp-tools", RUN, True),
+        (CUT_OFF, "mcp-server-health", RUN | {"check": "mcp-tools"}, True),
+        (CRASH, "pods-ready", RUN, False),
+        (STALE, "mcp-data-accuracy", RUN, False),
+        (
+            replace(BEHIND, fallback=Ref("Deployment", "api", "uid-api")),
+            "mcp-tools",
+            {"check": "mcp-tools"},
+            True,
+        ),
+        (BEHIND, "mcp-tools", {"check": "mcp-tools"}, False),  # about another workload
+    ],
+)
+def test_what_says_that_an_action_did_not_help(
+    about: Finding,
+    check: str,
+    changes: dict[str, Any],
+    expected: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    assert concerns(about, check, spec(**changes)) is expected
 
 
 CHANGE = {"patch": '{"data": {"mode": "safe"}}', "diff": "mode"}

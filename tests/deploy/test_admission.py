@@ -22,13 +22,15 @@ import yaml
 
 from devcluster import ControlPlane
 from devcluster.errors import ApiError
-from devcluster.rest import MERGE, Rest
+from devcluster.rest import APPLY, MERGE, Rest
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes.decision_log import FILE, LIMIT
 from kiro_operator.adapters.steering import files
 from kiro_operator.core.permissions import Rule
+from kiro_operator.core.remedies import restore_rbac
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 from kiro_operator.settings import parse
+from tests.apiserver import test_restore_rbac
 from tests.deploy.others import OTHERS, send
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, kustomized, of_kind
 from tests.deploy.rights import RBAC, Installed
@@ -113,6 +115,8 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
         rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": name_, "labels": labels}})
     binary = {"binaryData": {"old": "AAAA"}, "data": {"mode": "free"}}
     rest.post(world.path("configmaps", api=CORE), _config(labels={"a": "b"}) | binary)
+    steering = {"data": {"product.md": "---\n", "other.md": "# Other"}, "binaryData": {"tech.md": "AAAA"}}
+    rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": "kiro-steering"}} | steering)
     rest.post(world.path("leases", api=LEASES), _lease("kiro-operator"))
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     rest.post(world.path("roles", api=RBAC), {"metadata": {"name": "own"}, "rules": []})
@@ -262,9 +266,27 @@ def test_a_safety_configuration_that_is_restored_passes(at: Confined) -> None:
     other.post(at.path("configmaps", api=CORE), _config(labels={"a": "b"}) | {"binaryData": {"old": "AAAA"}})
 
 
+def test_a_steering_document_that_is_put_back_passes(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-steering", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    texts = {"data": {"product.md": "# Product", "tech.md": "# Tech"}, "binaryData": {"tech.md": None}}
+    at.patch(path, fence | texts)
+
+
+@pytest.mark.parametrize("key", ["mode", "operations"])
+def test_a_containment_passes(at: Confined, key: str) -> None:
+    path = at.path("configmaps", "kiro-safety-config", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    at.patch(path, fence | {"data": {key: "suspended"}})
+
+
 WORD = "kiro-0123456789abcdef01234567"
 COMMANDS_OF_CHECKS: dict[str, list[str]] = {
     "mcp": list(parse([], {}).mcp_client_command),
+    "reconnect": ["mcp-client", "reconnect"],
+    "resync": ["mcp-client", "resync"],
     "decisions": ["tail", "-c", str(LIMIT), FILE],
     "documents": files.command(".", WORD, 1000),
     "documents below a root": files.command("/workspace/a-b", WORD, 1000),
@@ -395,6 +417,7 @@ COMMANDS: dict[str, list[str]] = {
     "shell": ["sh", "-c", "id"],
     "other-arguments": ["mcp-client", "test-connection", "--config=/tmp/x"],
     "other-file": ["tail", "-c", "10", "/var/run/secrets/kubernetes.io/serviceaccount/token"],
+    "reconnect-with-more": ["mcp-client", "reconnect", "--config=/tmp/x"],
     "two-files": ["tail", "-c", "10", FILE, "/etc/shadow"],
     "exec-of-find": ["find", "/", "-maxdepth", "16", "-exec", "sh", "-c", "id", ";"],
     "find-with-more": [*files.listing("/workspace"), "-delete"],
@@ -423,7 +446,7 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
         _history(name="kiro-safety-config-2"),
         _config(labels={"prometheus": "scrape"}),
         _config(ownerReferences=[other]),
-        _config() | {"binaryData": {"mode": "AAAA"}},
+        _config() | {"binaryData": {"more": "AAAA"}},
         _config() | {"immutable": True},
         _history(labels={}),
         _history(labels=labels | {"prometheus": "scrape"}),
@@ -448,6 +471,11 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
     for more in wrong:
         at.world.plane.rest.patch(f"{config}?dryRun=All", more)
         refused_by(at, "configmaps", partial(at.patch, config, more))
+    refused_by(at, "configmaps", partial(at.post, collection, _config(name="kiro-steering")))
+    documents = at.path("configmaps", "kiro-steering", CORE)
+    for more in (*wrong[1:4], {"metadata": {"labels": labels}}, {"data": {"other.md": None}}, wrong[5]):
+        at.world.plane.rest.patch(f"{documents}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, documents, more))
     taken_over = {"metadata": {"labels": labels}}
     path = at.path("configmaps", "old-steering-history", CORE)
     refused_by(at, "configmaps", partial(at.patch, path, taken_over))
@@ -508,7 +536,27 @@ def test_it_writes_nothing_else_at_all(at: Confined, case: str) -> None:
         "pod": at.pod,
         "set": at.world.items("replicasets", api=APPS)[0]["metadata"]["name"],
     }
-    refused_by(at, "writes", partial(send, at.rest, OTHERS[case], places))
+    path = OTHERS[case][1]
+    # Of these one name may be written, where an admin has said so.
+    policy = next((name for name in ("clusterroles", "clusterrolebindings") if f"/{name}" in path), "writes")
+    refused_by(at, policy, partial(send, at.rest, OTHERS[case], places))
+
+
+def test_no_role_is_written_where_the_admin_has_not_said_which(at: Confined) -> None:
+    """Not even the one that RestoreRBAC is about: the base names none, deploy/cluster-restore does."""
+    manager = "?fieldManager=t&dryRun=All"
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": restore_rbac.NAME}
+    for kind, content in (
+        ("ClusterRole", {"rules": []}),
+        ("ClusterRoleBinding", {"roleRef": reference, "subjects": []}),
+    ):
+        body = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": restore_rbac.NAME},
+        }
+        path = f"{RBAC}/{kind.lower()}s/{restore_rbac.NAME}{manager}"
+        refused_by(at, f"{kind.lower()}s", partial(at.rest.patch, path, body | content, APPLY))
 
 
 def test_a_status_write_changes_the_status_alone(at: Confined) -> None:
@@ -581,10 +629,78 @@ def test_every_policy_is_bound_fails_closed_and_names_the_account_that_rbac_name
         assert all(item["reason"] == "Forbidden" for item in policy["validations"]), name
 
 
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def _requests(name: str, **amounts: str | None) -> Object:
+    container = {"name": name, "resources": {"requests": amounts}}
+    return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_that_are_right_sized_pass_and_no_others(at: Confined, kind: str) -> None:
+    plural, path = KINDS[kind], at.path(KINDS[kind], kind.lower())
+    at.world.plane.rest.patch(path, _requests("app", cpu="2", memory="2Gi"), STRATEGIC)
+    at.patch(path, _requests("app", cpu="50m", memory="1Gi"), STRATEGIC)
+    for wrong in (
+        _requests("app", cpu="3"),
+        _requests("app", memory="2049Mi"),
+        _requests("app", cpu=None),
+        _requests("app", cpu="50m") | {"metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong, STRATEGIC)
+        refused_by(at, plural, partial(at.patch, path, wrong, STRATEGIC))
+    image = _requests("app", cpu="50m")
+    image["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
+    refused_by(at, plural, partial(at.patch, path, image, STRATEGIC))
+
+
+def test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others(at: Confined) -> None:
+    scalers = at.path("horizontalpodautoscalers", api="/apis/autoscaling/v2")
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "calm"},
+        "minReplicas": 2,
+        "maxReplicas": 4,
+    }
+    at.world.plane.rest.post(scalers, {"metadata": {"name": "calm"}, "spec": spec})
+    path = f"{scalers}/calm"
+    at.patch(path, {"spec": {"minReplicas": 5, "maxReplicas": 5}})
+    for wrong in (
+        {"spec": {"minReplicas": 1}},
+        {"spec": {"maxReplicas": 3}},
+        {"spec": {"maxReplicas": 1001}},
+        {"spec": {"scaleTargetRef": {"name": "deployment"}}},
+        {"spec": {"maxReplicas": 5}, "metadata": {"labels": {"more": "x"}}},
+    ):
+        at.world.plane.rest.patch(f"{path}?dryRun=All", wrong)
+        refused_by(at, "horizontalpodautoscalers", partial(at.patch, path, wrong))
+
+
+def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-steering", CORE)
+    at.patch(path, {"data": {"product.md": "---\ninclusion: always\n---\n"}})
+    wrong: tuple[Object, ...] = (
+        {"data": {"product.md": None}},
+        {"binaryData": {"more": "AAAA"}},
+        {"immutable": True},
+        {"metadata": {"labels": {"a": "b"}}},
+    )
+    for more in wrong:
+        at.world.plane.rest.patch(f"{path}?dryRun=All", more)
+        refused_by(at, "configmaps", partial(at.patch, path, more))
+
+
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
+    "RestoreRBAC": (
+        test_restore_rbac.test_what_was_widened_is_narrowed_once,
+        test_restore_rbac.test_what_was_deleted_is_made_anew,
+    ),
     "RestoreSafetyConfig": (test_a_safety_configuration_that_is_restored_passes,),
+    "RightSize": (test_requests_that_are_right_sized_pass_and_no_others,),
+    "ChangeAutoscaling": (test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others,),
+    "EditSteering": (test_a_steering_document_that_is_mended_passes_and_nothing_else_there,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),
     "records": (test_its_own_record_passes,),
@@ -593,6 +709,10 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "steering-documents": (test_a_command_of_a_check_passes,),
     "steering-workspace": (test_a_command_of_a_check_passes,),
     "mcp-connection": (test_a_command_of_a_check_passes,),
+    "ReconnectMCP": (test_a_command_of_a_check_passes,),
+    "ResyncMCP": (test_a_command_of_a_check_passes,),
+    "RestoreSteering": (test_a_steering_document_that_is_put_back_passes,),
+    "Contain": (test_a_containment_passes,),
     "optimization-decisions": (test_a_command_of_a_check_passes,),
 }
 """Whoever writes, and the tests that send the very request."""

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheck
+from kiro_operator.api.v1alpha1.safetybaseline import KiroSafetyBaseline
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicy, Mode
 from kiro_operator.settings import parse
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, objects, of_kind
@@ -107,6 +108,9 @@ def test_samples_are_what_the_operator_reads(path: Any) -> None:
     body = yaml.safe_load(path.read_text())
     if body["kind"] == "KiroHealthCheck":
         KiroHealthCheck.model_validate({"spec": body["spec"]})
+        return
+    if body["kind"] == "KiroSafetyBaseline":
+        KiroSafetyBaseline.model_validate({"spec": body["spec"]})
         return
     modes = {"observe": Mode.OBSERVE, "dry-run": Mode.DRY_RUN, "enforce": Mode.ENFORCE}
     read = KiroSafetyPolicy.model_validate({"spec": body["spec"]})

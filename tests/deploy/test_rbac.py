@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from kiro_operator.core.permissions import Grant, Rule, Scope
-from tests.deploy.rendered import OVERLAYS, ROOT, objects, rules
+from kiro_operator.core.remedies.restore_rbac import NAME
+from tests.deploy.rendered import OVERLAYS, ROOT, objects, of_kind, rules
 from tools import rbac
 
 ASKED = {"subjectaccessreviews"}
 """What is created and stored nowhere: a question that the API server answers."""
+
+
+def _restoring(**changes: Any) -> Rule:
+    """The one rule that may hold escalate and bind, changed."""
+    return replace(rbac.RESTORING, **{"why": "narrow it"} | changes)
 
 
 def test_what_is_committed_is_what_the_code_declares() -> None:
@@ -47,9 +55,10 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
     declaring = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in (ROOT / "kiro_operator").rglob("*.py")
-        if re.search(r"^RULES\b", path.read_text(), re.MULTILINE)
+        if re.search(r"^RULES\b(?!.* = \(\)$)", path.read_text(), re.MULTILINE)
     }
-    handing_on = {"kiro_operator.core.remedies"}
+    remedies = "kiro_operator.core.remedies"
+    handing_on = {remedies, f"{remedies}.reconnect_mcp", f"{remedies}.resync_mcp"}
 
     assert declaring - handing_on == set(rbac.declared().values())
     assert len(declaring) >= 8
@@ -69,10 +78,33 @@ def test_rules_are_found_wherever_they_are_declared() -> None:
         (Rule("", ("pods",), ("delete",), "restart"), "evicted"),
         (Rule("rbac.authorization.k8s.io", ("roles",), ("escalate",), "mend"), "escalate must never"),
         (Rule("apps", ("deployments",), ("patch",), "x", Scope.CLUSTER, Grant.RESTART), "never wider"),
+        (_restoring(names=()), "bind, escalate must never"),
+        (_restoring(names=(NAME, "admin")), "bind, escalate must never"),
+        (_restoring(grant=Grant.RESTORE), "bind, escalate must never"),
+        (_restoring(resources=("clusterroles", "roles")), "bind, escalate must never"),
+        (_restoring(verbs=("escalate", "impersonate")), "escalate, impersonate must never"),
+        (
+            Rule(
+                "rbac.authorization.k8s.io", ("roles",), ("patch",), "x", Scope.CLUSTER, Grant.CLUSTER_RESTORE
+            ),
+            "named, object by object",
+        ),
         (Rule("", ("pods",), ("get",), ""), "say which resources"),
         (Rule("kiro.dev", ("kiroapprovals",), ("create",), "decide"), "people decide"),
         (Rule("kiro.dev", ("kiroapprovals",), ("list", "delete"), "tidy"), "people decide"),
         (Rule("kiro.dev", ("kiroapprovals/drains",), ("approve",), "decide"), "people decide"),
+        (
+            Rule(
+                "kiro.dev",
+                ("kirosafetybaselines",),
+                ("patch",),
+                "widen it",
+                Scope.CLUSTER,
+                Grant.CLUSTER_RESTORE,
+                (NAME,),
+            ),
+            "people decide",
+        ),
         (Rule("", ("pods",), ("list",), "x", names=("one",)), "cannot limit"),
     ],
 )
@@ -120,6 +152,13 @@ NEVER = {
     "verbs": {"escalate", "bind", "impersonate", "deletecollection"},
 }
 
+NARROWS = (
+    Path("deploy/cluster-restore/objects/rbac.yaml"),
+    ["clusterroles"],
+    ["kiro-autonomous-operations"],
+)
+"""The one rule that may hold escalate and bind, of one name: a ClusterRole is not narrowed without them."""
+
 
 @pytest.mark.parametrize("path", [place.path for place in rbac.PLACES], ids=str)
 def test_no_manifest_grants_what_must_never_be_granted(path: Path) -> None:
@@ -130,8 +169,9 @@ def test_no_manifest_grants_what_must_never_be_granted(path: Path) -> None:
     for rule in (rule for role in roles for rule in role["rules"]):
         assert rule.keys() <= {"apiGroups", "resources", "resourceNames", "verbs"}, rule
         assert not any("*" in word for words in rule.values() for word in words), rule
+        narrows = (path, rule["resources"], rule.get("resourceNames")) == NARROWS
         for key, never in NEVER.items():
-            assert not never & set(rule[key]), rule
+            assert not (never - {"escalate", "bind"} if narrows else never) & set(rule[key]), rule
 
 
 def test_no_other_manifest_binds_or_grants_the_operator_anything() -> None:
@@ -196,6 +236,54 @@ def test_facts_of_the_cluster_are_read_and_only_those_that_no_namespace_has() ->
     # The metrics of pods are of namespaces: which of them use a full node is a fact of the cluster.
     assert listed == {"nodes", "pods", "clusterroles", "clusterrolebindings"}
     assert {tuple(rule["verbs"]) for rule in rules("namespace/permissions")} == {("get",), ("list",)}
+
+
+def test_escalate_and_bind_are_for_one_name_in_one_overlay_that_no_other_holds() -> None:
+    rbac.refuse_unsafe(_restoring())
+    granted = rules("cluster-restore")
+    assert [rule["resourceNames"] for rule in granted] == [[NAME]] * len(granted)
+    strong = [rule for rule in granted if {"escalate", "bind"} & set(rule["verbs"])]
+    assert [rule["resources"] for rule in strong] == [["clusterroles"]]
+    assert not any({"list", "watch", "update", "delete"} & set(rule["verbs"]) for rule in granted)
+    for overlay in OVERLAYS:
+        for kind in ("ValidatingAdmissionPolicy", "ClusterRole"):
+            names = {item["metadata"]["name"] for item in of_kind(f"overlays/{overlay}", kind)}
+            assert not names & {item["metadata"]["name"] for item in of_kind("cluster-restore", kind)}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_role_that_is_installed_writes_a_baseline(overlay: str) -> None:
+    """Neither the operator nor whoever administers a namespace, and so writes its policy."""
+    kinds = {
+        (resource, verb)
+        for part in (f"overlays/{overlay}", "cluster-restore")
+        for role in of_kind(part, "Role", "ClusterRole")
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert ("kirosafetypolicies", "patch") in kinds
+    assert {verb for resource, verb in kinds if resource == "kirosafetybaselines"} == {"get"}
+
+
+def test_whoever_may_escalate_is_held_by_admission() -> None:
+    policies = of_kind("cluster-restore", "ValidatingAdmissionPolicy")
+    bindings = of_kind("cluster-restore", "ValidatingAdmissionPolicyBinding")
+    assert {item["spec"]["policyName"] for item in bindings} == {
+        item["metadata"]["name"] for item in policies
+    }
+    assert all(item["spec"]["validationActions"] == ["Deny"] for item in bindings)
+    assert all(item["spec"]["failurePolicy"] == "Fail" for item in policies)
+    for item in bindings:
+        assert item["spec"].get("paramRef", {}).get("parameterNotFoundAction", "Deny") == "Deny"
+    [account] = of_kind("base", "ServiceAccount")
+    who = f"system:serviceaccount:kiro-operator:{account['metadata']['name']}"
+    for item in policies:
+        [condition] = item["spec"]["matchConditions"]
+        assert condition["expression"] == f"request.userInfo.username == '{who}'"
+        # Without a parameter that is asked for, nobody gets past: so that is for the one name only.
+        [rule] = item["spec"]["matchConstraints"]["resourceRules"]
+        assert ("paramKind" in item["spec"]) == (rule.get("resourceNames") == [NAME])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -20,8 +20,10 @@ from devcluster.operator import OperatorProcess
 from devcluster.rest import on_each
 from devcluster.wait import until
 from kiro_operator.adapters.kubernetes.exec import RULES
+from kiro_operator.core.remedies import commands
 from tests.deploy.rights import ACCOUNT, Installed, allow, granted, own
 from tests.harness.execs import running
+from tests.harness.world import enforce
 
 Object = dict[str, Any]
 [EXEC] = granted("namespace/exec")
@@ -59,6 +61,9 @@ def test_commands_take_all_that_is_granted_and_nothing_else_does(
         flags=(
             *("--watch-label-selector", f"test={home.tag}", "--lease-retry-period", "0.2"),
             *("--mcp-client-command", "true"),
+            *("--mcp-reconnect-command", "true"),
+            # Nobody listens there.
+            *(word for each in worlds for word in ("--resolve", f"shop.{each.namespace}:8080=127.0.0.1:9")),
         ),
     )
     with ExitStack() as stack:
@@ -67,6 +72,7 @@ def test_commands_take_all_that_is_granted_and_nothing_else_does(
         operator.start()
         try:
             home.wait_check("mcp-connection", "Pass")
+            home.wait_remediation("Verifying", timeout=60)
             for world in worlds[1:]:
                 _is_forbidden(world)
         finally:
@@ -92,12 +98,22 @@ def _grant(worlds: list[Installed]) -> None:
 def _look(world: Installed) -> None:
     world.workload("Deployment", "kiro", 1)
     world.settled("Deployment", "kiro")
-    once = {"id": "mcp-connection", "failureThreshold": 1, "successThreshold": 1}
-    world.health_check(interval="5s", mcp={"client": {}}, checks=[once])
+    once = [
+        {"id": name, "failureThreshold": 1, "successThreshold": 1}
+        for name in ("mcp-connection", "mcp-server-health")
+    ]
+    action = {"name": "ReconnectMCP", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
+    world.policy(**enforce(actions=[action]))
+    world.health_check(
+        interval="5s",
+        safetyPolicyRef={"name": "policy"},
+        mcp={"client": {}, "servers": [{"name": "shop", "service": {"name": "shop", "port": 8080}}]},
+        checks=once,
+    )
 
 
 def _is_forbidden(world: Installed) -> None:
-    """The check says which rule to add, and no other check misses anything."""
+    """The check says which rule to add, as does the remedy, and no other check misses anything."""
 
     def told() -> Object | None:
         check = world.check("mcp-connection")
@@ -107,6 +123,9 @@ def _is_forbidden(world: Installed) -> None:
     assert (found["status"], found["message"]) == ("Unknown", RULES[0].advice(world.namespace))
     checks = world.get("kirohealthchecks", "kiro")["status"]["checks"]
     assert [item["id"] for item in checks if item["reason"] == "Forbidden"] == ["mcp-connection"]
+    refused = world.wait_remediation("Denied", timeout=60)[0]
+    assert (refused["spec"]["action"], refused["status"]["reason"]) == ("ReconnectMCP", "Forbidden")
+    assert commands.RULES[0].advice(world.namespace) in refused["status"]["message"]
 
 
 def _answers(home: Installed, world: Installed) -> set[tuple[str, int]]:

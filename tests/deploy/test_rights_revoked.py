@@ -97,6 +97,8 @@ ACTIONS = {
 """The workload, its pods and the action that need a resource to be written."""
 BOTH_CREATE = {"kiro-operator-history", "kiro-operator-restore"}
 """Roles that share the right to make ConfigMaps: one of them alone still allows it."""
+STEERING_DOCUMENTS = "kiro-steering"
+"""The ConfigMap that the operator may put the last good version back in."""
 POLICY: Object = {
     "mode": "Observe",
     "boundaries": {
@@ -279,8 +281,7 @@ def _plan(right: Right | None) -> tuple[Callable[[Installed], None], Callable[[I
     if right.role in {"kiro-operator-restart", "kiro-operator-scale"} and writes:
         return lambda world: _break(world, *ACTIONS[right.resource]), partial(_is_denied, check="pods-ready")
     if right.role == "kiro-operator-restore":
-        found = None if right.verbs == ("create",) else {"mode": "free"}
-        return lambda world: _tamper(world, found), partial(_is_denied, check="safety-config")
+        return _plan_of_restoring(right)
     if right.role in READING and not writes and key(right) in CHECKS:
         return _look, _is_unknown
     if right.role == "kiro-operator-history":
@@ -294,6 +295,16 @@ def _plan(right: Right | None) -> tuple[Callable[[Installed], None], Callable[[I
     if right.resource == "kirohealthchecks/status":
         return _look, _stays_silent
     return lambda world: _break(world, *ACTIONS["pods/eviction"]), _acts
+
+
+def _plan_of_restoring(
+    right: Right,
+) -> tuple[Callable[[Installed], None], Callable[[Installed, Right], None]]:
+    """The same for what is written into ConfigMaps, which is granted by their names."""
+    if right.names == (STEERING_DOCUMENTS,):
+        return _document, _is_denied_once_broken
+    found = None if right.verbs == ("create",) else {"mode": "free"}
+    return lambda world: _tamper(world, found), partial(_is_denied, check="safety-config")
 
 
 def _look(world: Installed) -> None:
@@ -373,6 +384,21 @@ def _tamper(world: Installed, found: Object | None) -> None:
         safetyPolicyRef={"name": "policy"},
         interval="5s",
         checks=others,
+        remediation={"stabilization": "1s"},
+    )
+
+
+def _document(world: Installed) -> None:
+    """A steering document that passes, so that there is a version to go back to."""
+    made = {"metadata": {"name": STEERING_DOCUMENTS}, "data": {"product.md": "# Product\nTea.\n"}}
+    world.plane.rest.post(world.path("configmaps", api="/api/v1"), made)
+    action = {"name": "RestoreSteering", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
+    world.policy(**enforce(actions=[action]))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        steering={"configMaps": [STEERING_DOCUMENTS], "onDrift": "Restore"},
+        checks=[{"id": id_, "enabled": id_ == "steering-integrity"} for id_ in registry()],
         remediation={"stabilization": "1s"},
     )
 
@@ -475,6 +501,13 @@ def _is_denied(world: Installed, right: Right, *, check: str) -> None:
     assert message.count("add to the operator's") == 1, "it names more than the one rule that is missing"
     _wait(world, "verdicts in spite of it", lambda: world.check(check).get("status") == "Fail")
     assert not _with_reason(world, "Forbidden")
+
+
+def _is_denied_once_broken(world: Installed, right: Right) -> None:
+    world.wait_check("steering-integrity", "Pass")
+    where = world.path("configmaps", STEERING_DOCUMENTS, api="/api/v1")
+    world.plane.rest.patch(where, {"data": {"product.md": ""}})
+    _is_denied(world, right, check="steering-integrity")
 
 
 def _is_held(world: Installed, _: Right) -> None:

@@ -42,8 +42,10 @@ def enforce(**changes: Any) -> Object:
         "backoff": {"initial": "0s", "maximum": "0s"},
         "maxConsecutiveFailures": 10,
         "maxUnhealthy": "100%",
+        "stormCooldown": "0s",
         "scale": {"floor": 1, "ceiling": 6, "step": 1},
         "forbiddenWindows": [],
+        "maintenanceWindows": [],
         "pauseRequests": [],
         "protected": {"selectors": []},
     } | changes

@@ -54,7 +54,7 @@ def reservation(name: str) -> Reservation:
 
 def made(limit: int) -> tuple[Policies, Policy, Writes]:
     writes = Writes()
-    policies = Policies(writes, Still(), Metrics())  # type: ignore[arg-type]
+    policies = Policies(writes, Still(), Metrics(), lambda _: None)  # type: ignore[arg-type]
     return policies, policies.take(body(limit))[0], writes
 
 

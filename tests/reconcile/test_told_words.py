@@ -63,4 +63,5 @@ def test_a_check_that_waits_says_for_what() -> None:
     target = Target(("kiro-system", "kiro"))
     target.take(body(1))
     assert target.checks[CHECK].rule.evidence == "prometheus (http://metrics.example:9090)"
-    assert target.checks["pods-ready"].rule.evidence == "pods, replicasets"
+    watched = "pods, replicasets, deployments, statefulsets, daemonsets"
+    assert target.checks["pods-ready"].rule.evidence == watched

@@ -13,6 +13,7 @@ def test_no_flag_is_needed() -> None:
     assert settings.aws_endpoint_url == ""
     assert settings.allowed_hosts == frozenset()
     assert settings.cluster_facts_namespaces == {"kiro-system"}
+    assert (settings.mcp_reconnect_command, settings.mcp_resync_command) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ def test_no_flag_is_needed() -> None:
         (["--resolve", "prometheus=127.0.0.1:9090"], "write SERVICE.NAMESPACE:PORT"),
         (["--workers", "0"], "1 or more"),
         (["--stale-after", "0"], "seconds above 0"),
+        (["--mcp-reconnect-command", ""], "write a program"),
+        (["--mcp-resync-command", "sync --password=hunter2hunter2"], "let the program read its credential"),
         (["--lease-duration", "5"], "retry period < renew deadline < duration"),
     ],
 )

@@ -77,6 +77,7 @@ T = TypeVar("T")
 
 class _Metadata(Struct, frozen=True):
     name: str
+    uid: str = ""
 
 
 class _RoleRef(Struct, frozen=True):
@@ -250,12 +251,13 @@ def listed(body: bytes, type_: type[T]) -> tuple[list[T], str]:
 
 def role(kind: str, item: _Role) -> Role:
     """A Role or ClusterRole of a list."""
-    return Role(kind, item.metadata.name, item.rules or ())
+    return Role(kind, item.metadata.name, item.rules or (), item.metadata.uid)
 
 
 def binding(kind: str, item: _Binding) -> Binding:
     """A RoleBinding or ClusterRoleBinding of a list."""
-    return Binding(kind, item.metadata.name, item.role_ref.kind, item.role_ref.name, item.subjects or ())
+    reference, metadata = item.role_ref, item.metadata
+    return Binding(kind, metadata.name, reference.kind, reference.name, item.subjects or (), metadata.uid)
 
 
 def body(question: Question) -> dict[str, Any]:

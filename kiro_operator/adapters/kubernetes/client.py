@@ -24,6 +24,9 @@ from kiro_operator.core.redact import without_credentials
 
 FIELD_MANAGER = "kiro-operator"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""JSON is YAML."""
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 LOGS = 8
 """Logs that are read at once."""
 EXECS = 8
@@ -192,6 +195,18 @@ class Client:
         """Merge ``body`` into an object; with metadata.resourceVersion in it, a compare-and-swap."""
         return await self._request(
             "PATCH", path, body=body, content_type=MERGE_PATCH, params=_manager(), lane=lane
+        )
+
+    async def apply(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """Apply an object on the server's side, by its name; what somebody else has set is a conflict."""
+        return await self._request(
+            "PATCH", path, body=body, content_type=APPLY_PATCH, params=_manager(), lane=lane
+        )
+
+    async def strategic_patch(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:
+        """The same for Kubernetes' own kinds, where lists such as containers are merged by name."""
+        return await self._request(
+            "PATCH", path, body=body, content_type=STRATEGIC_PATCH, params=_manager(), lane=lane
         )
 
     async def replace(self, path: str, body: Any, lane: Lane = Lane.ACTION) -> bytes:

@@ -9,6 +9,7 @@ that ends in ``exit status N``.
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import aiohttp
 import msgspec
@@ -31,7 +32,13 @@ STDOUT, STDERR, ERROR = 1, 2, 3
 STATUS_LIMIT = 65_536
 """Bytes of the status at the end."""
 
+_NO_PROGRAM = ("executable file not found", "no such file or directory")
+_CODE = re.compile(r"[0-9]{1,3}")
 _EXIT = re.compile(r"exit status (\d{1,3})\b|command terminated with exit code (\d{1,3})\b")
+
+
+class NoProgram(ports.Unreachable):
+    """The container has no such program: nothing was run."""
 
 
 class Executed(Struct, frozen=True):
@@ -70,11 +77,15 @@ async def execute(
     *,
     within: float,
     limit: int,
+    opening: float | None = None,
 ) -> Executed:
     """Run a command, ``limit`` bytes of output at most.
 
+    It is begun within ``opening`` seconds or not at all, by default whenever its turn comes.
+
     Raises:
         ports.ApiError: it was refused, or the pod or container is not there.
+        NoProgram: the container has no such program.
         ports.Unreachable: the connection failed, or the kubelet could not run it.
         TimeoutError: it did not end within ``within`` seconds.
     """
@@ -83,7 +94,9 @@ async def execute(
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
     streams: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray(), ERROR: bytearray()}
     truncated = False
-    async with asyncio.timeout(within), client.websocket(namespace, path, query) as socket:
+    async with asyncio.timeout(within), AsyncExitStack() as stack:
+        async with asyncio.timeout(opening):
+            socket = await stack.enter_async_context(client.websocket(namespace, path, query))
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
                 continue
@@ -104,6 +117,7 @@ def _exit_status(told: bytes) -> int:
     """The exit status in the last message of the error channel.
 
     Raises:
+        NoProgram: the container has no such program.
         ports.Unreachable: there is none: the command was not run, or the connection broke off.
     """
     try:
@@ -114,8 +128,9 @@ def _exit_status(told: bytes) -> int:
         return 0
     causes = status.details.causes if status.details else []
     for cause in causes:
-        if cause.reason == "ExitCode" and cause.message.isdigit():
-            return int(cause.message)
+        if cause.reason == "ExitCode" and (code := _CODE.fullmatch(cause.message)):
+            return int(code[0])
     if found := _EXIT.search(status.message):
         return int(found[1] or found[2])
-    raise ports.Unreachable(f"the command could not be run: {status.message[:300] or status.reason}")
+    why = f"the command could not be run: {status.message[:300] or status.reason}"
+    raise (NoProgram if any(sign in why for sign in _NO_PROGRAM) else ports.Unreachable)(why)

@@ -253,6 +253,7 @@ def _node(item: _Node) -> Node:
         _number(allocatable.get("memory")) or 0.0,
         ready=conditions.get("Ready") == "True",
         schedulable=not item.spec.unschedulable and not any(taint.effect in _KEEPS_AWAY for taint in taints),
+        cordoned=item.spec.unschedulable,
         pressures=tuple(sorted(kind for kind in _TROUBLES if conditions.get(kind) == "True")),
     )
 

@@ -1,6 +1,6 @@
-"""The ConfigMaps that KiroSafetyPolicies name as safety configuration, one request each."""
+"""The ConfigMaps that KiroSafetyPolicies name, one request each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -8,11 +8,13 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.evidence.safety_config import BINARY, SAFETY_CONFIG, ConfigData, digest
 from kiro_operator.core.objects import Metadata
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.switches import switches
 
 RULES = (
     Rule(
@@ -47,10 +49,8 @@ class SafetyConfigs:
 
     async def observe(self, request: ports.PollRequest) -> Mapping[str, ConfigData | None] | Unobserved:
         """Each named ConfigMap as it is, by name; none when no policy names one."""
-        specs = request.snapshot.policies.values()
-        names = sorted({spec.safety_config.name for spec in specs if spec.safety_config is not None})
         found: dict[str, ConfigData | None] = {}
-        for name in names:
+        for name in named_by(request.snapshot.policies.values()):
             path = f"/api/v1/namespaces/{request.namespace}/configmaps/{name}"
             try:
                 found[name] = kept(await self._client.get(path))
@@ -61,6 +61,16 @@ class SafetyConfigs:
             except (ports.ApiError, ports.Unreachable) as error:
                 return unobserved(error, RULES[0], request.namespace, _WHAT)
         return found
+
+
+def named_by(specs: Iterable[KiroSafetyPolicySpec]) -> list[str]:
+    """The ConfigMaps that policies hold something against, or let an action change."""
+    names: set[str] = set()
+    for spec in specs:
+        if spec.safety_config is not None:
+            names.add(spec.safety_config.name)
+        names.update(switch.config_map for switch in switches(spec).values())
+    return sorted(names)
 
 
 def kept(body: bytes) -> ConfigData:

@@ -7,12 +7,11 @@ import msgspec
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
-from kiro_operator.adapters.kubernetes.exec import RULES, execute
+from kiro_operator.adapters.kubernetes.exec import RULES, NoProgram, execute
 from kiro_operator.adapters.kubernetes.unobserved import unobserved
-from kiro_operator.api.v1alpha1.evidence.mcp import McpClient as ClientSpec
 from kiro_operator.core.evidence.mcp import MCP_CLIENT, ClientTest
-from kiro_operator.core.objects import Pod, Selector
-from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Unobserved
+from kiro_operator.core.mcp_client import choose
+from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
 from kiro_operator.core.writes import SILENT, Chosen, Must, Operation, Write
 
 ADMITTED = (
@@ -39,7 +38,6 @@ NOT_SET = Unobserved(
 )
 """There is no test to run."""
 _WHAT = "the exec of the MCP client's test"
-_NO_PROGRAM = ("executable file not found", "no such file or directory")
 
 
 class McpClient:
@@ -78,10 +76,10 @@ class McpClient:
             )
         except TimeoutError:
             return msgspec.structs.replace(test, timed_out=True)
+        except NoProgram:
+            text = f"container {test.container} has no {self._command[0]}: set spec.mcp.client.container"
+            return Unobserved("CommandNotFound", text)
         except ports.Unreachable as error:
-            if any(words in str(error) for words in _NO_PROGRAM):
-                text = f"container {test.container} has no {self._command[0]}: set spec.mcp.client.container"
-                return Unobserved("CommandNotFound", text)
             return unobserved(error, RULES[0], namespace, _WHAT)
         except ports.NotFound:
             return Unobserved("PodGone", f"pod {test.pod} went away before the test ran in it")
@@ -90,20 +88,3 @@ class McpClient:
         if done.truncated:
             return Unobserved("OutputTooLarge", f"{test.command} writes more than {LIMIT} bytes")
         return msgspec.structs.replace(test, status=done.status)
-
-
-def choose(pods: Collection[Pod], spec: ClientSpec) -> tuple[Pod, str] | None:
-    """The first ready pod by name that has the container, and that container."""
-    selector = msgspec.convert(spec.selector.model_dump(by_alias=True), Selector)
-    for pod in sorted(pods, key=lambda each: each.metadata.name):
-        names = [container.name for container in pod.spec.containers]
-        name = spec.container or (names[0] if names else "")
-        if name in names and _ready(pod) and selector.matches(pod.metadata.labels):
-            return pod, name
-    return None
-
-
-def _ready(pod: Pod) -> bool:
-    return not pod.metadata.deletion_timestamp and any(
-        condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions
-    )

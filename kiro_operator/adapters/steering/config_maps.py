@@ -3,21 +3,28 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 
-from kiro_operator.core.evidence.steering import Document, Mount
+from kiro_operator.core.evidence.steering import Document, Holder, Mount
+from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Base, ManagedField
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
 
+_PROTECTED = "kiro.dev/protected"
+
 
 class _Metadata(Base, frozen=True):
     name: str
+    uid: str = ""
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
     managed_fields: tuple[ManagedField, ...] = ()
 
 
@@ -103,15 +110,16 @@ def document(path: str, body: bytes, origin: str, *, limit: int, size: int | Non
         return Document(path, "", origin, digest, size=size, cut=cut, invalid_at=error.start)
 
 
-def documents(body: bytes, limit: int) -> list[Document]:
-    """The documents in a ConfigMap.
+def documents(body: bytes, limit: int) -> tuple[Holder, list[Document]]:
+    """A ConfigMap, and the documents in it.
 
     Raises:
         msgspec.DecodeError: it is no ConfigMap.
     """
     config_map = _decode(body)
-    manager, changed = _last_change(config_map.metadata.managed_fields)
-    origin = f"ConfigMap {config_map.metadata.name}"
+    metadata = config_map.metadata
+    manager, changed = _last_change(metadata.managed_fields)
+    origin = f"ConfigMap {metadata.name}"
     contents = {key: text.encode() for key, text in (config_map.data or {}).items()}
     for key, text in (config_map.binary_data or {}).items():
         try:
@@ -123,8 +131,24 @@ def documents(body: bytes, limit: int) -> list[Document]:
         path = path_of(key)
         if path is not None:
             read = document(path, content, origin, limit=limit)
-            found.append(msgspec.structs.replace(read, manager=manager, changed=changed))
-    return found
+            found.append(msgspec.structs.replace(read, key=key, manager=manager, changed=changed))
+    return _holder(config_map), found
+
+
+def _holder(config_map: _ConfigMap) -> Holder:
+    metadata = config_map.metadata
+    return Holder(
+        metadata.name,
+        metadata.uid,
+        metadata.resource_version,
+        metadata.labels,
+        metadata.annotations.get(_PROTECTED, ""),
+        keeper(
+            [*metadata.labels, *metadata.annotations],
+            {field.manager for field in metadata.managed_fields},
+        ),
+        tuple(sorted(config_map.binary_data or {})),
+    )
 
 
 def _last_change(fields: Iterable[ManagedField]) -> tuple[str, datetime | None]:

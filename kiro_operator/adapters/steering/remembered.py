@@ -5,9 +5,10 @@ not granted it, the history lives in memory: it is short, and gone with the proc
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,10 @@ from msgspec import Struct
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import MALFORMED, Client, Lane
 from kiro_operator.api.v1alpha1.types import API_VERSION
-from kiro_operator.core.evidence.steering import Document, History
+from kiro_operator.core.evidence.steering import Document, History, Kept
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.steering import history
-from kiro_operator.core.steering.history import Book
+from kiro_operator.core.steering.history import Book, Past
 from kiro_operator.core.writes import Must, Operation, Write, consists_of
 
 RULES = (
@@ -120,6 +121,33 @@ class Remembered:
                 self._states.popitem(last=False)
         return History(state.book.revisions(), state.note)
 
+    async def last_good(self, request: ports.PollRequest) -> Mapping[str, Kept]:
+        """By path, the last versions that passed of the documents that are others now, or gone.
+
+        The texts are read from the ConfigMap each time: what is deleted there is forgotten.
+        """
+        state = self._states.get((request.namespace, request.name))
+        book = state.book if state is not None else Book()
+        others = {
+            path: past
+            for path, past in book.paths.items()
+            if (past.good or past.refused) and past.good != history.current(book, path)
+        }
+        if not others or state is None:
+            return {}
+        texts = await self._texts(request) if state.saved else book.texts
+        return {path: _kept(past, texts) for path, past in others.items()}
+
+    async def _texts(self, request: ports.PollRequest) -> Mapping[str, str]:
+        """The texts in the ConfigMap; none where it cannot be read or is somebody else's."""
+        path = f"/api/v1/namespaces/{request.namespace}/configmaps/{request.name}-steering-history"
+        try:
+            found = _decode(await self._client.get(path))
+        except (ports.ApiError, ports.Unreachable, *MALFORMED) as error:
+            logger.info("the steering history of %s/%s: %s", request.namespace, request.name, error)
+            return {}
+        return history.load(found.data or {}).texts if _is_ours(found, request) else {}
+
     async def _update(
         self,
         request: ports.PollRequest,
@@ -185,6 +213,14 @@ def _is_ours(found: _ConfigMap, request: ports.PollRequest) -> bool:
     """Whether the operator has made it, for this KiroHealthCheck: what is somebody else's is left alone."""
     owners = {owner.uid for owner in found.metadata.owner_references}
     return found.metadata.labels.get(_OURS) == "kiro-operator" and (not owners or request.uid in owners)
+
+
+def _kept(past: Past, texts: Mapping[str, str]) -> Kept:
+    text = texts.get(past.good, "")
+    why = past.refused or ("" if past.good in texts else "Unreadable")
+    if not why and hashlib.sha256(text.encode()).hexdigest() != past.good:
+        why = "Altered"
+    return Kept(past.origin, past.key, "" if why else text, why)
 
 
 def _due(state: _State, now: datetime) -> bool:

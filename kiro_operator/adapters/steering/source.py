@@ -13,11 +13,13 @@ from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.adapters.steering import config_maps, files, remembered
 from kiro_operator.adapters.steering.lint import Linter
 from kiro_operator.adapters.steering.remembered import Remembered
+from kiro_operator.api.v1alpha1.autonomy import OnDrift
 from kiro_operator.api.v1alpha1.evidence.steering import SteeringEvidence, SteeringPods
 from kiro_operator.core.evidence.steering import (
     STEERING,
     Document,
     Environment,
+    Holder,
     Mount,
     Replica,
     Steering,
@@ -88,6 +90,8 @@ class SteeringSource:
         complete = found.partial is None and not left_out
         lints = await self._linter.lint(kept)
         history = await self._remembered.record(request, _distinct(kept), complete=complete)
+        restore = evidence.on_drift is OnDrift.RESTORE
+        kept_good = await self._remembered.last_good(request) if restore else {}
         around = evidence.environment
         return msgspec.structs.replace(
             found,
@@ -102,18 +106,23 @@ class SteeringSource:
                 tuple(around.namespaces),
                 tuple(around.hosts),
             ),
+            restore=restore,
+            kept=kept_good,
         )
 
     async def _config_maps(
         self, request: ports.PollRequest, evidence: SteeringEvidence
     ) -> Steering | Unobserved:
         documents: list[Document] = []
+        holders: list[Holder] = []
         missing: list[str] = []
         for name in sorted(evidence.config_maps):
             what = f"ConfigMap {name}"
             try:
                 body = await self._client.get(f"/api/v1/namespaces/{request.namespace}/configmaps/{name}")
-                documents += config_maps.documents(body, LARGEST)
+                holder, found = config_maps.documents(body, LARGEST)
+                holders.append(holder)
+                documents += found
             except ports.NotFound:
                 missing.append(name)
             except (ports.ApiError, ports.Unreachable) as error:
@@ -121,7 +130,7 @@ class SteeringSource:
             except MALFORMED as error:
                 return malformed(error, request.namespace, what)
         mounts = await self._mounts(request, evidence) if evidence.config_maps else ()
-        return Steering(tuple(documents), tuple(missing), mounts)
+        return Steering(tuple(documents), tuple(missing), mounts, holders=tuple(holders))
 
     async def _mounts(
         self, request: ports.PollRequest, evidence: SteeringEvidence

@@ -82,6 +82,7 @@ class KiroApproval(ApiModel):
 
     KIND: ClassVar[str] = "KiroApproval"
     PLURAL: ClassVar[str] = "kiroapprovals"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("kappr",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str] | tuple[str, str, str, int], ...]] = (
         ("Gate", "string", ".spec.gate"),

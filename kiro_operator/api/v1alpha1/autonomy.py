@@ -1,7 +1,8 @@
 """What a KiroSafetyPolicy desires of Kiro's own autonomous operations.
 
-All of it is held against what is there; nothing of it lets the operator do anything. What a list
-leaves out is not desired, so that a lost field is told as a difference and never widens anything.
+All of it is held against what is there; by itself nothing of it lets the operator do anything. What a list
+leaves out is not desired, so that a lost field is told as a difference. Where it is to be restored as well,
+what belongs to the whole cluster is bounded by a KiroSafetyBaseline.
 """
 
 from datetime import timedelta
@@ -19,6 +20,8 @@ def _rule(rule: str, message: str) -> dict[str, Any]:
 
 _SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 _ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+LARGEST_CHANGE = 1000
+"""Percent beyond which no boundary goes."""
 
 ConfigText = Annotated[str, Field(max_length=2048)]
 ActionWord = Annotated[
@@ -85,6 +88,22 @@ class DesiredConfig(ApiModel):
     )
 
 
+class Switch(ApiModel):
+    """One key of a ConfigMap, and the value that an action may give it."""
+
+    config_map: DnsName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="The key; others are left alone.",
+        json_schema_extra=_rule(
+            "self.matches('^[-._a-zA-Z0-9]+$')",
+            "write a key as a ConfigMap has it: letters, digits, '-', '_' and '.'",
+        ),
+    )
+    value: Annotated[str, Field(max_length=256)] = Field(
+        description="The value that it is given; what Kiro makes of it is for whoever writes it here to know."
+    )
+
+
 class RoleRule(ApiModel):
     """One rule of RBAC, as a ClusterRole has it."""
 
@@ -136,6 +155,13 @@ class DesiredClusterRole(ApiModel):
     """The ClusterRole of Kiro's autonomous operations and whom it is bound to."""
 
     name: DnsName = Field(default="kiro-autonomous-operations", description="Name of the ClusterRole.")
+    on_drift: OnDrift = Field(
+        default=OnDrift.OBSERVE,
+        description=(
+            "Observe tells of a difference; Restore asks for RestoreRBAC as well, which stays within the "
+            "KiroSafetyBaseline of the same name."
+        ),
+    )
     rules: Annotated[list[RoleRule], Field(max_length=32)] = Field(
         description="Rules that it is to hold, these and no others.", json_schema_extra=_ATOMIC
     )
@@ -232,7 +258,7 @@ class Boundaries(ApiModel):
     namespaces: Annotated[list[DnsName], Field(max_length=32)] = Field(
         description="Namespaces in which objects may be touched.", json_schema_extra=_SET
     )
-    maximum_change: Annotated[int, Field(ge=0, le=1000)] = Field(
+    maximum_change: Annotated[int, Field(ge=0, le=LARGEST_CHANGE)] = Field(
         description="Most that one operation may change, in percent of what was there."
     )
 

@@ -27,7 +27,37 @@ class ActionName(StrEnum):
 
     RESTART = "Restart"
     SCALE = "Scale"
+    RECONNECT_MCP = "ReconnectMCP"
+    RESYNC_MCP = "ResyncMCP"
     RESTORE_SAFETY_CONFIG = "RestoreSafetyConfig"
+    RESTORE_RBAC = "RestoreRBAC"
+    RESTORE_STEERING = "RestoreSteering"
+    CONTAIN = "Contain"
+    RIGHT_SIZE = "RightSize"
+    CHANGE_AUTOSCALING = "ChangeAutoscaling"
+    REMOVE_UNUSED = "RemoveUnused"
+    CHANGE_BOUNDARY = "ChangeBoundary"
+    EDIT_STEERING = "EditSteering"
+    CHANGE_THRESHOLD = "ChangeThreshold"
+
+
+PROPOSALS = frozenset(
+    {
+        ActionName.RIGHT_SIZE,
+        ActionName.CHANGE_AUTOSCALING,
+        ActionName.REMOVE_UNUSED,
+        ActionName.CHANGE_BOUNDARY,
+        ActionName.EDIT_STEERING,
+        ActionName.CHANGE_THRESHOLD,
+    }
+)
+"""Actions that a person decides on, each time, whatever a policy says."""
+PROPOSALS_CEL = f"[{', '.join(repr(action.value) for action in sorted(PROPOSALS))}]"
+"""The same as a list of CEL."""
+COMMANDS = frozenset({ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP})
+"""Actions that are a command of the admin's, run in a pod."""
+LADDER = (ActionName.RECONNECT_MCP, ActionName.RESYNC_MCP, ActionName.RESTART, ActionName.SCALE)
+"""The ladder where none is written: the mildest first. What cannot help is passed over."""
 
 
 class CheckSettings(ApiModel):
@@ -65,6 +95,13 @@ class CheckSettings(ApiModel):
 class LadderStep(ApiModel):
     """One step of the remediation ladder."""
 
+    model_config = rules(
+        (
+            f"!(self.action in {PROPOSALS_CEL})",
+            "ladder: a person decides on that, so it is no step; write it in actions of the KiroSafetyPolicy",
+        ),
+    )
+
     action: ActionName = Field(description="What to try.")
     timeout: Annotated[timedelta, Between("10s", "24h")] = Field(
         default=timedelta(minutes=5),
@@ -76,7 +113,7 @@ class Remediation(ApiModel):
     """What may be tried when a check fails. The KiroSafetyPolicy decides whether it may."""
 
     ladder: Annotated[list[LadderStep], Field(max_length=8)] = Field(
-        default=[LadderStep(action=ActionName.RESTART), LadderStep(action=ActionName.SCALE)],
+        default=[LadderStep(action=action) for action in LADDER],
         description="Steps in order; the next one only when the last did not help. Empty: none.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
@@ -290,6 +327,7 @@ class KiroHealthCheck(ApiModel):
 
     KIND: ClassVar[str] = "KiroHealthCheck"
     PLURAL: ClassVar[str] = "kirohealthchecks"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("khc",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),

@@ -17,6 +17,8 @@ from kiro_operator.api.v1alpha1.types import API_VERSION, ApiModel, Between, rul
 class RemediationState(StrEnum):
     """Where an action stands."""
 
+    PROPOSED = "Proposed"
+    """A person has to decide on it; nothing is reserved, and nothing has been done."""
     RESERVED = "Reserved"
     """Named and locked; nothing has been done yet."""
     ACTING = "Acting"
@@ -53,10 +55,16 @@ class Method(StrEnum):
     CREATE = "Create"
     """The object is not there, and is made."""
     PATCH = "Patch"
-    """The object is changed by a JSON merge patch (RFC 7386)."""
+    """The object is changed by a JSON merge patch (RFC 7386); a workload by a strategic one."""
+    ADVISE = "Advise"
+    """A person makes the change; the operator never does."""
+    EXEC = "Exec"
+    """A command is run in a pod."""
 
 
-WRITES = frozenset({Method.CREATE, Method.PATCH})
+LONGEST_CHANGE = 262_144
+"""Characters of a change that a record holds."""
+WRITES = frozenset({Method.CREATE, Method.PATCH, Method.ADVISE})
 """Methods whose change is written in the record itself, for any kind of object."""
 
 
@@ -80,6 +88,9 @@ class ObjectVersion(ApiModel):
     intent: Word = Field(
         default="", description="Remediation that last restarted it, from its annotation; empty for none."
     )
+    revision: Word = Field(
+        default="", description="Of a proposal: the revision of its pod template that was looked at."
+    )
 
 
 class Replicas(ApiModel):
@@ -92,10 +103,24 @@ class Replicas(ApiModel):
 class Change(ApiModel):
     """A change of an object, exactly."""
 
-    patch: Annotated[str, Field(min_length=2, max_length=262_144)] = Field(
+    patch: Annotated[str, Field(min_length=2, max_length=LONGEST_CHANGE)] = Field(
         description="JSON: the object to create, or the merge patch to send."
     )
     diff: Message = Field(description="The same for a person, redacted: expected → found.")
+    undo: Annotated[str, Field(max_length=LONGEST_CHANGE)] = Field(
+        default="",
+        description="JSON: the patch that gives back what was there; empty where none is known.",
+    )
+
+
+class Command(ApiModel):
+    """A command in a container, without a shell."""
+
+    argv: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=32)] = Field(
+        description="Program and arguments, as the operator's flag has them: no other command is run.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    container: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Container of the pod.")
 
 
 class OwnerName(ApiModel):
@@ -128,25 +153,36 @@ class KiroRemediationSpec(ApiModel):
             "spec.method: Restart is done by Evict or RolloutRestart, Scale by ScaleUp or ScaleBack",
         ),
         (
-            "(self.method == 'Evict') == has(self.pod)",
-            "spec.pod: name the pod to evict with method Evict, and no pod with any other",
+            "(self.action in ['ReconnectMCP', 'ResyncMCP']) == (self.method == 'Exec')",
+            "spec.method: write Exec with actions ReconnectMCP and ResyncMCP, and with no other",
+        ),
+        (
+            "(self.method in ['Evict', 'Exec']) == has(self.pod)",
+            "spec.pod: name the pod with methods Evict and Exec, and no pod with any other",
+        ),
+        (
+            "(self.method == 'Exec') == has(self.command)",
+            "spec.command: write what is run with method Exec, and nothing with any other",
         ),
         (
             "(self.action == 'Scale') == has(self.replicas)",
             "spec.replicas: write e.g. {before: 2, after: 3} with action Scale, and none with any other",
         ),
         (
-            "(self.method in ['Create', 'Patch']) == has(self.change)",
-            "spec.change: write what is sent with methods Create and Patch, and nothing with any other",
+            "(self.method in ['Create', 'Patch', 'Advise']) == has(self.change)",
+            "spec.change: write what changes with methods Create, Patch and Advise, and nothing with others",
         ),
     )
 
     action: ActionName = Field(description="The action.")
     method: Method = Field(description="How it is carried out.")
     target: TargetReference = Field(description="The workload, or bare pod, that the action is for.")
-    pod: TargetReference | None = Field(default=None, description="The pod to evict, for method Evict.")
+    pod: TargetReference | None = Field(
+        default=None, description="The pod to evict, for method Evict, or to run the command in, for Exec."
+    )
     replicas: Replicas | None = Field(default=None, description="For the Scale methods.")
-    change: Change | None = Field(default=None, description="For the methods Create and Patch.")
+    change: Change | None = Field(default=None, description="For the methods Create, Patch and Advise.")
+    command: Command | None = Field(default=None, description="For the method Exec.")
     fence: ObjectVersion = Field(description="The object to be changed, as it was when this was decided.")
     health_check: OwnerName = Field(description="The KiroHealthCheck that asked.")
     policy: OwnerName = Field(description="The KiroSafetyPolicy that allowed.")
@@ -191,8 +227,15 @@ class KiroRemediationStatus(ApiModel):
         default="", description="Why it is in this state, as one CamelCase word, such as Reverted."
     )
     message: Message = Field(default="", description="What came of it.")
+    approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
+        default=[],
+        description="Of a proposal: the KiroApprovals by which it was carried out.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     acting_at: datetime | None = Field(default=None, description="When its budget was reserved.")
-    acted_at: datetime | None = Field(default=None, description="When the API server confirmed the change.")
+    acted_at: datetime | None = Field(
+        default=None, description="When the API server confirmed the change, or the command ended."
+    )
     healthy_since: datetime | None = Field(
         default=None, description="Since when the target has been well again."
     )
@@ -204,6 +247,7 @@ class KiroRemediation(ApiModel):
 
     KIND: ClassVar[str] = "KiroRemediation"
     PLURAL: ClassVar[str] = "kiroremediations"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("krem",)
     # The name says kind and target, so these are for -o wide: what remains fits a screen.
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str] | tuple[str, str, str, int], ...]] = (

@@ -18,9 +18,10 @@ from kiro_operator.api.v1alpha1.autonomy import (
     DesiredConfig,
     Escalation,
     Permissions,
+    Switch,
 )
 from kiro_operator.api.v1alpha1.conditions import Condition
-from kiro_operator.api.v1alpha1.healthcheck import ActionName, Message, Name
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS_CEL, ActionName, Message, Name
 from kiro_operator.api.v1alpha1.types import (
     ApiModel,
     Between,
@@ -71,6 +72,13 @@ class Backoff(ApiModel):
 
 class ActionPolicy(ApiModel):
     """Permission for one action. An action that is not listed is not allowed."""
+
+    model_config = rules(
+        (
+            f"!has(self.approval) || self.approval == 'Manual' || !(self.name in {PROPOSALS_CEL})",
+            "actions: a person decides on each proposal, such as RightSize; write approval: Manual",
+        ),
+    )
 
     name: ActionName = Field(description="The action allowed.")
     approval: Literal["Automatic", "Manual"] = Field(
@@ -141,6 +149,9 @@ class Window(ApiModel):
     )
 
 
+_RANGE = "^[[](0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,4})[]]$"
+
+
 class Protected(ApiModel):
     """Objects that are never acted on, beside those annotated kiro.dev/protected."""
 
@@ -172,20 +183,35 @@ class KiroSafetyPolicySpec(ApiModel):
         _enforced("cooldown", "write e.g. 5m, the least time between two actions on one target"),
         _enforced("backoff", "write e.g. {initial: 5m, maximum: 1h}"),
         _enforced("maxConsecutiveFailures", "write e.g. 3, after which a person is needed"),
+        _enforced("stormCooldown", "write e.g. 10m, how long nothing is done after a mass failure is over"),
         _enforced("forbiddenWindows", "write [] when there is no time at which acting is forbidden"),
+        _enforced("maintenanceWindows", "write [] when any time will do"),
         _enforced("pauseRequests", "write [] when nothing pauses it"),
         _enforced("protected", "write {selectors: []} when only annotated objects are protected"),
         (
-            "!has(self.mode) || self.mode != 'Enforce' || has(self.minHealthy) || has(self.maxUnhealthy)",
-            "spec.minHealthy or spec.maxUnhealthy is required in mode Enforce: write e.g. maxUnhealthy: 40%",
+            (
+                "!has(self.mode) || self.mode != 'Enforce' || "
+                "has(self.minHealthy) || has(self.maxUnhealthy) || has(self.unhealthyRange)"
+            ),
+            (
+                "spec.minHealthy, spec.maxUnhealthy or spec.unhealthyRange is required in mode Enforce: "
+                "write e.g. maxUnhealthy: 40%"
+            ),
         ),
         (
-            "!(has(self.minHealthy) && has(self.maxUnhealthy))",
-            "spec: write one of minHealthy and maxUnhealthy, not both, such as maxUnhealthy: 40%",
+            (
+                "[has(self.minHealthy), has(self.maxUnhealthy), has(self.unhealthyRange)]"
+                ".filter(given, given).size() <= 1"
+            ),
+            "spec: write one of minHealthy, maxUnhealthy and unhealthyRange, such as maxUnhealthy: 40%",
         ),
         (
             "!has(self.actions) || !self.actions.exists(a, a.name == 'Scale') || has(self.scale)",
             "spec.scale is required when actions has Scale: write e.g. {floor: 1, ceiling: 5, step: 1}",
+        ),
+        (
+            "!has(self.actions) || !self.actions.exists(a, a.name == 'Contain') || has(self.containment)",
+            "spec.containment is required when actions has Contain: write {configMap: …, key: …, value: …}",
         ),
     )
 
@@ -213,10 +239,42 @@ class KiroSafetyPolicySpec(ApiModel):
         default=None,
         description="Pods of the namespace, a number or a share, that may be unhealthy for any action.",
     )
+    unhealthy_range: (
+        Annotated[
+            str,
+            Field(
+                max_length=16,
+                json_schema_extra={
+                    "x-kubernetes-validations": [
+                        {
+                            "rule": (
+                                f"self.matches('{_RANGE}') && int(self.substring(1, self.indexOf('-'))) <= "
+                                "int(self.substring(self.indexOf('-') + 1, self.size() - 1))"
+                            ),
+                            "message": "write a range of pods such as [1-3], the smaller number first",
+                        }
+                    ]
+                },
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="How many pods of the namespace have to be unhealthy for any action, such as [1-3].",
+    )
+    storm_cooldown: Annotated[timedelta, Between("0s", "24h")] | None = Field(
+        default=None,
+        description="How long a mass failure (beyond that bound) must be over for any action.",
+    )
     scale: ScaleLimits | None = Field(default=None, description="Bounds of the action Scale.")
     forbidden_windows: Annotated[list[Window], Field(max_length=32)] | None = Field(
         default=None,
         description="Times at which nothing is done.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    maintenance_windows: Annotated[list[Window], Field(max_length=32)] | None = Field(
+        default=None,
+        description="Times at which alone anything is done; [] for any time.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     pause_requests: (
@@ -231,6 +289,9 @@ class KiroSafetyPolicySpec(ApiModel):
         default=[],
         description="Disruptions agreed to: SingleReplica, Recreate; other such workloads are left alone.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    containment: Switch | None = Field(
+        default=None, description="What the action Contain sets; required with it, for nothing is guessed."
     )
     # What follows is held against what is there. It allows the operator nothing.
     safety_config: DesiredConfig | None = Field(
@@ -268,6 +329,15 @@ class Reservation(ApiModel):
     time: datetime = Field(description="When it was reserved.")
 
 
+class Storm(ApiModel):
+    """A mass failure: more pods of the namespace fail, or have just failed, than the policy agrees to."""
+
+    since: datetime = Field(description="When it was first seen.")
+    subsided: datetime | None = Field(
+        default=None, description="Since when no more fail than the policy agrees to; absent while they do."
+    )
+
+
 class KiroSafetyPolicyStatus(ApiModel):
     """Observed state of a KiroSafetyPolicy. Reservations are rebuilt from KiroRemediations."""
 
@@ -284,6 +354,10 @@ class KiroSafetyPolicyStatus(ApiModel):
         description="Actions of the widest budget window.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["remediation"]},
     )
+    storm: Storm | None = Field(
+        default=None,
+        description="A mass failure that lasts, or is not over for stormCooldown; absent without one.",
+    )
     used: Annotated[str, Field(max_length=64)] = Field(
         default="", description="Budget used of the budget given, for the printer column."
     )
@@ -299,6 +373,7 @@ class KiroSafetyPolicy(ApiModel):
 
     KIND: ClassVar[str] = "KiroSafetyPolicy"
     PLURAL: ClassVar[str] = "kirosafetypolicies"
+    SCOPE: ClassVar[str] = "Namespaced"
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("ksp",)
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Mode", "string", ".spec.mode"),

@@ -38,6 +38,7 @@ class Role(Struct, frozen=True):
     kind: str
     name: str
     rules: tuple[RbacRule, ...] = ()
+    uid: str = ""
 
 
 class Binding(Struct, frozen=True):
@@ -48,6 +49,7 @@ class Binding(Struct, frozen=True):
     role_kind: str
     role_name: str
     subjects: tuple[Subject, ...] = ()
+    uid: str = ""
 
 
 class Question(Struct, frozen=True, order=True):

@@ -16,6 +16,8 @@ class Node(Struct, frozen=True):
     ready: bool = True
     schedulable: bool = True
     """It takes new pods: not cordoned, and no taint keeps all of them away."""
+    cordoned: bool = False
+    """Somebody has set it aside (spec.unschedulable), as a drain does first."""
     pressures: tuple[str, ...] = ()
     """Conditions that are True and should not be, such as MemoryPressure; sorted."""
     used_cpu: float | None = None

@@ -1,7 +1,7 @@
 """The safety configurations that policies name, as they are."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -40,22 +40,31 @@ def digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def differing(wanted: DesiredConfig, actual: ConfigData) -> list[str]:
-    """The keys that are not as they should be: missing, foreign, or of another value."""
-    keys = sorted({*wanted.data, *actual.digests})
+def differing(wanted: DesiredConfig, actual: ConfigData, held: Collection[str] = ()) -> list[str]:
+    """The keys that are not as they should be: missing, foreign, or of another value.
+
+    Those in ``held`` are as a containment has them, which is desired while it lasts.
+    """
+    keys = sorted({*wanted.data, *actual.digests}.difference(held))
     return [
         key for key in keys if key not in wanted.data or actual.digests.get(key) != digest(wanted.data[key])
     ]
 
 
-def differences(wanted: DesiredConfig, actual: ConfigData) -> Iterator[str]:
+def differences(wanted: DesiredConfig, actual: ConfigData, held: Collection[str] = ()) -> Iterator[str]:
     """Each key that is not as it should be, for a person: expected → found."""
-    for key in differing(wanted, actual):
+    for key in differing(wanted, actual, held):
         expected = _shown(key, wanted.data[key]) if key in wanted.data else "absent"
         found = _quoted(actual.data.get(key, "")) if key in actual.digests else "absent"
         yield f"{key}: {expected} → {found}"
     if actual.truncated:
         yield "more keys than are looked at"
+
+
+def exact(actual: ConfigData, key: str) -> str | None:
+    """The value of a key as it is; None where it is not there, or not known as a whole."""
+    value = actual.data.get(key)
+    return value if value is not None and actual.digests.get(key) == digest(value) else None
 
 
 def _shown(key: str, value: str) -> str:

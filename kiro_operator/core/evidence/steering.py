@@ -48,6 +48,8 @@ class Document(Struct, frozen=True):
     """The last field manager that wrote the ConfigMap's data."""
     changed: datetime | None = None
     """When it did."""
+    key: str = ""
+    """In the ConfigMap; empty for a file."""
 
     @property
     def is_steering(self) -> bool:
@@ -63,6 +65,32 @@ class Document(Struct, frozen=True):
     def whole(self) -> bool:
         """Its text is all there, so that it can be judged."""
         return self.readable and not self.cut and self.invalid_at is None
+
+
+class Holder(Struct, frozen=True):
+    """A ConfigMap with documents: what a change of it depends on."""
+
+    name: str
+    uid: str = ""
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    protected: str = ""
+    """Value of the annotation kiro.dev/protected."""
+    gitops: str = ""
+    """The GitOps tool that owns it; empty for none."""
+    binary: tuple[str, ...] = ()
+    """Keys of its binaryData."""
+
+
+class Kept(Struct, frozen=True):
+    """The last version of a document that passed, where that is not what stands there now."""
+
+    origin: str
+    """Where it stood, as a document has it."""
+    key: str
+    text: str = ""
+    unkept: str = ""
+    """Why there is no text, as one CamelCase word."""
 
 
 class Mount(Struct, frozen=True):
@@ -146,6 +174,12 @@ class Steering(Struct, frozen=True):
     """Why a part could not be read."""
     history: History = History()
     environment: Environment = Environment()
+    holders: tuple[Holder, ...] = ()
+    """The ConfigMaps that were read."""
+    restore: bool = False
+    """spec.steering.onDrift asks to put back what passed."""
+    kept: Mapping[str, Kept] = {}
+    """By path; nothing unless that is asked for."""
 
 
 STEERING: Polled[Steering] = Polled("steering", Steering, section="steering", timeout=30.0)

@@ -162,4 +162,19 @@ KINDS = _kinds(
         "delete it once you know why",
         warns=True,
     ),
+    Kind(
+        "Draining",
+        19,
+        NOTHING,
+        "Pod {pod} is being moved: its node is cordoned or drained, which is no failure; it is left to it",
+        warns=True,
+    ),
+    Kind(
+        "RolloutInProgress",
+        20,
+        NOTHING,
+        "Pod {pod} is new and not Ready yet, and its rollout is in progress, within its deadline; it is left "
+        "to it",
+        warns=True,
+    ),
 )

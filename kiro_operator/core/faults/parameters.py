@@ -32,6 +32,10 @@ class PodFaultParameters(Parameters):
     restart_window: Annotated[timedelta, Between("1m", "24h")] = Field(
         default=timedelta(minutes=10), description="Span of time over which restarts are counted."
     )
+    drain_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
+        default=timedelta(minutes=10),
+        description="How long a pod may wait for a node while nodes are cordoned, as by a drain.",
+    )
     terminating_grace: Annotated[timedelta, Between("0s", "24h")] = Field(
         default=timedelta(minutes=5),
         description="How long past its deadline a pod may be terminating before it is a warning.",

@@ -6,9 +6,10 @@ from enum import Enum
 
 from msgspec import Struct
 
+from kiro_operator.core.faults.motion import MOVING, judged
 from kiro_operator.core.faults.parameters import PodFaultParameters
-from kiro_operator.core.faults.pods import fault_of
 from kiro_operator.core.findings import earliest
+from kiro_operator.core.objects import Pod
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
 
 
@@ -20,6 +21,8 @@ class Helped(Enum):
     """One of its pods has a fault that a new pod would have as well."""
     STARTING = "starting"
     """Its pods are within their grace: a restart would only have them start once more."""
+    MOVING = "moving"
+    """Its pods are being drained or rolled out, within their deadline."""
     NO_PODS = "no pods"
     """No pod of it is in trouble: what is missing are the pods themselves."""
     UNSEEN = "unseen"
@@ -33,7 +36,7 @@ class Help(Struct, frozen=True):
     pods: tuple[Ref, ...] = ()
     """Pods with a fault that a restart can help against, by name."""
     again: datetime | None = None
-    """When the grace of the first of its pods ends."""
+    """When the grace, or the deadline, of the first of its pods ends."""
 
 
 def helped(
@@ -43,29 +46,37 @@ def helped(
     pods = snapshot.pods
     if isinstance(pods, Unobserved):
         return dict.fromkeys(workloads, Help(Helped.UNSEEN))
-    faulty: dict[Ref, list[Ref]] = {ref: [] for ref in workloads}
-    beyond: set[Ref] = set()
-    starting: dict[Ref, datetime] = {}
+    found: dict[Ref, dict[Helped, Help]] = {ref: {} for ref in workloads}
     for pod in pods.unsettled:
-        if pod.metadata.deletion_timestamp is not None:
-            continue
         owner = controller_of(pod, snapshot)
-        if owner is None or owner not in faulty:
+        told = _told_by(pod, snapshot, limits, now) if owner in found else None
+        if owner is None or told is None:
             continue
-        fault, again = fault_of(pod, limits, now)
-        if fault is None:
-            if again is not None:
-                starting[owner] = earliest(starting.get(owner), again) or again
-        elif fault.kind.remedies:
-            faulty[owner].append(Ref("Pod", pod.metadata.name, pod.metadata.uid))
-        elif not fault.kind.warns:
-            beyond.add(owner)
-    return {ref: _help(sorted(faulty[ref]), starting.get(ref), beyond=ref in beyond) for ref in workloads}
+        before = found[owner].get(told.answer, Help(told.answer))
+        found[owner][told.answer] = Help(
+            told.answer,
+            tuple(sorted((*before.pods, *told.pods))),
+            earliest(before.again, told.again),
+        )
+    none = Help(Helped.NO_PODS)
+    return {
+        ref: next((told[answer] for answer in _WEIGHT if answer in told), none) for ref, told in found.items()
+    }
 
 
-def _help(faulty: list[Ref], again: datetime | None, *, beyond: bool) -> Help:
-    if beyond:
-        return Help(Helped.NO)
-    if faulty:
-        return Help(Helped.YES, tuple(faulty))
-    return Help(Helped.STARTING, again=again) if again is not None else Help(Helped.NO_PODS)
+_WEIGHT = (Helped.NO, Helped.YES, Helped.STARTING, Helped.MOVING)
+"""Which pod decides, where those of a workload differ."""
+
+
+def _told_by(pod: Pod, snapshot: Snapshot, limits: PodFaultParameters, now: datetime) -> Help | None:
+    """What one pod tells of its workload; None for one that is well, or past its time."""
+    fault, again = judged(pod, snapshot, limits, now)
+    if pod.metadata.deletion_timestamp is not None:
+        return Help(Helped.MOVING, again=again) if fault is None else None
+    if fault is None:
+        return Help(Helped.STARTING, again=again) if again is not None else None
+    if fault.kind.reason in MOVING:
+        return Help(Helped.MOVING, again=again)
+    if fault.kind.remedies:
+        return Help(Helped.YES, (Ref("Pod", pod.metadata.name, pod.metadata.uid),))
+    return None if fault.kind.warns else Help(Helped.NO)

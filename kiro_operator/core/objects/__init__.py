@@ -18,6 +18,7 @@ from kiro_operator.core.objects.meta import (
     OwnerReference,
     Projection,
     Selector,
+    TemplateAnnotations,
     Truth,
 )
 from kiro_operator.core.objects.network import (
@@ -109,6 +110,7 @@ __all__ = [
     "ServiceSpec",
     "StatefulSet",
     "Strategy",
+    "TemplateAnnotations",
     "TemplateMetadata",
     "Terminated",
     "Truth",

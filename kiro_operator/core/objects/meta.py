@@ -31,6 +31,12 @@ class Annotations(Base, frozen=True):
     endpoints_changed: str = field(default="", name="endpoints.kubernetes.io/last-change-trigger-time")
 
 
+class TemplateAnnotations(Annotations, frozen=True):
+    """Annotations of a pod template; on the pods themselves nobody reads them."""
+
+    restarted_at: str = field(default="", name="kubectl.kubernetes.io/restartedAt")
+
+
 class RecordAnnotations(Annotations, frozen=True):
     """What people note on one of the operator's own objects; see core/feedback.py."""
 

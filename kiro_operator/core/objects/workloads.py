@@ -1,12 +1,12 @@
 """Deployments, StatefulSets, DaemonSets and ReplicaSets."""
 
 from kiro_operator.core.objects.meta import (
-    Annotations,
     Base,
     ManagedMetadata,
     Metadata,
     ObjectCondition,
     Selector,
+    TemplateAnnotations,
 )
 
 
@@ -14,7 +14,7 @@ class TemplateMetadata(Base, frozen=True):
     """Metadata of a pod template."""
 
     labels: dict[str, str] = {}
-    annotations: Annotations = Annotations()
+    annotations: TemplateAnnotations = TemplateAnnotations()
 
 
 class PodTemplate(Base, frozen=True):

@@ -8,6 +8,7 @@ not, nor anything else that changes while the plan stays what it is.
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
@@ -25,8 +26,8 @@ from kiro_operator.core.snapshot import Ref, Unobserved
 DEFAULT_GATE = "operator-approver"
 """Where a Manual action waits that no gate of the policy lists."""
 
-_DIFF = 240
-"""Characters of a difference in what is told of a plan; the record has all of it."""
+_SHOWN = 240
+"""Characters of a difference or a command in what is told of a plan; the digest is over all of it."""
 
 UNPROTECTED = "ApprovalUnprotected"
 """Reason of approvals that anybody could have forged."""
@@ -38,10 +39,11 @@ def sealed(intent: Intent, workload: Workload | None, since: datetime) -> Intent
         "action": intent.action,
         "method": intent.method,
         "target": _identity(intent.target),
-        "revision": _revision(workload) if workload else "",
+        "revision": revision(workload) if workload else "",
         "pod": _identity(intent.pod) if intent.pod else None,
         "replicas": intent.replicas,
         "change": intent.change.patch if intent.change else None,
+        "command": [intent.command.container, *intent.command.argv] if intent.command else None,
         "check": intent.check,
         "reason": intent.reason,
         "episode": intent.episode,
@@ -56,7 +58,7 @@ def _identity(ref: Ref) -> list[str]:
     return [ref.kind, ref.name, ref.uid]
 
 
-def _revision(workload: Workload) -> str:
+def revision(workload: Workload) -> str:
     """Which pod template is in force. A generation would do, but autoscalers raise it all the time."""
     if isinstance(workload, DaemonSet):
         return str(workload.metadata.generation)
@@ -70,17 +72,26 @@ def change(intent: Intent) -> str:
     what = f"{intent.method} of {named(intent.target)}"
     if intent.pod is not None:
         what += f": {named(intent.pod)}"
+    if intent.command is not None:
+        what += f", container {intent.command.container}: {_cut(shlex.join(intent.command.argv))}"
     if intent.replicas is not None:
         what += f": from {intent.replicas[0]} to {intent.replicas[1]} replicas"
     if intent.change is not None:
-        what += f": {intent.change.diff[:_DIFF]}{'…' if len(intent.change.diff) > _DIFF else ''}"
+        what += f": {_cut(intent.change.diff)}"
+    if intent.proposed and intent.digest:
+        what += f" (patch and undo: KiroRemediation {intent.name})"
     return what
+
+
+def _cut(text: str) -> str:
+    return text[:_SHOWN] + "…" if len(text) > _SHOWN else text
 
 
 def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:
     """The gates at which an action waits: none when it is Automatic, else each that lists it."""
     listed = [item.approval for item in policy.actions if item.name is intent.action]
-    if listed and all(approval == "Automatic" for approval in listed):
+    # The API refuses Automatic for a proposal; one that is stored all the same means nothing.
+    if listed and not intent.proposed and all(approval == "Automatic" for approval in listed):
         return ()
     named_here = (
         item.name

@@ -10,9 +10,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.core.objects import Approval
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckSpec
+from kiro_operator.api.v1alpha1.remediation import RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
+from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
 from kiro_operator.core.policy.types import Intent, Ledger
@@ -29,11 +30,46 @@ class Policy(Struct, frozen=True):
     spec: KiroSafetyPolicySpec | None
     problem: str = ""
     reason: str = "PolicyUnusable"
+    storm: Storm | None = None
+    """The mass failure that it remembers."""
 
     @property
     def refusal(self) -> str:
         """Why nothing may be done, for a person."""
         return f"KiroSafetyPolicy {self.name} cannot be used: {self.problem}" if self.name else self.problem
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """A proposal that was made: it waits for a person, or has ended."""
+
+    intent: Intent
+    """As its KiroRemediation records it."""
+    name: str
+    made_at: datetime
+    state: RemediationState
+    open: bool
+    """It waits."""
+    mine: bool
+    """The KiroHealthCheck that is planned for has asked for it."""
+    reason: str = ""
+    ended_at: datetime | None = None
+
+
+class New(Struct, frozen=True):
+    """What is to be proposed; the change is made exact when the object has been read."""
+
+    intent: Intent
+    workload: Workload | None
+    passed: tuple[Passed, ...]
+
+
+class Withdrawn(Struct, frozen=True):
+    """A proposal that waits no more, and why."""
+
+    name: str
+    state: RemediationState
+    reason: str
+    message: str
 
 
 class Inputs(Struct, frozen=True, kw_only=True):
@@ -54,8 +90,14 @@ class Inputs(Struct, frozen=True, kw_only=True):
     now: datetime
     memory: Memory = {}
     """What the last plan of this process remembered."""
+    commands: Mapping[ActionName, tuple[str, ...]] = {}
+    """What the admin has remedies run in pods; one that is not there is not configured."""
     approvals: tuple[Approval, ...] | Unobserved = ()
     """KiroApprovals of the namespace, or why none of them counts."""
+    own: Ref = Ref("KiroHealthCheck", "")
+    """The KiroHealthCheck that is planned for."""
+    proposals: tuple[Past, ...] = ()
+    """What has been proposed in the namespace, as far as it is on record."""
 
 
 class Decision(Struct, frozen=True):
@@ -104,3 +146,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """The earliest time at which the same facts could give another plan."""
     memory: Memory = {}
     """For the next plan of this process."""
+    proposals: tuple[New, ...] = ()
+    """What to propose to a person now."""
+    withdrawn: tuple[Withdrawn, ...] = ()
+    """Proposals that have become pointless."""

@@ -8,6 +8,9 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import DaemonSet, Deployment, RollingUpdate, StatefulSet, Workload
 from kiro_operator.core.policy.shares import at_least, at_most
 
+ROLLS = frozenset({Method.ROLLOUT_RESTART, Method.PATCH})
+"""Methods by which a workload's pods may be replaced; a patch is taken to touch the template."""
+
 
 def is_recreate(workload: Workload) -> bool:
     """All pods go before the first new one comes."""
@@ -52,7 +55,7 @@ def taken(workload: Workload, method: Method) -> int:
     A rollout keeps to its bound counting what is already missing. An eviction takes a pod that
     fails, and scaling takes none of those that were wanted.
     """
-    if method is not Method.ROLLOUT_RESTART:
+    if method not in ROLLS:
         return 0
     return min(workload.available, max(0, max_unavailable(workload) - unavailable(workload)))
 
@@ -67,6 +70,22 @@ def update_pending(workload: Workload) -> bool:
     if isinstance(workload, StatefulSet):
         return status.update_revision != status.current_revision
     return status.updated_replicas < workload.desired or status.replicas > status.updated_replicas
+
+
+def in_progress(workload: Workload) -> bool:
+    """A Deployment's rollout makes progress: its controller bounds that by spec.progressDeadlineSeconds.
+
+    The condition goes on saying NewReplicaSetAvailable once the rollout is complete, whatever becomes
+    of the pods later; replicas that are merely missing are no rollout.
+    """
+    progressing = workload.condition("Progressing")
+    return (
+        isinstance(workload, Deployment)
+        and not workload.spec.paused
+        and progressing is not None
+        and progressing.status == "True"
+        and progressing.reason != "NewReplicaSetAvailable"
+    )
 
 
 def is_stuck(workload: Workload) -> bool:

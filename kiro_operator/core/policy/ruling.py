@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
 from kiro_operator.core.policy.approvals import gates_of, standing
 from kiro_operator.core.policy.gates import GATES, run_gates
@@ -24,17 +27,18 @@ def rule(
         return Decision(
             intent, "Denied", "policy", "NoPolicy", "no KiroSafetyPolicy is named: observation only"
         )
-    specs: list[KiroSafetyPolicySpec] = []
+    specs: list[tuple[KiroSafetyPolicySpec, Situation]] = []
     for policy in in_force:
         if policy.spec is None:
             return Decision(
                 intent, "Denied", "policy", policy.reason, clip(policy.refusal), needs_person=True
             )
-        specs.append(policy.spec)
-    gates = sorted({gate for spec in specs for gate in gates_of(intent, spec)})
+        specs.append((policy.spec, replace(situation, storm=policy.storm)))
+    advice = intent.method is Method.ADVISE
+    gates = sorted({gate for spec, _ in specs if not advice for gate in gates_of(intent, spec)})
     standings = tuple(standing(gate, intent, situation.approvals, ledger, now) for gate in gates)
     narrowest = min(
-        (run_gates(intent, spec, situation, ledger, now) for spec in specs),
+        (run_gates(intent, spec, facts, ledger, now) for spec, facts in specs),
         key=lambda ruling: len(ruling.passed),
     )
     passed = narrowest.passed
@@ -48,7 +52,7 @@ def rule(
         return Decision(
             intent, "Denied", narrowest.gate, reason, message, until, needs_person, passed, standings
         )
-    if any(spec.mode is not Mode.ENFORCE for spec in specs):
+    if any(spec.mode is not Mode.ENFORCE for spec, _ in specs):
         message = "the policy is in mode DryRun: this would be done now"
         return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=passed, standings=standings)
     message = f"all {len(GATES)} gates let it through"

@@ -3,17 +3,21 @@
 Nothing here walks over healthy pods: of those only their number is asked.
 """
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.faults.motion import is_disrupted
 from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
-from kiro_operator.core.policy.rollouts import taken
+from kiro_operator.core.policy.rollouts import ROLLS, taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
 
-_OVER = frozenset({"Succeeded", "Failed"})
+OVER = frozenset({"Succeeded", "Failed"})
+"""Phases that are final."""
 
 
 class Census(Struct, frozen=True):
@@ -34,7 +38,7 @@ def census(snapshot: Snapshot) -> Census:
     total = len(snapshot.pods)
     unhealthy = 0
     for pod in snapshot.pods.unsettled:
-        if pod.status.phase in _OVER or controller_of(pod, snapshot) is None:
+        if pod.status.phase in OVER or controller_of(pod, snapshot) is None:
             total -= 1
         elif not is_ready(pod):
             unhealthy += 1
@@ -71,8 +75,10 @@ def situate(
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
         protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
+        gitops=other.gitops if other is not None else "",
         autoscaler=autoscaler,
         autoscalers_observed=observed,
+        drained_by=_drained_by(intent, snapshot),
         namespace=snapshot.namespace,
         approvals=approvals,
     )
@@ -98,12 +104,26 @@ def _pod(ref: Ref | None, snapshot: Snapshot) -> Pod | None:
     return pod if pod is not None and pod.metadata.uid == ref.uid else None
 
 
+def _drained_by(intent: Intent, snapshot: Snapshot) -> datetime | None:
+    """The last deadline of the target's pods that are being moved off their nodes."""
+    if isinstance(snapshot.pods, Unobserved):
+        return None
+    deadlines = [
+        pod.metadata.deletion_timestamp
+        for pod in snapshot.pods.unsettled
+        if pod.metadata.deletion_timestamp is not None
+        and is_disrupted(pod)
+        and controller_of(pod, snapshot) == intent.target
+    ]
+    return max(deadlines, default=None)
+
+
 def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
     """Healthy pods of other targets that the rollouts under way may yet take down."""
     rolling = (
         workload(entry.target, snapshot)
         for entry in ledger.entries
-        if entry.running and entry.method is Method.ROLLOUT_RESTART and entry.target.uid != target.uid
+        if entry.running and entry.method in ROLLS and entry.target.uid != target.uid
     )
     return sum(taken(found, Method.ROLLOUT_RESTART) for found in rolling if found is not None)
 
@@ -119,7 +139,7 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
         carriers += [target.metadata.annotations, target.spec.template.metadata.annotations]
     if pod is not None:
         carriers.append(pod.metadata.annotations)
-    if intent.method is Method.ROLLOUT_RESTART and not isinstance(snapshot.pods, Unobserved):
+    if intent.method in ROLLS and not isinstance(snapshot.pods, Unobserved):
         carriers += [
             other.metadata.annotations
             for other in snapshot.pods.unsettled

@@ -4,12 +4,15 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, Method, RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import Storm
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.snapshot import Ref, Unobserved
 
 NEVER_ACTED = frozenset({RemediationState.DENIED, RemediationState.EXPIRED})
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds that run pods and that actions are for."""
 REVERTED = "Reverted"
 """Reason of a Failed action whose change somebody else took back."""
 
@@ -21,6 +24,8 @@ class Fence(Struct, frozen=True):
     resource_version: str
     generation: int = 0
     intent: str = ""
+    revision: str = ""
+    """Of a proposal: the revision of the pod template."""
 
 
 class Change(Struct, frozen=True):
@@ -30,6 +35,15 @@ class Change(Struct, frozen=True):
     """JSON: the object, or the merge patch."""
     diff: str
     """The same for a person, redacted."""
+    undo: str = ""
+    """JSON: the patch that gives back what was there; empty where none is known."""
+
+
+class Command(Struct, frozen=True):
+    """What is run, for the method Exec."""
+
+    argv: tuple[str, ...]
+    container: str
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -51,20 +65,33 @@ class Intent(Struct, frozen=True, kw_only=True):
     replicas: tuple[int, int] | None = None
     """Replicas before and after, for the Scale methods."""
     change: Change | None = None
+    command: Command | None = None
     digest: str = ""
     """Of the plan, for a person to decide on; without one nobody can."""
     since: datetime | None = None
     """Since when the target has been in need."""
 
     @property
+    def proposed(self) -> bool:
+        """A person decides on it, and it has no place on a ladder."""
+        return self.action in PROPOSALS
+
+    @property
     def name(self) -> str:
         """Name of the KiroRemediation: the same for whoever decides the same, which makes it the lock."""
+        if self.proposed:
+            return proposal_name(self.target, self.action, self.digest)
         return remediation_name(self.target, self.episode, self.step)
 
 
 def remediation_name(target: Ref, episode: int, step: int) -> str:
     """``<kind>-<name>-<start of the UID>-e<episode>s<step>``, within 253 characters."""
     return f"{target.kind.lower()}-{target.name[:180]}-{target.uid[:13]}-e{episode}s{step}"
+
+
+def proposal_name(target: Ref, action: ActionName, digest: str) -> str:
+    """``<kind>-<name>-<start of the UID>-<action>-<start of the digest>``, within 253 characters."""
+    return f"{target.kind.lower()}-{target.name[:180]}-{target.uid[:13]}-{action.lower()}-{digest[:8]}"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -132,6 +159,11 @@ class Ledger(Struct, frozen=True):
 
     entries: tuple[Entry, ...] = ()
 
+    @property
+    def remedies(self) -> "Ledger":
+        """The same without proposals: these belong to no illness, and climb no ladder."""
+        return Ledger(tuple(entry for entry in self.entries if entry.action not in PROPOSALS))
+
     def of(self, target: Ref) -> tuple[Entry, ...]:
         """The actions on one target, by episode and step."""
         mine = (entry for entry in self.entries if entry.target.uid == target.uid)
@@ -167,10 +199,16 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Labels of the pod to evict; empty without one."""
     protected: bool
     """What the action would reach carries the annotation kiro.dev/protected, and not as false."""
+    gitops: str = ""
+    """The GitOps tool that owns the target; empty for none, and for workloads."""
     autoscaler: str | None
     """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
     autoscalers_observed: bool
     """False when it is not known whether there is one."""
+    drained_by: datetime | None = None
+    """When the last of the target's pods that are being moved off their nodes is to be gone."""
+    storm: Storm | None = None
+    """The mass failure that the policy that is asked remembers."""
     namespace: str = ""
     approvals: tuple[Approval, ...] | Unobserved = ()
     """KiroApprovals of the namespace whose author is vouched for; why none is, when none is."""

@@ -12,16 +12,23 @@ from types import MappingProxyType, ModuleType
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.remedies.types import Remedy
+from kiro_operator.core.remedies.types import Proposer, Remedy
 
-_HELPERS = frozenset({"types", "wanted"})
+_HELPERS = frozenset({"commands", "types", "wanted"})
 
 
 @cache
 def remedies() -> Mapping[ActionName, Remedy]:
-    """All remedies, by action."""
-    modules = (_module(name) for name in _names())
-    return MappingProxyType({module.REMEDY.action: module.REMEDY for module in modules})
+    """All remedies that are planned by themselves, by action."""
+    found = (_module(name).REMEDY for name in _names())
+    return MappingProxyType({item.action: item for item in found if isinstance(item, Remedy)})
+
+
+@cache
+def proposers() -> Mapping[ActionName, Proposer]:
+    """All that is proposed to a person, by action."""
+    found = (_module(name).REMEDY for name in _names())
+    return MappingProxyType({item.action: item for item in found if isinstance(item, Proposer)})
 
 
 @cache

@@ -4,7 +4,7 @@ One merge patch under the object's version: a server-side apply would leave the 
 else added, and those are drift as well.
 """
 
-import json
+from collections.abc import Collection
 from typing import Any
 
 from kiro_operator.api.v1alpha1.autonomy import DesiredConfig, OnDrift
@@ -18,12 +18,14 @@ from kiro_operator.core.evidence.safety_config import (
     differing,
 )
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Change, Fence, Intent
-from kiro_operator.core.remedies.types import Refusal, Remedy, Request
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.switches import contained
 from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
 
+ACTION = ActionName.RESTORE_SAFETY_CONFIG
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
 RULES: tuple[Rule, ...] = (
@@ -78,34 +80,43 @@ def propose(request: Request) -> Intent | Refusal:
     actual = seen.get(wanted.name)
     if actual is None:
         diff = f"{named(request.target)}: absent, made anew with {len(wanted.data)} keys"
-        return _intent(request, Method.CREATE, Fence("", ""), _manifest(wanted), diff)
+        return writing(request, ACTION, Method.CREATE, Fence("", ""), content=_manifest(wanted), diff=diff)
     if actual.uid != request.target.uid:
         message = f"{named(request.target)} is another object by now"
         return Refusal("EvidenceMissing", message, lasting=False)
     if actual.truncated:
         message = f"{named(request.target)} holds more keys than are looked at: mend it by hand"
         return Refusal("TooManyKeys", message, lasting=True)
-    if not differing(wanted, actual):
+    held = contained(wanted.name, actual, request.snapshot.policies.values())
+    if not differing(wanted, actual, held):
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)
-    return _intent(
-        request, Method.PATCH, fence, _patch(wanted, actual), "; ".join(differences(wanted, actual))
-    )
+    diff = "; ".join(differences(wanted, actual, held))
+    return writing(request, ACTION, Method.PATCH, fence, content=_patch(wanted, actual, held), diff=diff)
 
 
 def _wanted(request: Request) -> DesiredConfig | Refusal:
-    """What is desired: of several policies only what they agree on, and one of them asks to restore."""
-    specs = request.snapshot.policies.values()
-    desired = [spec.safety_config for spec in specs if spec.safety_config is not None]
-    mine = [item for item in desired if item.name == request.target.name]
-    asked = [item for item in mine if item.on_drift is OnDrift.RESTORE]
-    if not asked:
-        message = f"no KiroSafetyPolicy asks any more to restore {named(request.target)}"
-        return Refusal("NotDesired", message, lasting=False)
-    if any(item.data != asked[0].data for item in mine):
-        message = f"the KiroSafetyPolicies desire different contents of {named(request.target)}"
-        return Refusal("PoliciesDisagree", message, lasting=True)
-    return asked[0]
+    """What is desired, where each policy that has a say asks to restore the same.
+
+    A say has each that names this ConfigMap, and each that allows the action: otherwise a second policy
+    could have written what the first one does not ask for.
+    """
+    what, name = named(request.target), request.target.name
+    desired = [
+        spec.safety_config
+        for spec in request.snapshot.policies.values()
+        if (spec.safety_config is not None and spec.safety_config.name == name)
+        or any(listed.name is ActionName.RESTORE_SAFETY_CONFIG for listed in spec.actions)
+    ]
+    for config in desired:
+        if config is None or config.name != name or config.on_drift is not OnDrift.RESTORE:
+            continue
+        if any(other != config for other in desired):
+            message = f"the KiroSafetyPolicies do not all ask to restore {what}, and to the same content"
+            return Refusal("PoliciesDisagree", message, lasting=True)
+        return config
+    message = f"no KiroSafetyPolicy asks any more to restore {what}"
+    return Refusal("NotDesired", message, lasting=False)
 
 
 def _manifest(wanted: DesiredConfig) -> dict[str, Any]:
@@ -117,9 +128,9 @@ def _manifest(wanted: DesiredConfig) -> dict[str, Any]:
     }
 
 
-def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
+def _patch(wanted: DesiredConfig, actual: ConfigData, held: Collection[str]) -> dict[str, Any]:
     patch: dict[str, Any] = {"data": {}}
-    for key in differing(wanted, actual):
+    for key in differing(wanted, actual, held):
         # A key stands in one of the two maps only: where text replaces what is binary, that has to go.
         if actual.digests.get(key) == BINARY:
             patch.setdefault("binaryData", {})[key] = None
@@ -128,27 +139,8 @@ def _patch(wanted: DesiredConfig, actual: ConfigData) -> dict[str, Any]:
     return patch
 
 
-def _intent(request: Request, method: Method, fence: Fence, content: dict[str, Any], diff: str) -> Intent:
-    want = request.wanted[0]
-    return Intent(
-        action=ActionName.RESTORE_SAFETY_CONFIG,
-        method=method,
-        target=request.target,
-        api_version="v1",
-        fence=fence,
-        check=want.check,
-        reason=want.finding.reason,
-        message=want.message,
-        episode=request.episode,
-        step=request.step,
-        timeout=request.timeout,
-        stabilization=request.stabilization,
-        change=Change(json.dumps(content, sort_keys=True), clip(diff)),
-    )
-
-
 REMEDY = Remedy(
-    action=ActionName.RESTORE_SAFETY_CONFIG,
+    action=ACTION,
     title="Bring the safety configuration back to what is desired",
     propose=propose,
 )

@@ -1,21 +1,23 @@
 """What a remedy is asked, and what it answers besides an intent."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
 from kiro_operator.core.checks import registry
 from kiro_operator.core.objects import Workload
-from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.policy.text import clip
+from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.told import words
-from kiro_operator.core.verdict import Finding
+from kiro_operator.core.verdict import Amendment, Finding
 
-WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
-"""Kinds that remedies act on."""
 API_VERSION = "apps/v1"
 
 
@@ -51,6 +53,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """The last of these did not help."""
     limits: ScaleLimits | None
     """Bounds of scaling, where a policy gives them."""
+    command: tuple[str, ...] = ()
+    """What the admin has this remedy run in a pod; empty: nothing."""
 
     @property
     def running(self) -> Workload:
@@ -73,6 +77,27 @@ class Refusal(Struct, frozen=True):
     """Nothing that passes by itself: the next rung of the ladder is tried at once."""
 
 
+class Draft(Struct, frozen=True):
+    """A change that a remedy would have, before the object itself has been read."""
+
+    api_version: str
+    patch: str
+    """JSON: what is to be merged into the target."""
+    diff: str
+    """The same for a person."""
+    advice: str = ""
+    """The command by which a person makes the change; with one the operator never does."""
+
+
+class Proposer(Struct, frozen=True, kw_only=True):
+    """An action that a person decides on, each time: how its change is drafted."""
+
+    action: ActionName
+    title: str
+    """What it does, in a few words."""
+    draft: Callable[[Amendment, Snapshot], Draft | Refusal]
+
+
 class Remedy(Struct, frozen=True, kw_only=True):
     """An action: what it needs, and how it is planned. Whether it may be done is for the gates."""
 
@@ -80,6 +105,8 @@ class Remedy(Struct, frozen=True, kw_only=True):
     title: str
     """What it does, in a few words."""
     propose: Callable[[Request], Intent | Refusal]
+    holds: bool = False
+    """It does not mend what was found: it succeeds when what it has set stays so."""
 
 
 def fence_of(workload: Workload) -> Fence:
@@ -89,4 +116,37 @@ def fence_of(workload: Workload) -> Fence:
         workload.metadata.resource_version,
         workload.metadata.generation,
         workload.spec.template.metadata.annotations.restarted_by,
+    )
+
+
+def writing(
+    request: Request,
+    action: ActionName,
+    method: Method,
+    fence: Fence,
+    *,
+    content: Mapping[str, Any],
+    diff: str,
+    undo: str = "",
+    holding: timedelta | None = None,
+) -> Intent:
+    """The intent that writes to an object of the core group: the object, or a merge patch.
+
+    ``holding`` is how long it has to stay so, where that is not the stabilization.
+    """
+    want = request.wanted[0]
+    return Intent(
+        action=action,
+        method=method,
+        target=request.target,
+        api_version="v1",
+        fence=fence,
+        check=want.check,
+        reason=want.finding.reason,
+        message=want.message,
+        episode=request.episode,
+        step=request.step,
+        timeout=request.timeout + (holding or timedelta(0)),
+        stabilization=request.stabilization if holding is None else holding,
+        change=Change(json.dumps(content, sort_keys=True), clip(diff), undo),
     )

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.conditions import ConditionType
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import registry
 from kiro_operator.core.remedies.types import Wanted
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
@@ -27,7 +29,16 @@ class Hopeless(Struct, frozen=True):
     wanted: tuple[Wanted, ...]
 
 
-def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], list[Hopeless]]:
+class SortedOut(Struct, frozen=True):
+    """What fails, by what can be done about it."""
+
+    patients: list[Patient]
+    hopeless: list[Hopeless]
+    unplaced: list[Wanted]
+    """Where it cannot be seen for now which target is to be treated."""
+
+
+def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> SortedOut:
     """Who wants what, by the age of the oldest fault.
 
     Only a verdict of Fail that may lead to actions is heard. What several checks find of one
@@ -36,6 +47,7 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
     """
     patients: dict[Ref, list[Wanted]] = {}
     hopeless: dict[tuple[Ref, str, str], list[Wanted]] = {}
+    unplaced: list[Wanted] = []
     for check, (verdict, actionable) in verdicts.items():
         if not actionable or verdict.status is not Status.FAIL:
             continue
@@ -43,29 +55,42 @@ def sort_out(verdicts: Verdicts, snapshot: Snapshot) -> tuple[list[Patient], lis
             want = Wanted(check, finding)
             if finding.target is not None and finding.remedies:
                 patients.setdefault(finding.target, []).append(want)
+            elif finding.remedies:
+                unplaced.append(want)
             elif _escalates(check):
                 whom = finding.target or _owner(finding.object, snapshot)
                 hopeless.setdefault((whom, check, finding.reason), []).append(want)
-    return (
+    return SortedOut(
         sorted((Patient(ref, _oldest_first(wanted)) for ref, wanted in patients.items()), key=_patience),
         sorted((Hopeless(key[0], _oldest_first(wanted)) for key, wanted in hopeless.items()), key=_grief),
+        unplaced,
     )
+
+
+def fallbacks(patient: Patient) -> list[Patient]:
+    """The workloads behind a target, to be restarted when nothing helped the target itself."""
+    found: dict[Ref, list[Wanted]] = {}
+    for want in patient.wanted:
+        ref = want.finding.fallback
+        if ref is not None:
+            finding = replace(want.finding, target=ref, remedies=(ActionName.RESTART,), fallback=None)
+            found.setdefault(ref, []).append(Wanted(want.check, finding))
+    return sorted((Patient(ref, tuple(wanted)) for ref, wanted in found.items()), key=_patience)
 
 
 def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
     """UIDs of all that do not work, settled or not, whoever may help.
 
-    What is merely wasteful, slow or in doubt does not count: no restart was to help against that.
+    What is merely wasteful, slow or in doubt does not count, unless a remedy is to help against it.
     """
     return frozenset(
-        uid
+        ref.uid
         for check, (verdict, _) in verdicts.items()
-        if verdict.status is Status.FAIL and _condition(check) == ConditionType.RESPONSIVE
+        if verdict.status is Status.FAIL
         for finding in verdict.findings
-        for uid in (
-            finding.object.uid,
-            finding.target.uid if finding.target else _owner(finding.object, snapshot).uid,
-        )
+        if finding.remedies or _condition(check) == ConditionType.RESPONSIVE
+        for ref in (finding.object, finding.target or _owner(finding.object, snapshot), finding.fallback)
+        if ref is not None and ref.uid
     )
 
 

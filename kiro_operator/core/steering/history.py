@@ -6,7 +6,7 @@ fits a ConfigMap. A text in which a secret is found is not kept.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 from kiro_operator.core.evidence.steering import Document, Revision
 from kiro_operator.core.findings import clip
 from kiro_operator.core.redact import redact
+from kiro_operator.core.steering.damage import damage
 from kiro_operator.core.steering.syntax import passes
 
 KEPT = 10
@@ -37,7 +38,11 @@ class Past(Struct, frozen=True, omit_defaults=True):
     revisions: tuple[Revision, ...] = ()
     """The oldest first."""
     good: str = ""
-    """Digest of the last version that passed steering-syntax and whose text is kept."""
+    """Digest of the last version that passed and whose text is kept."""
+    origin: str = ""
+    """Where that stood: nothing is ever put back anywhere else."""
+    key: str = ""
+    """In that ConfigMap."""
     refused: str = ""
     """Why the text of the last version that passed is not kept: Secret or TooLarge."""
     unkept: str = ""
@@ -70,10 +75,12 @@ def current(book: Book, path: str) -> str:
     return past.revisions[-1].digest if past and past.revisions else ""
 
 
-def changed(book: Book, documents: Iterable[Document], *, complete: bool) -> bool:
+def changed(book: Book, documents: Sequence[Document], *, complete: bool) -> bool:
     """Whether the documents are others than the last ones known."""
     held = {one.path: one.digest for one in documents}
     if any(current(book, path) != digest for path, digest in held.items()):
+        return True
+    if any(_moved(book.paths[one.path], one) for one in documents if one.path in book.paths):
         return True
     return complete and any(current(book, path) and path not in held for path in book.paths)
 
@@ -146,14 +153,21 @@ def _last(past: Past, document: Document, texts: dict[str, str]) -> Past:
     return msgspec.structs.replace(past, unkept="")
 
 
+def _moved(past: Past, document: Document) -> bool:
+    """Whether the version that passed stands somewhere else by now."""
+    return past.good == document.digest and (past.origin, past.key) != (document.origin, document.key)
+
+
 def _good(past: Past, document: Document, texts: Mapping[str, str]) -> Past:
-    if not (document.is_steering and document.whole) or past.good == document.digest:
+    if not (document.is_steering and document.whole):
         return past
-    if not passes(document.text):
+    if past.good != document.digest and (damage(document)[0] or not passes(document.text)):
         return past
     if document.digest not in texts:
         return msgspec.structs.replace(past, refused=past.unkept)
-    return msgspec.structs.replace(past, good=document.digest, refused="")
+    return msgspec.structs.replace(
+        past, good=document.digest, origin=document.origin, key=document.key, refused=""
+    )
 
 
 def _bounded(paths: dict[str, Past], texts: Mapping[str, str]) -> dict[str, str]:
@@ -172,7 +186,11 @@ def _bounded(paths: dict[str, Past], texts: Mapping[str, str]) -> dict[str, str]
         if digest in kept:
             continue
         size = len(texts.get(digest, "").encode())
-        if digest not in texts or size > room:
+        if digest not in texts:
+            # Somebody has taken it out of the ConfigMap: it is forgotten.
+            paths[path] = msgspec.structs.replace(paths[path], good="", refused="NotKept")
+            continue
+        if size > room:
             paths[path] = msgspec.structs.replace(paths[path], **otherwise)
             continue
         kept[digest] = texts[digest]

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.evidence.steering import STEERING, Document, Steering
 from kiro_operator.core.findings import found
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.steering.problems import Problem
+from kiro_operator.core.steering.restoring import last_good, place
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 INTERVAL = timedelta(minutes=5)
@@ -34,6 +38,18 @@ def of_problems(document: Document, problems: Sequence[Problem], began: datetime
     origin = f" ({document.origin})" if document.origin else ""
     words = f"{document.path}{origin}: line {first.line}, column {first.column}: {first.message}{more}"
     return Finding(Ref("SteeringDocument", document.path), first.reason, words, began)
+
+
+def asking(finding: Finding, steering: Steering, origin: str, key: str) -> Finding:
+    """The finding as it asks to put the last version that passed back, or says why that cannot be."""
+    where = place(steering, origin, key)
+    if not steering.restore or where is None:
+        return finding
+    good = last_good(steering, finding.object.name, where)
+    if isinstance(good, str):
+        return replace(finding, message=f"{finding.message}; it is not put back: {good}")
+    target = Ref("ConfigMap", where.holder.name, where.holder.uid)
+    return replace(finding, target=target, remedies=(ActionName.RESTORE_STEERING,))
 
 
 def verdict(

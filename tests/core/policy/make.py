@@ -29,6 +29,7 @@ from kiro_operator.core.objects import (
     ScaleTargetRef,
     StatefulSet,
     Strategy,
+    TemplateAnnotations,
     TemplateMetadata,
     Truth,
     Workload,
@@ -55,8 +56,10 @@ SPEC: dict[str, Any] = {
     "backoff": {"initial": "5m", "maximum": "1h"},
     "maxConsecutiveFailures": 3,
     "maxUnhealthy": "50%",
+    "stormCooldown": "10m",
     "scale": {"floor": 1, "ceiling": 6, "step": 1},
     "forbiddenWindows": [],
+    "maintenanceWindows": [],
     "pauseRequests": [],
     "protected": {"selectors": []},
 }
@@ -87,7 +90,7 @@ def workload(
     labels: dict[str, str] | None = None,
     protected: str = "",
     template_labels: dict[str, str] | None = None,
-    template: Annotations | None = None,
+    template: TemplateAnnotations | None = None,
     paused: bool = False,
     status: WorkloadStatus | None = None,
     generation: int = 3,
@@ -109,7 +112,7 @@ def workload(
             strategy=Strategy(strategy, bounds) if kind is Deployment else Strategy(),
             update_strategy=Strategy() if kind is Deployment else Strategy(strategy, bounds),
             template=PodTemplate(
-                TemplateMetadata(template_labels or {"app": name}, template or Annotations())
+                TemplateMetadata(template_labels or {"app": name}, template or TemplateAnnotations())
             ),
         ),
         status=status

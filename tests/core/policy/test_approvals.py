@@ -140,7 +140,7 @@ LATER = entry(step=9, at=NOW + 2 * HOUR, ended=NOW + 2 * HOUR)
         ((approval(digest=" "),), {"wanted": intent()}, person("ApprovalRequired")),
     ],
 )
-def test_which_decision_counts(approvals: tuple[Approval, ...], options: Any, expected: Any) -> None:
+def test_approval_of_which_plan_counts(approvals: tuple[Approval, ...], options: Any, expected: Any) -> None:
     assert told(judge(*approvals, **options)) == expected
 
 

@@ -1,31 +1,33 @@
 """Truth tables: what each gate answers, for which reason and until when."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Protected
 from kiro_operator.api.v1alpha1.types import LabelSelector, LabelSelectorRequirement
 from kiro_operator.core.objects import (
-    Annotations,
     ConditionKind,
     DaemonSet,
     ObjectCondition,
     RollingUpdate,
     StatefulSet,
+    TemplateAnnotations,
     Truth,
     Workload,
     WorkloadStatus,
 )
-from kiro_operator.core.policy.gates import GATES, run_gates
+from kiro_operator.core.policy.gates import GATES, maintenance_windows, run_gates
 from kiro_operator.core.policy.types import Deny, Entry, Ledger
 from tests.core.policy.asking import BACK, BY_NAME, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
     BLIND,
     NOW,
     SPEC,
+    ago,
     autoscaler,
     entry,
     intent,
@@ -47,15 +49,18 @@ def test_the_order_is_the_documented_one() -> None:
         "pause-requests",
         "protected",
         "forbidden-windows",
+        "maintenance-windows",
         "disruption",
         "autoscaler",
         "gitops",
         "scale-limits",
         "in-progress",
         "cooldown",
+        "recently-remediated",
         "backoff",
         "consecutive-failures",
         "blast-radius",
+        "storm",
         "budget",
     ]
 
@@ -72,12 +77,14 @@ def test_each_gate_is_open_where_nothing_is_wrong(name: str, method: Method) -> 
         ("pause-requests", "pauseRequests"),
         ("protected", "protected"),
         ("forbidden-windows", "forbiddenWindows"),
+        ("maintenance-windows", "maintenanceWindows"),
         ("cooldown", "cooldown"),
         ("backoff", "backoff"),
         ("consecutive-failures", "maxConsecutiveFailures"),
         ("blast-radius", "maxUnhealthy"),
         ("budget", "budget"),
         ("scale-limits", "scale"),
+        ("storm", "stormCooldown"),
     ],
 )
 def test_a_missing_field_denies(gate: str, field: str) -> None:
@@ -109,16 +116,38 @@ def test_allowed_actions(actions: Any, method: Method, expected: Any) -> None:
     assert told(ask("allowed-actions", intent(method), actions=actions)) == expected
 
 
-def test_approval() -> None:
-    manual = [{"name": "Restart", "budget": {"limit": 1, "window": "1h"}}]
-    assert told(ask("approval", actions=manual)) == person("ApprovalRequired")
-    assert told(ask("approval", actions=[])) == person("ApprovalRequired")
+def restart(approval: str | None) -> list[dict[str, Any]]:
+    """The actions of a policy that lists Restart with that approval; without one the default holds."""
+    budget = {"limit": 1, "window": "1h"}
+    return [{"name": "Restart", "budget": budget} | ({"approval": approval} if approval else {})]
 
 
-def test_pause_requests_tell_their_reasons() -> None:
-    answer = ask("pause-requests", pauseRequests=["migration", "audit"])
-    assert told(answer) == waits("Paused")
-    assert "migration; audit" in answer.message
+@pytest.mark.parametrize(
+    ("actions", "expected"),
+    [
+        (restart("Automatic"), OPEN),
+        (restart("Manual"), person("ApprovalRequired")),
+        (restart(None), person("ApprovalRequired")),
+        ([], person("ApprovalRequired")),
+    ],
+)
+def test_approval(actions: Any, expected: Any) -> None:
+    assert told(ask("approval", actions=actions)) == expected
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        ([], OPEN),
+        (["migration"], waits("Paused")),
+        (["migration", "audit"], waits("Paused")),
+        (None, person("PolicyIncomplete")),
+    ],
+)
+def test_pause_requests(requests: Any, expected: Any) -> None:
+    answer = ask("pause-requests", pauseRequests=requests)
+    assert told(answer) == expected
+    assert "; ".join(requests or []) in answer.message
 
 
 def selecting(**fields: Any) -> dict[str, Any]:
@@ -147,6 +176,23 @@ def test_protected_by_selector(protected: Any, expected: Any) -> None:
     assert told(ask("protected", facts=situation(facts=facts), protected=protected)) == expected
 
 
+@pytest.mark.parametrize(
+    ("carries", "selectors", "expected"),
+    [
+        ("", {"selectors": []}, OPEN),
+        ("false", {"selectors": []}, OPEN),
+        ("true", {"selectors": []}, person("Protected")),
+        ("", {"selectors": [{}]}, person("Protected")),
+        ("", None, person("PolicyIncomplete")),
+    ],
+)
+def test_protected(carries: str, selectors: Any, expected: Any) -> None:
+    made, pods = platform(protected=carries)
+    assert (
+        told(ask("protected", facts=situation(facts=snapshot([made], pods)), protected=selectors)) == expected
+    )
+
+
 def test_a_selector_that_is_not_understood_may_select_anything() -> None:
     odd = LabelSelector.model_construct(
         match_labels={},
@@ -168,7 +214,7 @@ def test_a_selector_on_absence_needs_an_object_to_hold_against() -> None:
 def test_protected_by_annotation(carrier: str, value: str) -> None:
     made = workload(
         protected=value if carrier == "workload" else "",
-        template=Annotations(protected=value if carrier == "template" else ""),
+        template=TemplateAnnotations(protected=value if carrier == "template" else ""),
     )
     bad = pod("api-0", ready=False, protected=value if carrier == "pod" else "false")
     for method in (EVICT, ROLL):
@@ -196,12 +242,61 @@ WEEKEND = {"name": "noon", "schedule": "0 11 * * *", "duration": "2h", "timeZone
             [WEEKEND, WEEKEND | {"name": "long", "duration": "5h"}],
             until("ForbiddenWindow", NOW + timedelta(hours=4)),
         ),
+        # One opens before the other closes: until there is none.
+        (
+            [WEEKEND, WEEKEND | {"name": "next", "schedule": "30 12 * * *"}],
+            until("ForbiddenWindow", NOW + timedelta(hours=2, minutes=30)),
+        ),
+        (
+            [WEEKEND, WEEKEND | {"name": "next", "schedule": "0 13 * * *"}],
+            until("ForbiddenWindow", NOW + timedelta(hours=3)),
+        ),
+        (
+            [WEEKEND, WEEKEND | {"name": "later", "schedule": "1 13 * * *"}],
+            until("ForbiddenWindow", NOW + timedelta(hours=1)),
+        ),
+        (
+            [WEEKEND | {"schedule": "*/10 11-12 * * *", "duration": "15m"}],
+            until("ForbiddenWindow", NOW + timedelta(minutes=65)),
+        ),
+        (None, person("PolicyIncomplete")),
         ([WEEKEND | {"schedule": "0 99 * * *"}], person("InvalidWindow")),
         ([WEEKEND | {"timeZone": "Moon/Base"}], person("InvalidWindow")),
     ],
 )
 def test_forbidden_windows(windows: Any, expected: Any) -> None:
     assert told(ask("forbidden-windows", forbiddenWindows=windows)) == expected
+
+
+@pytest.mark.parametrize(
+    ("windows", "expected"),
+    [
+        ([], OPEN),
+        ([WEEKEND], OPEN),
+        ([WEEKEND | {"schedule": "0 12 * * *"}], OPEN),
+        ([WEEKEND | {"schedule": "0 10 * * *"}], until("OutsideMaintenance", NOW + timedelta(hours=22))),
+        ([WEEKEND | {"schedule": "1 12 * * *"}], until("OutsideMaintenance", NOW + timedelta(minutes=1))),
+        ([WEEKEND | {"timeZone": "Asia/Tokyo"}], until("OutsideMaintenance", NOW + timedelta(hours=14))),
+        # One that is open is enough; of those that are not, the first to open counts.
+        ([WEEKEND | {"schedule": "0 20 * * *"}, WEEKEND | {"name": "now"}], OPEN),
+        (
+            [WEEKEND | {"schedule": "0 20 * * *"}, WEEKEND | {"name": "soon", "schedule": "0 13 * * 3"}],
+            until("OutsideMaintenance", NOW + timedelta(hours=1)),
+        ),
+        ([WEEKEND | {"schedule": "0 99 * * *"}], person("InvalidWindow")),
+        ([WEEKEND, WEEKEND | {"timeZone": "Moon/Base"}], person("InvalidWindow")),
+        (None, person("PolicyIncomplete")),
+    ],
+)
+def test_maintenance_windows(windows: Any, expected: Any) -> None:
+    assert told(ask("maintenance-windows", maintenanceWindows=windows)) == expected
+
+
+def test_maintenance_windows_that_never_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance_windows, "opens_at", lambda _window, _now: None)
+    answer = ask("maintenance-windows", maintenanceWindows=[WEEKEND | {"schedule": "0 10 * * *"}])
+    assert told(answer) == person("OutsideMaintenance")
+    assert answer.message == "no maintenance window opens any more"
 
 
 def rolling(missing: int | str | None, surge: int | str | None = None) -> RollingUpdate:
@@ -216,6 +311,20 @@ STUCK = WorkloadStatus(
     conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.FALSE, "ProgressDeadlineExceeded"),),
 )
 MID_ROLLOUT = WorkloadStatus(observed_generation=3, replicas=5, updated_replicas=1, available_replicas=4)
+MOVING = WorkloadStatus(
+    observed_generation=3,
+    replicas=5,
+    updated_replicas=1,
+    available_replicas=4,
+    conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.TRUE, "ReplicaSetUpdated"),),
+)
+ARRIVED = WorkloadStatus(
+    observed_generation=3,
+    replicas=4,
+    updated_replicas=3,
+    available_replicas=3,
+    conditions=(ObjectCondition(ConditionKind.PROGRESSING, Truth.TRUE, "NewReplicaSetAvailable"),),
+)
 UNSEEN = WorkloadStatus(observed_generation=2, replicas=4, updated_replicas=4, available_replicas=4)
 PENDING = WorkloadStatus(
     observed_generation=3, replicas=4, available_replicas=4, current_revision="a", update_revision="b"
@@ -233,6 +342,13 @@ NODES = WorkloadStatus(
         (EVICT, workload(paused=True), [], OPEN),
         (ROLL, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
         (ROLL, workload(status=UNSEEN), [], waits("RolloutInProgress")),
+        (ROLL, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (EVICT, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (EVICT, workload(status=MOVING, paused=True), [], OPEN),
+        (EVICT, workload(status=ARRIVED), [], OPEN),
+        (EVICT, workload(status=STUCK), [], OPEN),
+        (EVICT, workload(kind=StatefulSet, status=PENDING), [], OPEN),
+        (UP, workload(status=MOVING), [], OPEN),
         (ROLL, workload(status=STUCK), [], person("RolloutStuck")),
         (ROLL, workload(replicas=1), [], person("SingleReplica")),
         (ROLL, workload(replicas=1), ["SingleReplica"], OPEN),
@@ -263,6 +379,32 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
     wanted = intent(method, target=ref(kind=made.kind))
     facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
     assert told(ask("disruption", wanted, facts, consent=consent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "deadline", "expected"),
+    [
+        (EVICT, NOW, until("Draining", NOW + timedelta(minutes=5))),
+        (ROLL, ago(minutes=4), until("Draining", NOW + timedelta(minutes=1))),
+        (EVICT, ago(minutes=5), OPEN),  # it is held, or its node is lost: that is no drain any more
+        (UP, NOW, OPEN),
+        (BACK, NOW, OPEN),
+    ],
+)
+def test_a_drain_is_left_to_itself(method: Method, deadline: datetime, expected: Any) -> None:
+    made, pods = platform()
+    leaving = pod("api-9", ready=False, deleted=deadline)
+    disrupted = ObjectCondition(ConditionKind.DISRUPTION_TARGET, Truth.TRUE, "EvictionByEvictionAPI")
+    drained = replace(
+        leaving, status=replace(leaving.status, conditions=(*leaving.status.conditions, disrupted))
+    )
+    facts = situation(intent(method), snapshot([made], [*pods, drained]))
+    assert told(ask("disruption", intent(method), facts)) == expected
+    merely_deleted = situation(intent(method), snapshot([made], [*pods, leaving]))
+    assert told(ask("disruption", intent(method), merely_deleted)) == OPEN
+    other = intent(method, target=ref("web"))
+    elsewhere = situation(other, snapshot([made, workload("web")], [*pods, drained]))
+    assert told(ask("disruption", other, elsewhere)) == OPEN
 
 
 def test_disruption_of_what_is_not_seen() -> None:
@@ -333,6 +475,11 @@ def test_gitops(entries: tuple[Entry, ...], method: Method, expected: Any) -> No
 def test_scale_limits(method: Method, replicas: tuple[int, int], expected: Any) -> None:
     limits = {"floor": 2, "ceiling": 6, "step": 2}
     assert told(ask("scale-limits", intent(method, replicas=replicas), scale=limits)) == expected
+
+
+def test_scale_limits_without_replicas() -> None:
+    blind = replace(intent(UP), replicas=None)
+    assert told(ask("scale-limits", blind)) == waits("EvidenceMissing")
 
 
 def test_the_chain_keeps_what_passed_and_stops_at_the_first_denial() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from kiro_operator.api.v1alpha1.remediation import Method
-from kiro_operator.core.objects import RollingUpdate
+from kiro_operator.api.v1alpha1.safetypolicy import Storm
+from kiro_operator.core.objects import RollingUpdate, TemplateAnnotations
 from kiro_operator.core.policy.types import Entry
 from tests.core.policy.asking import BACK, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
@@ -147,6 +148,17 @@ def test_consecutive_failures(entries: tuple[Entry, ...], method: Method, expect
         ({"maxUnhealthy": "40"}, 4, 0, "PolicyInvalid"),
         ({"maxUnhealthy": "140%"}, 4, 0, "PolicyInvalid"),
         ({"minHealthy": -1}, 4, 0, "PolicyInvalid"),
+        ({"unhealthyRange": "[0-2]"}, 10, 2, ""),
+        ({"unhealthyRange": "[0-2]"}, 10, 3, "TooManyUnhealthy"),
+        ({"unhealthyRange": "[2-3]"}, 10, 1, "TooFewUnhealthy"),
+        ({"unhealthyRange": "[2-3]"}, 10, 2, ""),
+        ({"unhealthyRange": "[2-3]"}, 10, 3, ""),
+        ({"unhealthyRange": "[0-0]"}, 10, 0, ""),
+        ({"unhealthyRange": "[3-2]"}, 10, 2, "PolicyInvalid"),
+        ({"unhealthyRange": "1-3"}, 10, 2, "PolicyInvalid"),
+        ({"unhealthyRange": "[1-3]x"}, 10, 2, "PolicyInvalid"),
+        ({"unhealthyRange": "[1-3]", "maxUnhealthy": 1}, 4, 0, "PolicyIncomplete"),
+        ({"unhealthyRange": "[1-3]", "minHealthy": 1}, 4, 0, "PolicyIncomplete"),
         ({"minHealthy": 1, "maxUnhealthy": 1}, 4, 0, "PolicyIncomplete"),
         ({}, 4, 0, "PolicyIncomplete"),
         ({"maxUnhealthy": 2}, None, None, "EvidenceMissing"),
@@ -177,6 +189,13 @@ def test_a_rollout_counts_what_it_may_take_down(
     made, pods = platform(4, unavailable, bounds=RollingUpdate(missing))
     facts = situation(intent(ROLL), snapshot([made], pods), unhealthy_expected=elsewhere)
     assert told(ask("blast-radius", intent(ROLL), facts, maxUnhealthy=limit))[0] == expected
+
+
+def test_no_namespace_is_too_healthy_for_scaling_back() -> None:
+    for method, expected in ((BACK, ""), (UP, "TooFewUnhealthy")):
+        facts = situation(intent(method), pods=4, unhealthy_pods=0)
+        answer = ask("blast-radius", intent(method), facts, maxUnhealthy=None, unhealthyRange="[1-2]")
+        assert told(answer)[0] == expected
 
 
 def test_blast_radius_of_what_is_not_seen() -> None:
@@ -227,3 +246,63 @@ def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
 
 def test_a_budget_of_zero_needs_a_person() -> None:
     assert told(ask("budget", budget={"limit": 0, "window": "1h"})) == person("BudgetZero")
+
+
+@pytest.mark.parametrize(
+    ("storm", "cooldown", "expected"),
+    [
+        (None, "10m", OPEN),
+        (Storm(since=ago(hours=1)), "10m", waits("TooManyUnhealthy")),
+        (Storm(since=ago(hours=1)), "0s", waits("TooManyUnhealthy")),
+        (
+            Storm(since=ago(hours=1), subsided=ago(minutes=9)),
+            "10m",
+            until("StormCooldown", NOW + timedelta(minutes=1)),
+        ),
+        (Storm(since=ago(hours=1), subsided=ago(minutes=10)), "10m", OPEN),
+        (
+            Storm(since=ago(hours=1), subsided=ago(minutes=10)),
+            "1h",
+            until("StormCooldown", NOW + timedelta(minutes=50)),
+        ),
+        (Storm(since=ago(hours=1), subsided=NOW), "0s", OPEN),
+    ],
+)
+@pytest.mark.parametrize("method", list(Method))
+def test_storm(storm: Storm | None, cooldown: str, method: Method, expected: Any) -> None:
+    facts = situation(intent(method), storm=storm)
+    assert told(ask("storm", intent(method), facts, stormCooldown=cooldown)) == expected
+
+
+@pytest.mark.parametrize(
+    ("restarted", "expected"),
+    [
+        ("", OPEN),
+        ("2026-06-10T11:58:00Z", until("RecentlyRestarted", NOW + timedelta(minutes=3))),
+        ("2026-06-10T13:58:00+02:00", until("RecentlyRestarted", NOW + timedelta(minutes=3))),
+        ("2026-06-10T11:58:00", until("RecentlyRestarted", NOW + timedelta(minutes=3))),
+        ("2026-06-10T11:55:00Z", OPEN),
+        ("2026-06-10T11:55:01Z", until("RecentlyRestarted", NOW + timedelta(seconds=1))),
+        ("2027-01-01T00:00:00Z", until("RecentlyRestarted", NOW + timedelta(minutes=5))),
+        ("yesterday", person("EvidenceMissing")),
+    ],
+)
+@pytest.mark.parametrize("method", list(Method))
+def test_recently_remediated(restarted: str, method: Method, expected: Any) -> None:
+    made, pods = platform(template=TemplateAnnotations(restarted_at=restarted))
+    facts = situation(intent(method), snapshot([made], pods))
+    assert told(ask("recently-remediated", intent(method), facts)) == expected
+
+
+def test_recently_remediated_without_evidence() -> None:
+    facts = situation(facts=snapshot([], []))
+    assert told(ask("recently-remediated", facts=facts)) == waits("EvidenceMissing")
+    assert told(ask("recently-remediated", cooldown=None)) == person("PolicyIncomplete")
+
+
+@pytest.mark.parametrize(("observed", "expected"), [(True, OPEN), (False, waits("EvidenceMissing"))])
+def test_what_runs_no_pods_is_not_restarted_by_anybody(observed: Any, expected: Any) -> None:
+    wanted = intent(Method.PATCH)
+    facts = situation(wanted, snapshot([], []), observed=observed)
+    assert told(ask("recently-remediated", wanted, facts)) == expected
+    assert told(ask("recently-remediated", facts=facts)) == waits("EvidenceMissing")

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
 from kiro_operator.core.objects import Annotations, DaemonSet, Deployment, StatefulSet, Workload
 from kiro_operator.core.permissions import Grant
 from kiro_operator.core.policy.types import Entry, Fence, Intent, Ledger
-from kiro_operator.core.remedies import permissions, remedies, restart, scale
+from kiro_operator.core.remedies import permissions, proposers, remedies, restart, scale
 from kiro_operator.core.remedies.scale import Borrowed, borrowed, give_back
 from kiro_operator.core.remedies.types import Refusal, Request, Wanted
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
@@ -241,14 +241,26 @@ def test_giving_back(
 
 
 def test_each_remedy_declares_what_it_needs() -> None:
-    assert set(permissions()) == set(remedies()) == set(ActionName)
+    assert set(permissions()) == {*remedies(), *proposers()} == set(ActionName)
+    assert set(proposers()) == PROPOSALS
     grants = {
         RESTART: Grant.RESTART,
         SCALE: Grant.SCALE,
         ActionName.RESTORE_SAFETY_CONFIG: Grant.RESTORE,
+        ActionName.RESTORE_RBAC: Grant.CLUSTER_RESTORE,
+        ActionName.RIGHT_SIZE: Grant.RIGHT_SIZE,
+        ActionName.CHANGE_AUTOSCALING: Grant.CHANGE_AUTOSCALING,
+        ActionName.EDIT_STEERING: Grant.EDIT_STEERING,
+        ActionName.RECONNECT_MCP: Grant.EXEC,
+        ActionName.RESYNC_MCP: Grant.EXEC,
+        ActionName.RESTORE_STEERING: Grant.RESTORE,
+        ActionName.CONTAIN: Grant.RESTORE,
     }
     for action, rules in permissions().items():
-        assert rules
+        # What a person does needs no rights of the operator.
+        assert bool(rules) != (
+            action in {ActionName.CHANGE_BOUNDARY, ActionName.REMOVE_UNUSED, ActionName.CHANGE_THRESHOLD}
+        )
         for rule in rules:
             assert rule.grant is grants[action]
             assert rule.why

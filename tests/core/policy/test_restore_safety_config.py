@@ -16,10 +16,10 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Inputs, Policy, decide
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
+from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import Entry, Ledger
 from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
-from kiro_operator.core.verify import merged
 from tests.core.policy.make import NOW, policy, snapshot
 
 CHECK_ID, ACTION = "safety-config", ActionName.RESTORE_SAFETY_CONFIG
@@ -39,7 +39,8 @@ def stored(data: dict[str, str] | None, **more: Any) -> dict[str, Any]:
 
 def seen(found: dict[str, Any] | None, *policies: KiroSafetyPolicySpec) -> Snapshot:
     config: ConfigData | None = None if found is None else kept(json.dumps(found).encode())
-    sample = Sample(1, NOW, {"kiro-safety-config": config})
+    named = [spec.safety_config.name for spec in policies if spec.safety_config is not None]
+    sample = Sample(1, NOW, dict.fromkeys(named) | {"kiro-safety-config": config})
     specs = {f"policy-{number}": spec for number, spec in enumerate(policies)}
     return replace(snapshot(), policies=specs, samples={SAFETY_CONFIG.name: sample})
 
@@ -106,11 +107,36 @@ def test_observing_asks_a_person() -> None:
     assert [item.reason for item in made.escalations] == ["NoRemedy"]
 
 
-def test_policies_that_disagree_restore_nothing() -> None:
-    other = strict(safetyConfig={"data": {"mode": "free"}, "onDrift": "Observe"})
-    made = plan(seen(stored({"mode": "odd"}), strict(), other))
-    assert not made.decisions
-    assert "PoliciesDisagree" in {item.reason for item in made.escalations}
+@pytest.mark.parametrize(
+    "other",
+    [
+        strict(safetyConfig={"data": {"mode": "free"}, "onDrift": "Observe"}),
+        strict(safetyConfig={"data": {"mode": "free"}}),
+        strict(safetyConfig={"onDrift": "Observe"}),
+        strict(safetyConfig={"name": "another"}),
+        strict(safetyConfig={"name": "another", "onDrift": "Observe"}),
+        strict().model_copy(update={"safety_config": None}),
+        strict(safetyConfig={"data": {"mode": "free"}}, actions=[]),
+        strict(safetyConfig={"onDrift": "Observe"}, actions=[], mode="Observe"),
+    ],
+)
+def test_what_not_all_policies_ask_for_is_not_restored(other: KiroSafetyPolicySpec) -> None:
+    """Nor does it matter which of the two the KiroHealthCheck names."""
+    for policies in ((strict(), other), (other, strict())):
+        made = plan(seen(stored({"mode": "odd"}), *policies))
+        assert not made.decisions
+        assert "PoliciesDisagree" in {item.reason for item in made.escalations}
+
+
+def test_what_all_policies_ask_for_is_restored() -> None:
+    [decision] = plan(seen(stored({"mode": "odd"}), strict(), strict(cooldown="1h"))).decisions
+    assert decision.decision == "Allowed"
+
+
+def test_a_policy_about_other_actions_is_told_by_its_gate() -> None:
+    other = policy()
+    [decision] = plan(seen(stored({"mode": "odd"}), strict(), other)).decisions
+    assert (decision.decision, decision.reason) == ("Denied", "ActionNotAllowed")
 
 
 def test_more_keys_than_are_looked_at_are_for_a_person() -> None:

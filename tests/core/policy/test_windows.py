@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_operator.api.v1alpha1.safetypolicy import Window
-from kiro_operator.core.policy.windows import open_until
+from kiro_operator.core.policy.types import Allow, Deny, Ledger
+from kiro_operator.core.policy.windows import closed_from, open_until, opens_at
+from tests.core.policy.asking import BY_NAME
+from tests.core.policy.make import intent, policy, situation
 
 
 def window(schedule: str, duration: str, zone: str = "UTC") -> Window:
@@ -58,10 +61,73 @@ def at(text: str) -> datetime:
         ("30 2 * * *", "1h", "America/New_York", "2026-03-08T06:59:00Z", None),
         ("0 1 * * *", "1h", "America/New_York", "2026-11-01T06:30:00Z", "2026-11-01T07:00:00Z"),
         ("0 1 * * *", "1h", "America/New_York", "2026-11-01T07:00:00Z", None),
+        # Southern hemisphere. Sydney, 5 April 2026: 03:00 is followed by 02:00; 4 October: 02:00 by 03:00.
+        ("30 2 * * *", "20m", "Australia/Sydney", "2026-04-04T15:40:00Z", "2026-04-04T15:50:00Z"),
+        ("30 2 * * *", "20m", "Australia/Sydney", "2026-04-04T16:40:00Z", "2026-04-04T16:50:00Z"),
+        ("30 2 * * *", "20m", "Australia/Sydney", "2026-10-03T15:59:59Z", None),
+        ("30 2 * * *", "20m", "Australia/Sydney", "2026-10-03T16:10:00Z", "2026-10-03T16:20:00Z"),
+        # Lord Howe shifts by half an hour: 02:00 is followed by 01:30, and in spring by 02:30.
+        ("45 1 * * *", "10m", "Australia/Lord_Howe", "2026-04-04T14:50:00Z", "2026-04-04T14:55:00Z"),
+        ("45 1 * * *", "10m", "Australia/Lord_Howe", "2026-04-04T15:20:00Z", "2026-04-04T15:25:00Z"),
+        ("15 2 * * *", "10m", "Australia/Lord_Howe", "2026-10-03T15:35:00Z", "2026-10-03T15:40:00Z"),
+        # Offsets that are no whole hours, with and without a change.
+        ("0 8 * * *", "1h", "Asia/Kathmandu", "2026-06-10T02:15:00Z", "2026-06-10T03:15:00Z"),
+        ("0 3 * * *", "30m", "Pacific/Chatham", "2026-04-04T13:20:00Z", "2026-04-04T13:45:00Z"),
+        ("0 3 * * *", "30m", "Pacific/Chatham", "2026-04-04T14:20:00Z", "2026-04-04T14:45:00Z"),
+        # Santiago changes at midnight: on 6 September 2026 there is no 00:00.
+        ("0 0 * * *", "1h", "America/Santiago", "2026-09-06T04:30:00Z", "2026-09-06T05:00:00Z"),
+        ("0 0 * * *", "1h", "America/Santiago", "2026-09-06T03:59:00Z", None),
+        # Open over the change, in both directions.
+        ("0 23 * * *", "6h", "Australia/Sydney", "2026-04-04T17:59:00Z", "2026-04-04T18:00:00Z"),
+        ("0 23 * * *", "6h", "Australia/Sydney", "2026-10-03T18:59:00Z", "2026-10-03T19:00:00Z"),
     ],
 )
 def test_open_until(schedule: str, duration: str, zone: str, now: str, until: str | None) -> None:
     assert open_until(window(schedule, duration, zone), at(now)) == (until and at(until))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "now", "opens"),
+    [
+        ("0 22 * * 5", "UTC", "2026-06-12T21:59:59.5Z", "2026-06-12T22:00:00Z"),
+        ("0 22 * * 5", "UTC", "2026-06-12T22:00:00Z", "2026-06-19T22:00:00Z"),
+        ("* * * * *", "UTC", "2026-06-12T22:00:30Z", "2026-06-12T22:01:00Z"),
+        ("0 0 29 2 *", "UTC", "2026-06-10T12:00:00Z", "2028-02-29T00:00:00Z"),
+        ("0 8 * * *", "Asia/Kathmandu", "2026-06-10T02:14:00Z", "2026-06-10T02:15:00Z"),
+        # A time that does not exist: the first minute after the gap.
+        ("30 2 * * *", "Europe/Berlin", "2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"),
+        ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T15:00:00Z", "2026-10-03T15:30:00Z"),
+        ("0 0 * * *", "America/Santiago", "2026-09-06T03:00:00Z", "2026-09-06T04:00:00Z"),
+        # One that exists twice opens twice, also when clocks show a later time just now.
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:10:00Z", "2026-10-25T00:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:50:00Z", "2026-10-25T01:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"),
+        ("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T14:50:00Z", "2026-04-04T15:15:00Z"),
+        ("*/30 2 * * *", "Australia/Sydney", "2026-04-04T15:31:00Z", "2026-04-04T16:00:00Z"),
+    ],
+)
+def test_opens_at(schedule: str, zone: str, now: str, opens: str) -> None:
+    assert opens_at(window(schedule, "1m", zone), at(now)) == at(opens)
+
+
+def test_a_schedule_that_cannot_be_read_opens_never() -> None:
+    with pytest.raises(ValueError, match="five fields"):
+        opens_at(window("0 0 * * * *", "1h"), at("2026-06-10T12:00:00Z"))
+
+
+def test_windows_that_overlap_are_open_on_end() -> None:
+    now = at("2026-06-10T12:00:00Z")
+    early, late = window("0 11 * * *", "2h"), window("30 12 * * *", "1h")
+    late = late.model_copy(update={"name": "late"})
+    assert closed_from((early, late), now) == (at("2026-06-10T13:30:00Z"), "late")
+    assert closed_from((early,), now) == (at("2026-06-10T13:00:00Z"), "w")
+    assert closed_from((late,), now) is None
+    assert closed_from((), now) is None
+    always = closed_from((window("* * * * *", "1h"),), now)
+    assert always is not None
+    assert always[0] > now + timedelta(days=1)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +194,55 @@ def test_a_daily_window_is_open_just_when_the_wall_clock_says(
             break
         moment -= timedelta(minutes=1)
     assert found == (opened + span if opened is not None and now < opened + span else None)
+
+
+zoned = st.builds(
+    lambda hour, minute, hours, zone, name: Window.model_validate(
+        {"name": name, "schedule": f"{minute} {hour} * * *", "duration": f"{hours}h", "timeZone": zone}
+    ),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.integers(1, 11),
+    st.sampled_from((*ZONES, "Australia/Sydney", "America/Santiago", "Pacific/Chatham")),
+    st.sampled_from("abc"),
+)
+moments = st.builds(
+    lambda change, seconds: change + timedelta(seconds=seconds),
+    st.sampled_from(CHANGES),
+    st.integers(-2 * 24 * 3600, 2 * 24 * 3600),
+)
+INSTANT = timedelta(microseconds=1)
+
+
+def answers(gate: str, field: str, windows: list[Window], now: datetime) -> Allow | Deny:
+    changed = policy().model_copy(update={field: windows})
+    return BY_NAME[gate](intent(), changed, situation(), Ledger(), now)
+
+
+@given(st.lists(zoned, min_size=1, max_size=2), moments)
+def test_until_is_in_the_future_and_then_the_answer_changes(windows: list[Window], now: datetime) -> None:
+    """For either kind of window, and up to that very moment the answer stays."""
+    for gate, field in (
+        ("forbidden-windows", "forbidden_windows"),
+        ("maintenance-windows", "maintenance_windows"),
+    ):
+        answer = answers(gate, field, windows, now)
+        if isinstance(answer, Allow):
+            continue
+        assert answer.until is not None
+        assert answer.until > now
+        assert isinstance(answers(gate, field, windows, answer.until), Allow)
+        before = answers(gate, field, windows, answer.until - INSTANT)
+        assert isinstance(before, Deny)
+        assert before.until == answer.until
+
+
+@given(zoned, moments)
+def test_what_opens_next_is_the_first_moment_at_which_it_is_open(window: Window, now: datetime) -> None:
+    opens = opens_at(window, now)
+    assert opens is not None
+    assert opens > now
+    assert open_until(window, opens) == opens + window.duration
+    # Between now and then it does not open: what is open in between was open before.
+    just_before = open_until(window, opens - INSTANT)
+    assert just_before is None or just_before == open_until(window, now)

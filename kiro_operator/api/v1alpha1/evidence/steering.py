@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
+from kiro_operator.api.v1alpha1.autonomy import OnDrift
 from kiro_operator.api.v1alpha1.types import ApiModel, DnsName, LabelSelector, rules
 
 Named = Annotated[str, Field(min_length=1, max_length=253)]
@@ -89,6 +90,11 @@ class SteeringEvidence(ApiModel):
         max_length=16,
         description="ConfigMaps of this namespace with documents; key x.md is .kiro/steering/x.md.",
         json_schema_extra=_SET,
+    )
+    on_drift: OnDrift = Field(
+        default=OnDrift.OBSERVE,
+        description="Observe tells of a broken document; Restore asks, for those in configMaps, for "
+        "RestoreSteering as well, which the KiroSafetyPolicy has to allow.",
     )
     pods: SteeringPods | None = Field(
         default=None, description="Pods in whose file system the documents are; needs the grant for exec."

@@ -1,5 +1,6 @@
 """Autonomous operations against the policy's boundaries, by the records they leave in the logs."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -7,15 +8,18 @@ from typing import Annotated
 from pydantic import Field
 
 from kiro_operator.api.v1alpha1.autonomy import Boundaries
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.checks import Check
 from kiro_operator.core.checks.autonomous_operations._pods import AutonomousPods, written
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import percentage
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.switches import asking
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
 
 _SHOWN = 4
 _NAME = 80
@@ -54,19 +58,20 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
         return _nothing(tails)
     since = snapshot.sampled_at(POD_LOGS, now)
     done = [item for item in operations if item.outcome is not Outcome.REFUSED]
-    faults: dict[tuple[str, str], set[str]] = {}
+    faults: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for policy, bounds in boundaries.items():
         for operation in done:
-            for reason, text in _outside(operation, bounds):
-                faults.setdefault((policy, reason), set()).add(text)
+            for reason, text, value in _outside(operation, bounds):
+                faults.setdefault((policy, reason), set()).add((text, value))
     if faults:
         ordered = sorted(faults.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
         (policy, reason), _ = ordered[0]
+        findings = [
+            _finding(name, why, crossed, _allowed(boundaries[name], why), since)
+            for (name, why), crossed in ordered
+        ]
         return found(
-            [
-                _finding(name, why, texts, _allowed(boundaries[name], why), since)
-                for (name, why), texts in ordered
-            ],
+            asking(findings, ActionName.CONTAIN, snapshot),
             threshold=clip(_allowed(boundaries[policy], reason), 120),
         )
     refused = len(operations) - len(done)
@@ -100,20 +105,28 @@ def _nothing(tails: Iterable[LogTail]) -> Verdict:
     )
 
 
-def _outside(operation: OperationRecord, bounds: Boundaries) -> Iterator[tuple[str, str]]:
-    """Each boundary that an operation crossed; what its record does not tell is not held against it."""
+def _outside(operation: OperationRecord, bounds: Boundaries) -> Iterator[tuple[str, str, str]]:
+    """Each boundary that an operation crossed, in words, and by what.
+
+    What its record does not tell is not held against it.
+    """
     target = operation.target
     what = clip(operation.action, _NAME)
     where = clip("/".join(part for part in (target.kind, target.namespace, target.name) if part), _NAME)
     on = f"{what} on {where}" if where else what
     if operation.action.lower() not in {action.lower() for action in bounds.actions}:
-        yield "ActionOutside", on
+        yield "ActionOutside", on, operation.action
     if target.kind and target.kind.lower() not in {kind.lower() for kind in bounds.kinds}:
-        yield "KindOutside", on
+        yield "KindOutside", on, target.kind
     if target.namespace and target.namespace not in bounds.namespaces:
-        yield "NamespaceOutside", on
+        yield "NamespaceOutside", on, target.namespace
     if operation.change_size is not None and abs(operation.change_size) > bounds.maximum_change:
-        yield "ChangeTooLarge", on
+        yield "ChangeTooLarge", on, _size(abs(operation.change_size))
+
+
+def _size(change: float) -> str:
+    """A change in whole numbers, rounded up; one beyond all numbers as it is."""
+    return str(math.ceil(change)) if math.isfinite(change) else str(change)
 
 
 _WORDS = {
@@ -142,22 +155,38 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown or "none"
 
 
-def _finding(policy: str, reason: str, texts: set[str], allowed: str, since: datetime) -> Finding:
-    shown = sorted(texts)[:_SHOWN]
+_FIELDS = {
+    "ActionOutside": "actions",
+    "KindOutside": "kinds",
+    "NamespaceOutside": "namespaces",
+    "ChangeTooLarge": "maximumChange",
+}
+"""Which field of the boundaries would have to be wider."""
+
+
+def _finding(
+    policy: str, reason: str, crossed: set[tuple[str, str]], allowed: str, since: datetime
+) -> Finding:
+    texts = sorted({text for text, _ in crossed})
+    shown = texts[:_SHOWN]
     rest = len(texts) - len(shown)
     more = f" and {rest} more" if rest else ""
     text = (
         f"KiroSafetyPolicy {policy} {_WORDS[reason]} operations that were carried out: {'; '.join(shown)}"
         f"{more}; allowed: {clip(allowed, 2 * _NAME)}; see what let them through, or widen the boundary"
     )
-    return Finding(Ref("KiroSafetyPolicy", policy), reason, clip(text, 960), since)
+    values = tuple((_FIELDS[reason], value) for value in sorted({value for _, value in crossed}))
+    ref = Ref("KiroSafetyPolicy", policy)
+    amendment = Amendment(ActionName.CHANGE_BOUNDARY, ref, values)
+    return Finding(ref, reason, clip(text, 960), since, amendment=amendment)
 
 
 CHECK = Check(
     title="Autonomous operations stay within their boundaries",
     section="autonomous-operations-logs",
     command="kubectl logs -n {namespace} -l {label} --since=15m",
-    sources=(POD_LOGS, Source.POLICIES),
+    sources=(POD_LOGS, SAFETY_CONFIG, Source.POLICIES),
+    borrows=(SAFETY_CONFIG,),
     judge=judge,
     parameters=AutonomousScopeParameters,
     # What was done was done: it does not take a second look.

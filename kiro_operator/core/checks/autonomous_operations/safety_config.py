@@ -1,5 +1,6 @@
 """``kubectl get configmap kiro-safety-config``, held against what the KiroSafetyPolicy desires."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, differences
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved, absent
+from kiro_operator.core.switches import contained
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 
@@ -38,6 +40,7 @@ def judge(snapshot: Snapshot, parameters: SafetyConfigParameters, now: datetime)
     if isinstance(sample, Unobserved):
         return unknown(sample)
     since = snapshot.sampled_at(SAFETY_CONFIG, now)
+    specs = snapshot.policies.values()
     findings: list[Finding] = []
     for policy, wanted in desired.items():
         if wanted.name not in sample:
@@ -46,7 +49,14 @@ def judge(snapshot: Snapshot, parameters: SafetyConfigParameters, now: datetime)
         findings += (
             [_absent(policy, wanted, snapshot.namespace, since)]
             if actual is None
-            else _findings(policy, wanted, actual, parameters.differences, since)
+            else _findings(
+                policy,
+                wanted,
+                actual,
+                contained(wanted.name, actual, specs),
+                most=parameters.differences,
+                since=since,
+            )
         )
     if findings:
         return found(sorted(findings, key=lambda item: (item.reason, item.object, item.message)))
@@ -63,9 +73,15 @@ def _absent(policy: str, wanted: DesiredConfig, namespace: str, since: datetime)
 
 
 def _findings(
-    policy: str, wanted: DesiredConfig, actual: ConfigData, most: int, since: datetime
+    policy: str,
+    wanted: DesiredConfig,
+    actual: ConfigData,
+    held: Collection[str],
+    *,
+    most: int,
+    since: datetime,
 ) -> list[Finding]:
-    told = list(differences(wanted, actual))
+    told = list(differences(wanted, actual, held))
     if not told:
         return []
     rest = len(told) - most

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.autonomy import Permissions
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.access import (
     Cell,
     account,
@@ -19,8 +20,10 @@ from kiro_operator.core.access import (
 )
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.access import ACCESS, Access
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.switches import asking
 from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
 
 _SHOWN = 4
@@ -66,7 +69,11 @@ def judge(snapshot: Snapshot, _parameters: Parameters, now: datetime) -> Verdict
     if groups:
         since = snapshot.sampled_at(ACCESS, now)
         ordered = sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
-        return found([Finding(ref, reason, _told(group), since) for (ref, reason), group in ordered])
+        findings = [Finding(ref, reason, _told(group), since) for (ref, reason), group in ordered]
+        # Only what it may beyond its bounds can do harm; what it lacks makes it fail.
+        harmful = [finding for finding in findings if finding.reason == "PermissionExcessive"]
+        others = [finding for finding in findings if finding.reason != "PermissionExcessive"]
+        return found([*asking(harmful, ActionName.CONTAIN, snapshot), *others])
     asked = {cell.question for item in wanted.values() for cell in cells(item, snapshot.namespace)}
     if not asked <= {review.question for review in access.reviews if not review.error}:
         return unknown(_UNANSWERED)
@@ -143,7 +150,8 @@ CHECK = Check(
     title="Kiro's ServiceAccount may do what it needs and no more",
     section="autonomous-operations-resources",
     command=f"kubectl auth can-i --list -n {{namespace}} --as={user(account('kiro', '{namespace}'))}",
-    sources=(ACCESS, Source.POLICIES),
+    sources=(ACCESS, SAFETY_CONFIG, Source.POLICIES),
+    borrows=(SAFETY_CONFIG,),
     judge=judge,
     failure_threshold=1,
     success_threshold=1,

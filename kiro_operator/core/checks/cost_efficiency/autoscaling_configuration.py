@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import Field, model_validator
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
@@ -24,7 +26,7 @@ from kiro_operator.core.objects import (
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Collection, Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
 
 _Key = tuple[str, str]
 """Kind and name of a workload."""
@@ -234,6 +236,8 @@ def _fault(
         reason, text, began = fault
         message = f"HorizontalPodAutoscaler {name} {text}"
         finding = Finding(ref, reason, message, min(began or now, now))
+        if reason == "PinnedAtMax":
+            finding = replace(finding, amendment=_wider(item, ref))
         if reason != "PinnedAtMax":
             return _Fault(finding)
         most = f"{item.spec.max_replicas} replicas"
@@ -245,8 +249,14 @@ def _fault(
             f"HorizontalPodAutoscaler {name} has a minimum of {item.spec.min_replicas} that is its maximum, "
             "so it never scales: widen it"
         )
-        return _Fault(Finding(ref, "MinEqualsMax", text, since))
+        return _Fault(Finding(ref, "MinEqualsMax", text, since, amendment=_wider(item, ref)))
     return None
+
+
+def _wider(item: HorizontalPodAutoscaler, ref: Ref) -> Amendment:
+    """Half as many again as its maximum, and at least one more."""
+    most = item.spec.max_replicas
+    return Amendment(ActionName.CHANGE_AUTOSCALING, ref, (("maxReplicas", str(most + max(1, most // 2))),))
 
 
 def _condition_fault(

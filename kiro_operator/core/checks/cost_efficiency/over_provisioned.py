@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from msgspec import Struct
 from pydantic import Field, model_validator
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
@@ -15,10 +16,10 @@ from kiro_operator.core.evidence.series import SERIES, Query
 from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import Container, Phase, Pod
 from kiro_operator.core.partial import incomplete, lacking, proven
-from kiro_operator.core.quantity import parse_quantity
+from kiro_operator.core.quantity import mebibytes, millicores, parse_quantity
 from kiro_operator.core.quiet import figure
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Amendment, Finding, Verdict, passed, skipped, unknown
 
 _JUDGED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"})
 _MIB, _GIB = 2.0**20, 2.0**30
@@ -65,6 +66,11 @@ class Oversize(Struct, frozen=True):
     """What would do."""
     waste: float
     """Of all its pods together."""
+
+    @property
+    def amount(self) -> str:
+        """What would do, as a request is written."""
+        return millicores(self.right) if self.resource == "cpu" else mebibytes(self.right)
 
     def __str__(self) -> str:
         if self.resource == "cpu":
@@ -206,7 +212,9 @@ def _finding(
         f"{ref.kind} {ref.name} wastes {_amounts.wasted(cores, memory)}{worth}: "
         f"request {'; '.join(_advice(large))}"
     )
-    return Finding(ref, "OverProvisioned", text, since)
+    values = tuple((f"{size.container}/{size.resource}", size.amount) for size in large)
+    amendment = Amendment(ActionName.RIGHT_SIZE, ref, values)
+    return Finding(ref, "OverProvisioned", text, since, amendment=amendment)
 
 
 def _advice(large: list[Oversize]) -> Iterator[str]:

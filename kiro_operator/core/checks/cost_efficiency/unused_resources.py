@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.cost_efficiency import _amounts, _history
@@ -25,7 +26,7 @@ from kiro_operator.core.snapshot import (
     Unobserved,
     awaiting,
 )
-from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
+from kiro_operator.core.verdict import Amendment, Finding, Verdict, passed, unknown
 
 _COVERED = 0.8
 """Share of the window that a history has to cover."""
@@ -180,7 +181,9 @@ def _idle(
             continue
         if all(sum(known_.get(key, 0.0) for key in keys) >= wanted for known_ in points):
             text = _left_idle(snapshot, ref, parameters)
-            findings.append(Finding(ref, "IdleDeployment", text, snapshot.sampled_at(SERIES, now)))
+            amendment = Amendment(ActionName.REMOVE_UNUSED, ref, (("replicas", "0"),))
+            since = snapshot.sampled_at(SERIES, now)
+            findings.append(Finding(ref, "IdleDeployment", text, since, amendment=amendment))
         else:
             young.append(ref.name)
     return findings, young

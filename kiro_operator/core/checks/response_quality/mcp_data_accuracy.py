@@ -5,6 +5,7 @@ from datetime import datetime
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS
+from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
@@ -32,13 +33,15 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
             faults.append(mcp.about(session.server, call.query, "AnswerDiffers", text, since))
     if not judged and not unjudged:
         return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
-    return mcp.verdict(faults, unjudged, judged, "Each golden query is answered as expected.")
+    return mcp.verdict(
+        treated(faults, snapshot), unjudged, judged, "Each golden query is answered as expected."
+    )
 
 
 CHECK = Check(
     title="MCP servers give right answers",
     section="response-quality-mcp-data",
     command=mcp.CALLED,
-    sources=(MCP_SESSIONS,),
+    sources=(MCP_SESSIONS, *READS),
     judge=judge,
 )

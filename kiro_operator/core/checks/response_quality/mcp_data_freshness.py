@@ -12,6 +12,7 @@ from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
 from kiro_operator.core.evidence.series import SERIES, SHOWN, Answer, Query, Series, answer, partial
 from kiro_operator.core.findings import MESSAGE_LIMIT, clip
+from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.partial import incomplete, proven
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknown
@@ -83,7 +84,7 @@ def judge(snapshot: Snapshot, parameters: McpDataFreshnessParameters, now: datet
         judged += _measured(answer(snapshot, query_), parameters, at, faults, unjudged)
     if not judged and not unjudged:
         return skipped("NoTimestamps", "No golden query in spec.mcp.servers has a timestamp.")
-    return mcp.verdict(faults, unjudged, judged, _well(sessions, dated))
+    return mcp.verdict(treated(faults, snapshot), unjudged, judged, _well(sessions, dated))
 
 
 def _apart(
@@ -159,7 +160,7 @@ CHECK = Check(
     title="MCP servers' data is fresh",
     section="response-quality-mcp-data",
     command=f"{SHOWN}; {mcp.CALLED}",
-    sources=(MCP_SESSIONS, SERIES),
+    sources=(MCP_SESSIONS, SERIES, *READS),
     judge=judge,
     parameters=McpDataFreshnessParameters,
     queries=queries,

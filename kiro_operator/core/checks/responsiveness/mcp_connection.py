@@ -5,6 +5,7 @@ from datetime import datetime
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_CLIENT
 from kiro_operator.core.findings import found
+from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
 
@@ -21,11 +22,11 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     where = f"Pod {test.pod}, container {test.container}: {test.command}"
     if test.timed_out:
         text = f"{where} does not end in time: see which MCP server hangs, then reconnect"
-        return found([Finding(pod, "ClientTimeout", text, since)])
+        return found(treated([Finding(pod, "ClientTimeout", text, since)], snapshot))
     text = (
         f"{where} ends with exit status {test.status}: run it to see which MCP server fails, then reconnect"
     )
-    return found([Finding(pod, "ClientFailed", text, since)])
+    return found(treated([Finding(pod, "ClientFailed", text, since)], snapshot))
 
 
 CHECK = Check(
@@ -33,6 +34,6 @@ CHECK = Check(
     section="responsiveness-mcp",
     command="kubectl exec -n {namespace} {object} -- mcp-client test-connection; "
     "kubectl get pods -n {namespace} {selector}",
-    sources=(MCP_CLIENT,),
+    sources=(MCP_CLIENT, *READS),
     judge=judge,
 )

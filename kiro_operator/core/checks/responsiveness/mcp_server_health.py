@@ -9,6 +9,7 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.mcp import MCP_HEALTH, Health
+from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, skipped, unknown
 
@@ -48,7 +49,12 @@ def judge(snapshot: Snapshot, parameters: McpServerHealthParameters, now: dateti
         elif fault := _fault(answer, parameters, since):
             faults.append(fault)
     judged = len(answers) - len(unjudged)
-    return mcp.verdict(faults, unjudged, judged, "Each MCP server answers its health path with 2xx, in time.")
+    return mcp.verdict(
+        treated(faults, snapshot),
+        unjudged,
+        judged,
+        "Each MCP server answers its health path with 2xx, in time.",
+    )
 
 
 def _fault(answer: Health, parameters: McpServerHealthParameters, since: datetime) -> Finding | None:
@@ -69,7 +75,7 @@ CHECK = Check(
     title="MCP servers are well",
     section="responsiveness-mcp",
     command="curl -f {health}",
-    sources=(MCP_HEALTH,),
+    sources=(MCP_HEALTH, *READS),
     judge=judge,
     parameters=McpServerHealthParameters,
 )

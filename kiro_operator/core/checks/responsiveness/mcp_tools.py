@@ -7,6 +7,7 @@ from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_SESSIONS, McpSession
 from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.findings import found, some
+from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.mcp_listing import held_against
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, unknown
@@ -38,7 +39,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     well = "Each MCP server opens a session and has the tools that are expected of it."
     if not listing.read:
         well += " mcp.json was not read: see spec.steering."
-    verdict = mcp.verdict(faults, unjudged, len(sessions) - len(unjudged), well)
+    verdict = mcp.verdict(treated(faults, snapshot), unjudged, len(sessions) - len(unjudged), well)
     if listing.findings and verdict.status in {Status.PASS, Status.WARN}:
         return found([*unjudged, *listing.findings], status=Status.WARN)
     return verdict
@@ -53,7 +54,7 @@ CHECK = Check(
     title="MCP servers have their tools",
     section="responsiveness-mcp",
     command=f"{mcp.LISTED}; in a pod: cat .kiro/settings/mcp.json",
-    sources=(MCP_SESSIONS,),
+    sources=(MCP_SESSIONS, *READS),
     beside=(STEERING,),
     judge=judge,
 )

@@ -5,9 +5,11 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from kiro_operator.core.checks import Check
+from kiro_operator.core.evidence.nodes import NODES
 from kiro_operator.core.faults.kinds import NOTHING
+from kiro_operator.core.faults.motion import judged
 from kiro_operator.core.faults.parameters import PodFaultParameters
-from kiro_operator.core.faults.pods import Fault, fault_of
+from kiro_operator.core.faults.pods import Fault
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects import Pod
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved, controller_of
@@ -36,7 +38,7 @@ def judge(snapshot: Snapshot, parameters: PodsReadyParameters, now: datetime) ->
     warnings: list[tuple[int, str, Pod, Fault]] = []
     again: datetime | None = None
     for pod in pods.unsettled:
-        fault, later = fault_of(pod, parameters, now)
+        fault, later = judged(pod, snapshot, parameters, now)
         if later is not None and (again is None or later < again):
             again = later
         if fault is not None:
@@ -63,7 +65,14 @@ CHECK = Check(
     title="Pods are Ready and do not crash",
     section="responsiveness-service-status",
     command="kubectl get pods -n {namespace} {selector}; kubectl describe {object} -n {namespace}",
-    sources=(Source.PODS, Source.REPLICA_SETS),
+    sources=(
+        Source.PODS,
+        Source.REPLICA_SETS,
+        Source.DEPLOYMENTS,
+        Source.STATEFUL_SETS,
+        Source.DAEMON_SETS,
+    ),
+    beside=(NODES,),
     judge=judge,
     parameters=PodsReadyParameters,
 )

@@ -7,13 +7,12 @@ from typing import Annotated
 from pydantic import Field
 
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.steering import STEERING, STEERING_FOLDER, Document, Steering
+from kiro_operator.core.evidence.steering import STEERING, STEERING_FOLDER, Steering
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.steering.judging import INTERVAL, about, since, verdict
+from kiro_operator.core.steering.damage import damage
+from kiro_operator.core.steering.judging import INTERVAL, about, asking, since, verdict
 from kiro_operator.core.verdict import Finding, Verdict, unknown
 
-_UNFINISHED = 3
-"""A character that was cut off lacks no more bytes than this."""
 _NAMED = 3
 
 
@@ -36,9 +35,10 @@ def judge(snapshot: Snapshot, parameters: SteeringIntegrityParameters, now: date
     for document in sorted(steering.documents, key=lambda one: (one.path, one.origin)):
         if not (document.is_steering and document.readable):
             continue
-        reason, words = _damage(document)
+        reason, words = damage(document)
         if reason:
-            failures.append(about(document, reason, words, since(document, snapshot, now)))
+            finding = about(document, reason, words, since(document, snapshot, now))
+            failures.append(asking(finding, steering, document.origin, document.key))
         elif document.cut:
             words = "longer than what is read, and so not judged: make it shorter"
             warnings.append(about(document, "TooLarge", words, sampled))
@@ -64,28 +64,12 @@ def _missing(
         path = STEERING_FOLDER + name.removeprefix(STEERING_FOLDER)
         if path not in present:
             words = f"{path} is required and not there: put it back"
-            yield Finding(Ref("SteeringDocument", path), "DocumentMissing", words, began)
+            finding = Finding(Ref("SteeringDocument", path), "DocumentMissing", words, began)
+            kept = steering.kept.get(path)
+            yield finding if kept is None else asking(finding, steering, kept.origin, kept.key)
     if not steering.missing and not any(document.is_steering for document in steering.documents):
         words = f"Namespace {namespace}: no steering document was found where spec.steering says they are"
         yield Finding(Ref("Namespace", namespace), "NoDocuments", words, began)
-
-
-def _damage(document: Document) -> tuple[str, str]:
-    """Reason and words for what is wrong with a document's bytes; empty for nothing."""
-    if document.invalid_at is not None:
-        if document.size is not None and document.invalid_at >= document.size - _UNFINISHED:
-            return "Truncated", "ends within a character: it was cut off; put the last good version back"
-        return "NotUtf8", f"byte {document.invalid_at + 1} is no UTF-8: save it as UTF-8"
-    if document.cut:
-        return "", ""
-    if "\0" in document.text:
-        return "Truncated", "holds NUL bytes, as a file does that was not written to its end"
-    if not document.text.strip("\ufeff \t\r\n"):
-        return "Empty", "is empty: put the last good version back"
-    last = document.text.rpartition("\n")[2]
-    if "#[[" in last and "]]" not in last.rpartition("#[[")[2]:
-        return "Truncated", "ends within a reference: it was cut off; put the last good version back"
-    return "", ""
 
 
 def _differences(steering: Steering, began: datetime) -> Iterator[Finding]:

@@ -14,8 +14,9 @@ from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.workloads import Helped, helped
 from kiro_operator.core.findings import earliest, found
 from kiro_operator.core.objects import DaemonSet, Deployment, StatefulSet, Workload
+from kiro_operator.core.policy.rollouts import in_progress
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 
 class WorkloadsAvailableParameters(Parameters):
@@ -80,6 +81,7 @@ _ADVICE: Mapping[Helped, str] = {
     Helped.YES: "; its pods' logs say why",
     Helped.NO: "; its pods have a fault that no restart can fix: see the check pods-ready",
     Helped.STARTING: "; its pods are starting",
+    Helped.MOVING: "; its pods are being moved",
     Helped.NO_PODS: "; pods are missing or not available yet: see kubectl describe {lower} {name}",
     Helped.UNSEEN: "; its pods cannot be observed",
 }
@@ -114,10 +116,12 @@ def judge(snapshot: Snapshot, parameters: WorkloadsAvailableParameters, now: dat
             faulty.append((workload, reason, since))
         else:
             again = earliest(again, since + grace)
-    findings, later = _findings(faulty, snapshot, parameters, now)
+    findings, moving, later = _findings(faulty, snapshot, parameters, now)
     again = earliest(again, later)
     if findings:
         return found(findings, next_check=again)
+    if moving:
+        return found(moving, status=Status.WARN, next_check=again)
     verdict = passed("Every selected workload has its replicas available, or is on its way within its grace.")
     return verdict if again is None else replace(verdict, next_check=again)
 
@@ -133,7 +137,7 @@ def _fault_of(workload: Workload, parameters: WorkloadsAvailableParameters) -> F
     if workload.desired <= 0:
         return None
     if isinstance(workload, Deployment):
-        fault, rolling = _of_deployment(workload), _rolls(workload)
+        fault, rolling = _of_deployment(workload), in_progress(workload)
     else:
         fault, rolling = None, _updates(workload)
         if rolling:
@@ -155,21 +159,6 @@ def _of_deployment(workload: Deployment) -> Fault | None:
     if progressing is not None and progressing.status == "False" and not workload.spec.paused:
         return "ProgressDeadlineExceeded", progressing.last_transition_time or _EPOCH, timedelta(0)
     return None
-
-
-def _rolls(workload: Deployment) -> bool:
-    """A rollout is in progress: the Deployment bounds it by its own deadline.
-
-    The condition keeps saying NewReplicaSetAvailable once the rollout is complete, whatever becomes of
-    the pods later.
-    """
-    progressing = workload.condition("Progressing")
-    return (
-        not workload.spec.paused
-        and progressing is not None
-        and progressing.status == "True"
-        and progressing.reason != "NewReplicaSetAvailable"
-    )
 
 
 def _updates(workload: Workload) -> bool:
@@ -202,15 +191,16 @@ def _findings(
     snapshot: Snapshot,
     parameters: WorkloadsAvailableParameters,
     now: datetime,
-) -> tuple[list[Finding], datetime | None]:
-    """The findings, and when pods that are only starting now will have had their time."""
+) -> tuple[list[Finding], list[Finding], datetime | None]:
+    """The findings, those of what is only being moved, and when pods will have had their time."""
     ordered = sorted(faulty, key=lambda item: (_RANKS[item[1]], item[0].kind, item[0].metadata.name))
     if not ordered:
-        return [], None
+        return [], [], None
     refs = [Ref(item.kind, item.metadata.name, item.metadata.uid) for item, _, _ in ordered]
     limits = PodFaultParameters(start_grace=parameters.start_grace)
     help_for = helped(frozenset(refs), snapshot, limits, now)
     findings: list[Finding] = []
+    moving: list[Finding] = []
     again: datetime | None = None
     for ref, (workload, reason, since) in zip(refs, ordered, strict=True):
         help_ = help_for[ref]
@@ -218,12 +208,20 @@ def _findings(
             findings.append(_finding(workload, ref, reason, since, help_.answer))
         elif help_.answer is Helped.STARTING:
             again = earliest(again, help_.again)
+        elif help_.answer is Helped.MOVING:
+            again = earliest(again, help_.again)
+            moving.append(_moving(ref, since))
         elif help_.answer is Helped.YES and 2 * workload.available >= workload.desired:
             # While most replicas serve, the fault is in single pods; those that are well stay untouched.
             findings += [_of_pod(ref, pod, since, paused=workload.spec.paused) for pod in help_.pods]
         else:
             findings.append(_finding(workload, ref, reason, since, help_.answer))
-    return findings, again
+    return findings, moving, again
+
+
+def _moving(ref: Ref, since: datetime) -> Finding:
+    text = "{} {}: fewer replicas are available than desired while pods of it are being moved or replaced"
+    return Finding(ref, "Draining", text.format(ref.kind, ref.name), since, ref, NOTHING, workload_wide=True)
 
 
 def _finding(workload: Workload, ref: Ref, reason: str, since: datetime, answer: Helped) -> Finding:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.checks.performance._series import SeriesParameters
@@ -17,7 +18,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, too_few, unknown
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, too_few, unknown
 
 POINTS = 288
 """Of each metric over the window: every five minutes of a day."""
@@ -110,7 +111,13 @@ def judge(snapshot: Snapshot, parameters: ThresholdFitParameters, now: datetime)
         judged += 1
         reason = _misfit(item, seen, parameters)
         if reason is not None:
-            finding = Finding(Ref("Threshold", item.name), reason, _text(item, reason), since)
+            finding = Finding(
+                Ref("Threshold", item.name),
+                reason,
+                _text(item, reason),
+                since,
+                amendment=_fitting(item, reason, seen, parameters),
+            )
             (far if reason == "ThresholdFarAway" else findings).append(finding)
     missing = partial(told)
     # What is out of reach is so whatever else there is.
@@ -138,6 +145,23 @@ def _misfit(item: Threshold, seen: Sequence[float], parameters: ThresholdFitPara
     extreme = max(seen) if above else min(seen)
     distant = item.threshold > FAR * extreme if above else item.threshold < extreme / FAR
     return "ThresholdFarAway" if extreme > 0 and item.threshold > 0 and distant else None
+
+
+def _fitting(
+    item: Threshold, reason: str, seen: Sequence[float], parameters: ThresholdFitParameters
+) -> Amendment | None:
+    """A threshold of one of our checks that would fit; None where there is none, or it is not ours."""
+    ours = OURS.get(item.name)
+    if ours is None or item.bound != 1 or reason == "ThresholdFarAway":
+        return None
+    percent = ours.threshold
+    if reason == "ThresholdInNormalRange":
+        rank = math.ceil(len(seen) * (1 - parameters.normal_percent / 100)) - 1
+        percent = math.ceil(round(100 * sorted(seen)[max(0, rank)], 6))
+    if not 100 * item.threshold != percent < 100:
+        return None
+    values = ((f"{item.name}/threshold", str(percent)),)
+    return Amendment(ActionName.CHANGE_THRESHOLD, Ref("KiroHealthCheck", ""), values)
 
 
 def _text(item: Threshold, reason: str) -> str:

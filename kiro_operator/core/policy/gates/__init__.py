@@ -25,10 +25,13 @@ from kiro_operator.core.policy.gates import (
     forbidden_windows,
     gitops,
     in_progress,
+    maintenance_windows,
     mode,
     pause_requests,
     protected,
+    recently_remediated,
     scale_limits,
+    storm,
 )
 from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
@@ -42,15 +45,18 @@ _ORDER: tuple[ModuleType, ...] = (
     pause_requests,
     protected,
     forbidden_windows,
+    maintenance_windows,
     disruption,
     autoscaler,
     gitops,
     scale_limits,
     in_progress,
     cooldown,
+    recently_remediated,
     backoff,
     consecutive_failures,
     blast_radius,
+    storm,
     budget,
 )
 

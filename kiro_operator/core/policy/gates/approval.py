@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.approvals import UNPROTECTED, Standing, change, command, gates_of, standing
 from kiro_operator.core.policy.text import LONGEST
@@ -14,6 +15,8 @@ def gate(
     intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, ledger: Ledger, now: datetime
 ) -> Answer:
     """Shut unless every entry for the action says Automatic, or the plan is approved at each of its gates."""
+    if intent.method is Method.ADVISE:
+        return Deny("AppliedByPerson", f"{change(intent)}: {intent.message}")
     gates = gates_of(intent, policy)
     if not gates:
         return Allow(f"{intent.action} is approved as Automatic")

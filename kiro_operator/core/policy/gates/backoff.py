@@ -24,6 +24,8 @@ def gate(
     """
     if policy.backoff is None:
         return incomplete("backoff", "write e.g. {initial: 5m, maximum: 1h}")
+    if intent.proposed:
+        return Allow("a person decides on each proposal")
     nothing = came_to_nothing(ledger.of(intent.target), intent.episode)
     if nothing:
         until = max(min(entry.ended_at, now) for entry in nothing) + wait(RETRY, len(nothing))

@@ -1,42 +1,69 @@
 """Whether the action would disrupt what nobody agreed to have disrupted."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
 from kiro_operator.core.objects import Deployment, Workload
 from kiro_operator.core.policy import rollouts
-from kiro_operator.core.policy.text import named, unseen
-from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
+from kiro_operator.core.policy.text import named, stamp, unseen
+from kiro_operator.core.policy.types import WORKLOADS, Allow, Answer, Deny, Intent, Ledger, Situation
+
+LINGERS = timedelta(minutes=5)
+"""Past its deadline a pod that is still there is not on its way any more: its node is lost, or it is held."""
 
 
 def gate(
-    intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, _now: datetime
+    intent: Intent, policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, now: datetime
 ) -> Answer:
-    """Shut for a restart that would do nothing, meddle with a rollout, or leave nothing serving.
+    """Shut for a restart that would do nothing, meddle with a rollout or a drain, or leave nothing serving.
 
     Leaving nothing serving is open to the owner's consent, written as spec.consent; the rest is
-    not. Scaling takes no pod that is wanted, so it passes.
+    not. Scaling takes no pod that is wanted, and a command takes none, so they pass.
     """
     workload = situation.workload
-    if intent.method in WRITES and workload is None:
+    if intent.method in WRITES and workload is None and intent.target.kind not in WORKLOADS:
         return Allow(f"{named(intent.target)} runs no pods")
     if workload is None:
         return unseen(named(intent.target), intent.target)
     match intent.method:
-        case Method.CREATE | Method.PATCH:
+        case Method.CREATE | Method.ADVISE:
             return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
+        case Method.PATCH:
+            futile = _roll(intent, workload)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")
+        case Method.EXEC:
+            return Allow("a command in a pod takes none down")
         case Method.EVICT:
             futile = _evict(intent, workload)
         case Method.ROLLOUT_RESTART:
             futile = _roll(intent, workload)
-    return futile or _consent(intent, workload, policy)
+    return _drain(intent, situation, now) or futile or _consent(intent, workload, policy)
+
+
+def _drain(intent: Intent, situation: Situation, now: datetime) -> Deny | None:
+    """Leave alone what is being moved off its nodes."""
+    if situation.drained_by is None or now >= (until := situation.drained_by + LINGERS):
+        return None
+    return Deny(
+        "Draining",
+        f"pods of {named(intent.target)} are being moved off their nodes, until {stamp(until)} at the "
+        "latest: that is no failure",
+        until=until,
+    )
 
 
 def _evict(intent: Intent, workload: Workload) -> Deny | None:
-    """With OnDelete, the pod that comes back has the new template: an update somebody holds back."""
+    """Leave a rollout that makes progress alone, and an update that somebody holds back.
+
+    With OnDelete, the pod that comes back has the new template.
+    """
+    if rollouts.in_progress(workload):
+        return Deny(
+            "RolloutInProgress",
+            f"a rollout of {named(intent.target)} is in progress, within its progress deadline",
+        )
     if rollouts.is_on_delete(workload) and rollouts.update_pending(workload):
         return Deny(
             "UpdatePending",

@@ -1,4 +1,4 @@
-"""Whether somebody else keeps setting the replicas back."""
+"""Whether another hand owns what would be changed."""
 
 from datetime import datetime
 
@@ -21,9 +21,20 @@ ENOUGH = 2
 
 
 def gate(
-    intent: Intent, _policy: KiroSafetyPolicySpec, _situation: Situation, ledger: Ledger, _now: datetime
+    intent: Intent, _policy: KiroSafetyPolicySpec, situation: Situation, ledger: Ledger, _now: datetime
 ) -> Answer:
-    """Shut for scaling once two scale-ups of the target were reverted: another hand owns its replicas."""
+    """Shut for an object that is kept in Git, and for scaling once two scale-ups were reverted.
+
+    Of workloads a GitOps tool owns what Git holds, which is seldom the replicas: whether it does is told
+    by what became of earlier scale-ups.
+    """
+    if situation.gitops:
+        return Deny(
+            "OwnedByGitOps",
+            f"{named(intent.target)} is kept in Git by {situation.gitops}, which would undo the change: "
+            "revert it there",
+            needs_person=True,
+        )
     if intent.action is not ActionName.SCALE:
         return Allow("replicas stay as they are")
     reverted = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.core.objects import Selector
+from kiro_operator.api.v1alpha1.types import LabelSelector
 from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.text import incomplete, invalid, named, unseen
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
@@ -15,15 +15,16 @@ def gate(
 ) -> Answer:
     """Shut for what is annotated kiro.dev/protected or selected by spec.protected.selectors.
 
-    The workload, its pod template and the pod to evict are held against both, since an action on
-    a workload reaches the pods of its template. Labels that cannot be seen could be protected ones.
+    The workload, its pod template and the pod to evict, or to run a command in, are held against both,
+    since an action on a workload reaches the pods of its template. Labels that cannot be seen could be
+    protected ones.
     """
     if policy.protected is None:
         return incomplete("protected", "write {selectors: []} when only annotated objects are protected")
     if situation.protected:
         return Deny(
             "Protected",
-            f"{named(intent.target)}, its pod template or a failing pod of it "
+            f"{named(intent.target)}, its pod template or a pod of it that is acted on "
             "carries the annotation kiro.dev/protected",
             needs_person=True,
         )
@@ -32,13 +33,18 @@ def gate(
     if intent.pod is not None and not situation.pod_observed:
         return unseen(named(intent.pod), intent.target)
     for number, selector in enumerate(policy.protected.selectors):
-        denial = _selected(f"protected.selectors[{number}]", selector_of(selector), intent, situation)
+        denial = _selected(f"protected.selectors[{number}]", selector, intent, situation)
         if denial is not None:
             return denial
     return Allow(f"{named(intent.target)} is not protected")
 
 
-def _selected(field: str, selector: Selector, intent: Intent, situation: Situation) -> Deny | None:
+def _selected(field: str, written: LabelSelector, intent: Intent, situation: Situation) -> Deny | None:
+    for expression in written.match_expressions:
+        # Taken literally it selects nothing, and would protect nothing.
+        if expression.operator == "In" and not expression.values:
+            return invalid(field, f"operator In of {expression.key} needs values")
+    selector = selector_of(written)
     try:
         for what, labels in _labelled(intent, situation):
             if selector.matches(labels):

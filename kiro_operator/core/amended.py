@@ -1,0 +1,112 @@
+"""Proposals held against the live object: what exactly is written, whether it may be, and whether it is."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
+from kiro_operator.core.gitops import keeper
+from kiro_operator.core.objects import Workload
+from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
+from kiro_operator.core.policy.approvals import sealed
+from kiro_operator.core.policy.text import clip, named
+from kiro_operator.core.policy.types import Change, Fence, Intent
+
+
+def exact(
+    intent: Intent, found: Mapping[str, Any] | None, workload: Workload | None, now: datetime
+) -> Intent | None:
+    """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
+
+    What a GitOps tool keeps is for its repository: then a person makes the change.
+    """
+    if found is None or intent.change is None:
+        return None
+    uid = str(found["metadata"]["uid"])
+    if intent.target.uid not in {"", uid}:
+        return None
+    patch = msgspec.json.decode(intent.change.patch)
+    keyed = is_keyed(intent.target.kind)
+    after = merged(found, patch, strategic=keyed)
+    if after == found:
+        return None
+    metadata = found["metadata"]
+    undo = undoing(found, patch, strategic=keyed)
+    fence = Fence(
+        metadata["uid"],
+        metadata["resourceVersion"],
+        int(metadata.get("generation", 0)),
+        revision=revision_of(found, intent.target.kind),
+    )
+    diff = clip("; ".join(told(undo, patch)))
+    if keyed and not is_strategic(intent.target.kind):
+        # A merge patch of such a kind replaces its lists: they are written out.
+        patch = {"spec": {key: after["spec"][key] for key in patch["spec"]}}
+        undo = undoing(found, patch)
+    texts = (msgspec.json.encode(each, order="sorted").decode() for each in (patch, undo))
+    written, back = texts
+    change = Change(written, diff, back)
+    made = replace(intent, target=replace(intent.target, uid=uid), change=change, fence=fence)
+    if owner := gitops_owner(found):
+        text = (
+            f"{owner} keeps {named(intent.target)}, and would take a change back: put spec.change.patch "
+            f"of the KiroRemediation into its repository. {intent.message}"
+        )
+        made = replace(made, method=Method.ADVISE, message=clip(text))
+    return sealed(made, workload, now.replace(microsecond=0))
+
+
+def gitops_owner(found: Mapping[str, Any]) -> str:
+    """The GitOps tool that keeps an object, and would take a change back; empty for none."""
+    metadata = found["metadata"]
+    marks = [*(metadata.get("labels") or ()), *(metadata.get("annotations") or ())]
+    fields = metadata.get("managedFields") or ()
+    return keeper(marks, {item.get("manager", "") for item in fields if not item.get("subresource")})
+
+
+def revision_of(found: Mapping[str, Any], kind: str) -> str:
+    """Which pod template is in force, of a whole object; empty for what has none."""
+    match kind:
+        case "Deployment":
+            annotations = found["metadata"].get("annotations") or {}
+            return str(annotations.get("deployment.kubernetes.io/revision", ""))
+        case "StatefulSet":
+            return str((found.get("status") or {}).get("updateRevision", ""))
+        case "DaemonSet":
+            return str(found["metadata"].get("generation", 0))
+        case _:
+            return ""
+
+
+def objection(found: Mapping[str, Any] | None, spec: KiroRemediationSpec) -> str:
+    """Why an object is not what was decided on any more; empty while it is.
+
+    The version alone does not tell: that of a workload, or of an autoscaler, moves with its status. What
+    counts is the pod template, and what stands at each place that the patch touches.
+    """
+    what = f"{spec.target.kind} {spec.target.name}"
+    if found is None or found["metadata"]["uid"] != spec.fence.uid:
+        return f"{what} is gone"
+    if spec.change is None or not spec.change.undo:
+        return f"what stood in {what} is not on record"
+    if revision_of(found, spec.target.kind) != spec.fence.revision:
+        return f"{what} has another pod template by now"
+    if gitops_owner(found):
+        return f"a GitOps tool keeps {what} by now"
+    undo = msgspec.json.decode(spec.change.undo)
+    if merged(found, undo, strategic=is_strategic(spec.target.kind)) != found:
+        return f"what {what} says there was changed since"
+    return ""
+
+
+def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
+    """Whether an object is as it would be after the change of an action."""
+    if spec.change is None:
+        return False
+    # A list that was emptied comes back as null, which says the same as none.
+    there = {name: value for name, value in found.items() if value is not None}
+    patch = msgspec.json.decode(spec.change.patch)
+    return bool(merged(there, patch, strategic=is_strategic(spec.target.kind)) == there)

@@ -1,0 +1,341 @@
+"""What a person decides on: made once, kept while it holds, withdrawn when it does not.
+
+A proposal is a KiroRemediation that waits. It stands in nobody's way: gates do not count it before it is
+carried out. There is one for each target and action; another one takes its place only when it would set
+something that differs in substance, or when the target is not what was decided on any more.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
+from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.safetypolicy import Mode
+from kiro_operator.core.findings import earliest
+from kiro_operator.core.patches import is_keyed, is_strategic, merged, much_the_same
+from kiro_operator.core.policy.approvals import change, revision
+from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
+from kiro_operator.core.policy.ruling import rule
+from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
+from kiro_operator.core.policy.subjects import subject
+from kiro_operator.core.policy.text import clip, named
+from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent, Ledger, reserved
+from kiro_operator.core.remedies import proposers
+from kiro_operator.core.remedies.types import Draft, Refusal, Wanted
+from kiro_operator.core.remedies.wanted import is_observed
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved, workload
+from kiro_operator.core.verdict import Amendment, Finding, Status
+
+LIFETIME = timedelta(days=7)
+"""How long a proposal waits for a person."""
+HOLD = timedelta(days=1)
+"""How long much the same is not proposed again after it was carried out, or came to nothing."""
+MOST = 16
+"""Proposals that wait in a namespace at a time."""
+TIMEOUT = timedelta(minutes=10)
+"""How long a change that was approved has to take hold."""
+
+_BEFORE = frozenset({"mode", "allowed-actions", "policy"})
+"""Gates before anything is proposed: what the policy does not list stays advice."""
+_ANEW = frozenset({"Superseded", "Changed"})
+"""Reasons after which the next proposal is not held back."""
+
+_MINIMUM = "minReplicas"
+"""What only those ask for who would have scaled: a check of autoscalers wants higher maxima."""
+_ITSELF = Ref("KiroHealthCheck", "")
+"""Stands for the KiroHealthCheck whose check has found it, which a check does not know."""
+
+Key: TypeAlias = tuple[ActionName, str, str]
+"""An action, and kind and name of its target: whether it is the very object is looked at by itself."""
+
+
+class Asked(Struct, frozen=True):
+    """A finding that could be mended so, and whether it is fresh enough to act on."""
+
+    check: str
+    finding: Finding
+    actionable: bool
+
+
+class Outline(Struct, frozen=True):
+    """What becomes of proposals, old and new."""
+
+    decisions: tuple[Decision, ...] = ()
+    new: tuple[New, ...] = ()
+    withdrawn: tuple[Withdrawn, ...] = ()
+    next: datetime | None = None
+
+
+class _Gates(Struct, frozen=True):
+    """All gates, as they stand at one point of a pass."""
+
+    inputs: Inputs
+    ledger: Ledger
+    counted: Census
+
+    def __call__(self, intent: Intent) -> Decision:
+        inputs = self.inputs
+        situation = situate(intent, inputs.snapshot, self.ledger, self.counted, inputs.approvals)
+        return rule(intent, inputs.policies, situation, self.ledger, inputs.now)
+
+    def after(self, intent: Intent) -> "_Gates":
+        """The same with an action under way."""
+        return _Gates(self.inputs, self.ledger.plus(reserved(intent, self.inputs.now)), self.counted)
+
+
+def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Outline:
+    """Decide on what waits, and draft what is not proposed yet.
+
+    Args:
+        inputs: what the plan is made from.
+        ledger: past actions, with what else this pass does.
+        besides: what is asked for beside what the findings say themselves.
+    """
+    mine = [past for past in inputs.proposals if past.open and past.mine]
+    listed = _listed(inputs)
+    if not listed and not mine:
+        return Outline()  # as nearly always: nothing here is to cost an event of a pod anything
+    asked = _asked(inputs, besides)
+    asked = {key: item for key, item in asked.items() if key[0] in listed or key in map(_key, mine)}
+    if not asked and not mine:
+        return Outline()
+    drafts = {key: _drafted(item, inputs.snapshot) for key, item in asked.items()}
+    gates = _Gates(inputs, ledger, census(inputs.snapshot))
+    decisions: list[Decision] = []
+    withdrawn: list[Withdrawn] = []
+    times: list[datetime] = []
+    # Another one of the same follows when this one is off the record.
+    standing = {_key(past) for past in inputs.proposals if past.open}
+    for past in sorted(mine, key=attrgetter("made_at", "name")):
+        key = _key(past)
+        end = _end(past, asked.get(key), drafts.get(key), inputs)
+        decision = None if end else _decided(past, asked.get(key), gates)
+        end = end or _refused(past, decision)
+        if end is not None:
+            withdrawn.append(end)
+        elif decision is not None:
+            decisions.append(decision)
+            times.append(past.made_at + LIFETIME)
+            gates = gates.after(past.intent) if decision.decision == "Allowed" else gates
+    told, new = _fresh({key: item for key, item in asked.items() if key not in standing}, drafts, gates)
+    return Outline((*decisions, *told), new, tuple(withdrawn), earliest(*times))
+
+
+def _listed(inputs: Inputs) -> set[ActionName]:
+    """What every policy in force lists of what can be proposed."""
+    specs = [policy.spec for policy in inputs.policies]
+    each = [{item.name for item in spec.actions} if spec is not None else set() for spec in specs]
+    return set(PROPOSALS).intersection(*each) if each else set()
+
+
+def _refused(past: Past, decision: Decision | None) -> Withdrawn | None:
+    """The end of a proposal that somebody denied, or that the policy does not list any more."""
+    if decision is None:
+        return None
+    if decision.reason == "ApprovalDenied":
+        return Withdrawn(past.name, RemediationState.DENIED, decision.reason, decision.message)
+    if decision.gate in {"mode", "allowed-actions"}:
+        return _expired(past, "NotAllowed", f"the policy does not have it proposed: {decision.message}")
+    return None
+
+
+def instead_of_scaling(decision: Decision, snapshot: Snapshot) -> Asked | None:
+    """What to ask of the autoscaler that owns the replicas an action wanted to raise."""
+    intent = decision.intent
+    scaler, _ = autoscaler_of(intent.target, snapshot)
+    if decision.gate != "autoscaler" or scaler is None or intent.replicas is None:
+        return None
+    if isinstance(snapshot.autoscalers, Unobserved) or (found := snapshot.autoscalers.get(scaler)) is None:
+        return None
+    target = Ref("HorizontalPodAutoscaler", scaler, found.metadata.uid)
+    values = ((_MINIMUM, str(intent.replicas[1])),)
+    amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
+    since = intent.since or datetime.fromtimestamp(0, UTC)
+    finding = Finding(target, intent.reason, intent.message, since, amendment=amendment)
+    return Asked(intent.check, finding, actionable=True)
+
+
+def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
+    """What could be mended by a proposal: for each target and action what its findings want together."""
+    found: list[Asked] = [
+        *besides,
+        *_findings(inputs),
+    ]
+    found.sort(key=lambda item: (item.finding.since, item.check, item.finding.object))
+    first: dict[Key, Asked] = {}
+    for item in found:
+        if amendment := item.finding.amendment:
+            if amendment.target == _ITSELF:
+                amendment = replace(amendment, target=inputs.own)
+                item = replace(item, finding=replace(item.finding, amendment=amendment))  # noqa: PLW2901
+            key = amendment.action, amendment.target.kind, amendment.target.name
+            first[key] = _with(first[key], amendment) if key in first else item
+    return first
+
+
+def _with(item: Asked, more: Amendment) -> Asked:
+    """The same, asking for what another finding wants of the target as well."""
+    amendment = item.finding.amendment
+    if amendment is None:
+        raise ValueError(f"{item.check} asks for nothing")
+    both = tuple(sorted({*amendment.values, *more.values}))
+    return replace(item, finding=replace(item.finding, amendment=replace(amendment, values=both)))
+
+
+def _findings(inputs: Inputs) -> Iterator[Asked]:
+    return (
+        Asked(check, finding, actionable)
+        for check, (verdict, actionable) in inputs.verdicts.items()
+        if verdict.status is Status.FAIL
+        for finding in verdict.findings
+        if finding.amendment is not None
+    )
+
+
+def _drafted(item: Asked, snapshot: Snapshot) -> Draft | Refusal:
+    amendment = item.finding.amendment
+    if amendment is None:
+        raise ValueError(f"{item.check} asks for nothing")
+    return proposers()[amendment.action].draft(amendment, snapshot)
+
+
+def _key(past: Past) -> Key:
+    return past.intent.action, past.intent.target.kind, past.intent.target.name
+
+
+def _expired(past: Past, reason: str, message: str) -> Withdrawn:
+    return Withdrawn(past.name, RemediationState.EXPIRED, reason, clip(message))
+
+
+def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs: Inputs) -> Withdrawn | None:
+    """Why a proposal does not stand any more."""
+    what = named(past.intent.target)
+    if _changed(past.intent, inputs.snapshot):
+        return _expired(past, "Changed", f"{what} is not what was decided on any more")
+    if asked is None:
+        if not is_observed(past.intent.check, inputs.verdicts) or _still_fails(past, inputs):
+            return None
+        return _expired(past, "Healed", f"{past.intent.check} finds nothing of {what} any more")
+    if isinstance(draft, Refusal):
+        return _expired(past, draft.reason, draft.message) if draft.lasting else None
+    if draft is not None and not _alike(draft.patch, past):
+        return _expired(past, "Superseded", f"by now another change of {what} would do: {draft.diff}")
+    if inputs.now - past.made_at >= LIFETIME:
+        return _expired(past, "Lapsed", f"nobody decided on it for {LIFETIME.days} days")
+    return None
+
+
+def _still_fails(past: Past, inputs: Inputs) -> bool:
+    """Whether what was to be scaled still fails: another rung of its ladder may be up at this look."""
+    change_ = past.intent.change
+    if past.intent.action is not ActionName.CHANGE_AUTOSCALING or change_ is None:
+        return False
+    verdict, _ = inputs.verdicts[past.intent.check]
+    return verdict.status is Status.FAIL and _MINIMUM in msgspec.json.decode(change_.patch)["spec"]
+
+
+def _changed(intent: Intent, snapshot: Snapshot) -> bool:
+    """Whether a target that is to be seen is another one by now, or has another pod template."""
+    if intent.target.kind == "HorizontalPodAutoscaler":
+        return not isinstance(snapshot.autoscalers, Unobserved) and subject(intent.target, snapshot) is None
+    if intent.target.kind not in WORKLOADS or not _is_listed(intent.target, snapshot):
+        return False
+    found = workload(intent.target, snapshot)
+    return found is None or revision(found) != intent.fence.revision
+
+
+def _is_listed(target: Ref, snapshot: Snapshot) -> bool:
+    lists = {
+        "Deployment": snapshot.deployments,
+        "StatefulSet": snapshot.stateful_sets,
+        "DaemonSet": snapshot.daemon_sets,
+    }
+    return isinstance(lists[target.kind], Collection)
+
+
+def _alike(patch: str, past: Past) -> bool:
+    if past.intent.change is None:
+        return False
+    wanted, before = msgspec.json.decode(patch), msgspec.json.decode(past.intent.change.patch)
+    kind = past.intent.target.kind
+    if is_keyed(kind) and not is_strategic(kind):
+        # On record are whole lists: much the same is what these have already.
+        wanted = merged(before, wanted, strategic=True)
+    return much_the_same(wanted, before)
+
+
+def _decided(past: Past, asked: Asked | None, gates: _Gates) -> Decision:
+    """What the gates say of a proposal that stands; only a fresh Fail is acted on."""
+    decision = gates(past.intent)
+    if decision.decision == "Allowed" and (asked is None or not asked.actionable):
+        message = f"{past.intent.check} has not found it again yet"
+        return replace(decision, decision="Denied", gate="approval", reason="NotFresh", message=message)
+    return decision
+
+
+def _fresh(
+    asked: Mapping[Key, Asked], drafts: Mapping[Key, Draft | Refusal], gates: _Gates
+) -> tuple[list[Decision], tuple[New, ...]]:
+    """What is not proposed yet: in mode Enforce it is to be, in a dry run it is merely told."""
+    inputs = gates.inputs
+    room = MOST - sum(past.open for past in inputs.proposals)
+    told: list[Decision] = []
+    new: list[New] = []
+    for key, item in asked.items():
+        draft = drafts[key]
+        if not item.actionable or isinstance(draft, Refusal) or _held(key, draft, inputs):
+            continue
+        intent = _intent(item, draft, inputs)
+        decision = gates(intent)
+        if decision.gate in _BEFORE:
+            continue
+        if any(policy.spec is None or policy.spec.mode is not Mode.ENFORCE for policy in inputs.policies):
+            message = f"the policy is in mode DryRun: this would be proposed to a person: {change(intent)}"
+            told.append(Decision(intent, "DryRun", "mode", "ModeDryRun", clip(message)))
+        elif len(new) < room:
+            new.append(New(intent, workload(intent.target, inputs.snapshot), decision.passed))
+    return told, tuple(new)
+
+
+def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
+    """Whether much the same was denied, or done, or came to nothing a short while ago."""
+    for past in inputs.proposals:
+        if past.open or _key(past) != key or past.reason in _ANEW:
+            continue
+        if past.ended_at is None:
+            return True
+        if not _alike(draft.patch, past):
+            continue
+        denied = past.reason == "ApprovalDenied"
+        if denied or inputs.now - min(past.ended_at, inputs.now) < HOLD:
+            return True
+    return False
+
+
+def _intent(item: Asked, draft: Draft, inputs: Inputs) -> Intent:
+    amendment = item.finding.amendment
+    if amendment is None:
+        raise ValueError(f"{item.check} asks for nothing")
+    message = Wanted(item.check, item.finding).message
+    return Intent(
+        action=amendment.action,
+        method=Method.ADVISE if draft.advice else Method.PATCH,
+        target=amendment.target,
+        api_version=draft.api_version,
+        fence=Fence(amendment.target.uid, ""),
+        check=item.check,
+        reason=item.finding.reason,
+        message=clip(f"{draft.advice}: {message}") if draft.advice else message,
+        # A proposal belongs to no illness.
+        episode=1,
+        step=1,
+        timeout=TIMEOUT,
+        stabilization=inputs.spec.remediation.stabilization,
+        change=Change(draft.patch, draft.diff),
+    )

@@ -1,0 +1,124 @@
+"""Contain: suspend Kiro's autonomous operations through the key and value that the policy names.
+
+It does not mend what was found, and it is never lifted by the operator: that is for a person, by the
+command in its record.
+"""
+
+import json
+import shlex
+
+from kiro_operator.api.v1alpha1.autonomy import Switch
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.evidence.safety_config import BINARY, SAFETY_CONFIG, ConfigData, exact
+from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
+from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.switches import is_set, wanted
+from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
+
+ONE_KEY = Must(
+    "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
+    "|| object.data[k] != variables.before.data[k]).size()\n"
+    "+ variables.before.?data.orValue({}).filter(k, !(k in object.?data.orValue({}))).size() <= 1",
+    "it changes one key at most",
+)
+ACTION = ActionName.CONTAIN
+NAME = "kiro-safety-config"
+"""The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "",
+        ("configmaps",),
+        ("patch",),
+        "suspend autonomous operations that do harm",
+        grant=Grant.RESTORE,
+        names=(NAME,),
+    ),
+)
+ADMITTED = (
+    Write(
+        by="Contain",
+        api_version="v1",
+        resources=("configmaps",),
+        operations=(Operation.UPDATE,),
+        chosen=(Chosen("containments", f"['{NAME}']"),),
+        musts=(
+            Must(
+                "object.metadata.name in variables.containments",
+                "the ConfigMap is not among containments of this policy",
+            ),
+            *changes(("data",)),
+            ONE_KEY,
+        ),
+    ),
+)
+_UNDO = 512
+"""Bytes of an undo that is written out: its command has to fit a message."""
+
+
+def propose(request: Request) -> Intent | Refusal:
+    """Set the one key, from a fresh sample."""
+    found = settable(request, ACTION)
+    if isinstance(found, Refusal):
+        return found
+    switch, actual = found
+    what, where = named(request.target), request.snapshot.namespace
+    undo = undo_of(switch, actual)
+    lift = (
+        f"to lift it: kubectl patch configmap {switch.config_map} -n {where} --type=merge "
+        f"-p {shlex.quote(undo)}"
+        if undo
+        else f"to lift it give {switch.key} its value again, which cannot be told here"
+    )
+    return writing(
+        request,
+        ACTION,
+        Method.PATCH,
+        Fence(actual.uid, actual.resource_version),
+        content={"data": {switch.key: switch.value}},
+        diff=f"{what}: {switch.key} → {switch.value!r}; it stays so until a person lifts it; {lift}",
+        undo=undo,
+    )
+
+
+def settable(request: Request, action: ActionName) -> tuple[Switch, ConfigData] | Refusal:
+    """What is to be set, and the ConfigMap as it is; or why nothing is set."""
+    what = named(request.target)
+    switch = wanted(action, request.snapshot.policies.values())
+    if isinstance(switch, str):
+        return Refusal("NotDesired", switch, lasting=True)
+    seen = request.snapshot.value(SAFETY_CONFIG)
+    if isinstance(seen, Unobserved):
+        return Refusal("EvidenceMissing", f"{what}: {seen.message}", lasting=False)
+    actual = seen.get(switch.config_map)
+    if actual is None or actual.uid != request.target.uid:
+        return Refusal("EvidenceMissing", f"{what} is gone, or is another object by now", lasting=False)
+    if is_set(switch, actual):
+        return Refusal("AlreadySet", f"{what} has {switch.key} set already", lasting=False)
+    if actual.truncated and switch.key not in actual.digests:
+        return Refusal(
+            "TooManyKeys", f"{what} holds more keys than are looked at: set it by hand", lasting=True
+        )
+    if actual.digests.get(switch.key) == BINARY:
+        return Refusal("NotText", f"{what}: {switch.key} is no text: set it by hand", lasting=True)
+    return switch, actual
+
+
+def undo_of(switch: Switch, actual: ConfigData) -> str:
+    """The merge patch that gives the key back what it has now; empty where that is no text to be told."""
+    before = exact(actual, switch.key)
+    if before is None and switch.key in actual.digests:
+        return ""
+    undo = json.dumps({"data": {switch.key: before}})
+    return undo if len(undo) <= _UNDO else ""
+
+
+REMEDY = Remedy(
+    action=ACTION,
+    title="Suspend autonomous operations until a person lifts it",
+    propose=propose,
+    holds=True,
+)

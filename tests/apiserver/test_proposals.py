@@ -1,0 +1,390 @@
+"""Proposals: what a person decides on waits on record, is done as it stands there, and never otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster import ControlPlane, faults
+from devcluster.errors import ApiError
+from devcluster.wait import until
+from kiro_operator.core.checks import registry
+from kiro_operator.core.remedies import right_size
+from tests.apiserver.test_approvals import look_again
+from tests.deploy.rights import Installed
+from tests.devcluster.helpers import make_pod
+from tests.harness.approvers import Approver, now, wait_for_vouching
+from tests.harness.prometheus import PORT, SERVICE, Prometheus, Samples, course, round_hour
+from tests.harness.world import World, enforce
+
+Object = dict[str, Any]
+BUDGET = {"limit": 5, "window": "1h"}
+RIGHT_SIZE = {"name": "RightSize", "approval": "Manual", "budget": BUDGET}
+RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
+MIB = 2.0**20
+LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
+
+
+@pytest.fixture
+def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
+    """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory, and sends next to nothing."""
+    end = round_hour(datetime.now(UTC)) + timedelta(hours=1)
+    start = end - timedelta(hours=30)
+    labels = {"namespace": namespace, "pod": "kiro-7d4b9c6f5-x2x4x", "container": "kiro"}
+
+    def spent(at: datetime) -> float:
+        return 0.048 * (at - start).total_seconds()
+
+    used = course(start, end, lambda _: 90 * MIB, minutes=5)
+    history = [
+        Samples("container_cpu_usage_seconds_total", labels, course(start, end, spent, minutes=5)),
+        Samples("container_memory_working_set_bytes", labels, used),
+    ]
+    for way in ("receive", "transmit"):
+        name = f"container_network_{way}_bytes_total"
+        sent = course(start, end, lambda at: (at - start).total_seconds(), minutes=5)
+        history.append(Samples(name, {"namespace": namespace, "pod": labels["pod"]}, sent))
+    # One reading in twelve is 0.93, and no other one is above 0.85.
+    busy = course(start, end, lambda at: (8 * (at.minute // 5) + 5) / 100, minutes=5)
+    history.append(Samples("node_cpu_utilization", {"node": "one"}, busy))
+    with Prometheus(tmp_path / "prometheus", history) as server:
+        yield server
+
+
+@pytest.fixture
+def approver(world: World) -> Approver:
+    wait_for_vouching(world.plane)
+    return Approver(world.plane, world.namespace)
+
+
+def begin(
+    world: World,
+    prometheus: Prometheus,
+    *,
+    metadata: Object | None = None,
+    check: str = "over-provisioned",
+    parameters: Object | None = None,
+    beside: str = "pods-ready",
+    **policy: Any,
+) -> None:
+    """A Deployment that asks for far too much, and an operator that may propose what would do."""
+    container = {"name": "kiro", "image": "kiro:1", "resources": LARGE}
+    template = {"metadata": {"labels": {"app": "kiro"}}, "spec": {"containers": [container]}}
+    world.deployment(replicas=2, template=template)
+    if metadata:
+        world.plane.rest.patch(path(world), {"metadata": metadata})
+    world.policy(**enforce(**({"actions": [RIGHT_SIZE, RESTART]} | policy)))
+    kept = {check, beside}
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        prometheus={"service": {"name": SERVICE, "port": PORT}},
+        checks=[
+            {"id": check, "interval": "5s", "parameters": {"window": "24h", **(parameters or {})}},
+            *({"id": name, "enabled": False} for name in registry() if name not in kept),
+        ],
+        remediation={"stabilization": "1s"},
+    )
+    where = f"{SERVICE}.{world.namespace}:{PORT}"
+    world.operator("--resolve", f"{where}=127.0.0.1:{prometheus.port}")
+
+
+def path(world: World) -> str:
+    return world.path("deployments", "kiro", api="/apis/apps/v1")
+
+
+def requests(world: World) -> Object:
+    found: Object = world.plane.rest.get(path(world))
+    requested: Object = found["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
+    return requested
+
+
+def waiting(world: World, *, other_than: str = "") -> Object:
+    """Wait until the status asks for a decision on a proposal; returns what is asked."""
+
+    def shown() -> Object | None:
+        for item in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
+            asked: Object = item.get("approval") or {}
+            if asked and asked["digest"] != other_than:
+                return asked
+        return None
+
+    try:
+        return until(shown, "a proposal to wait", 60)
+    except Exception as error:
+        raise AssertionError(f"{error}\nstatus: {world.describe()}\nlog: {world.log_tail()}") from error
+
+
+def test_what_is_approved_is_written_as_it_stands_on_record(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus)
+    request = waiting(world)
+    [proposal] = world.wait_remediation("Proposed")
+    spec = proposal["spec"]
+    assert (spec["action"], spec["method"], spec["digest"]) == ("RightSize", "Patch", request["digest"])
+    [container] = json.loads(spec["change"]["patch"])["spec"]["template"]["spec"]["containers"]
+    wanted = container["resources"]["requests"]
+    assert wanted == {"cpu": "48m", "memory": "110Mi"}
+    assert "requests.cpu: 2 → 48m" in spec["change"]["diff"]
+    # Nobody approves it: it changes nothing, uses no budget, calls for nobody, and is not made again.
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    assert len(world.remediations()) == 1
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "0/20"
+    world.wait_condition("Escalated", "False")
+    world.wait_condition("RemediationAllowed", "True")
+    # Nor does it stand in the way of what is done by itself.
+    world.break_pod()
+    [restarted] = world.wait_remediation("Succeeded", timeout=60)
+    assert restarted["spec"]["action"] == "Restart"
+    assert waiting(world)["digest"] == request["digest"]
+
+    approver.decide(request)
+
+    done = next(item for item in world.wait_remediation("Succeeded", 2, timeout=90) if item["spec"] == spec)
+    assert done["status"]["reason"] == "InForce"
+    [approval] = world.items("kiroapprovals")
+    assert [item["uid"] for item in done["status"]["approvals"]] == [approval["metadata"]["uid"]]
+    assert requests(world) == wanted
+    world.wait_check("over-provisioned", "Pass", timeout=60)
+    writes = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]
+    assert [(event["verb"], event["objectRef"]["name"]) for event in writes] == [("patch", "kiro")]
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "2/20"
+
+    # The record says how to take it back.
+    undo = done["spec"]["change"]["undo"]
+    world.plane.kubectl("patch", "deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p", undo)
+    assert requests(world) == LARGE["requests"]
+
+
+def test_a_target_that_changed_needs_a_new_proposal_and_a_stale_approval_fires_nothing(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus, pauseRequests=["INC-7"])
+    old = waiting(world)
+    world.plane.kubectl("set", "image", "deployment/kiro", "kiro=kiro:2", "-n", world.namespace)
+    new = waiting(world, other_than=old["digest"])
+    [gone] = world.wait_remediation("Expired")
+    assert (gone["spec"]["digest"], gone["status"]["reason"]) == (old["digest"], "Changed")
+
+    approver.decide(old)
+    stale = approver.decide(new, lasts=3)
+    until(lambda: told(world)["reason"] == "Paused", "the new one to be approved", 20)
+    until(lambda: now() > datetime.fromisoformat(stale["spec"]["expiresAt"]), "the approval to expire", 10)
+    policy = world.path("kirosafetypolicies", "policy")
+    world.plane.rest.patch(policy, {"spec": {"pauseRequests": []}})
+
+    until(lambda: "expired at" in told(world)["message"], "it to be told", 20)
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    assert [item["status"]["state"] for item in world.remediations()] == ["Expired", "Proposed"]
+
+
+def told(world: World) -> Object:
+    """The decision on the proposal that waits."""
+    decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
+    found: Object = next(item for item in decisions if item["action"] == "RightSize")
+    return found
+
+
+def test_what_is_denied_is_not_proposed_again(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus)
+    approver.decide(waiting(world), "Deny")
+    [denied] = world.wait_remediation("Denied")
+    assert denied["status"]["reason"] == "ApprovalDenied"
+    look_again(world)
+    look_again(world)
+    assert [item["metadata"]["uid"] for item in world.remediations()] == [denied["metadata"]["uid"]]
+    assert requests(world) == LARGE["requests"]
+
+
+def test_what_a_gitops_tool_keeps_is_for_its_repository(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    begin(world, prometheus, metadata={"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}})
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    assert advice["spec"]["method"] == "Advise"
+    assert "Flux keeps Deployment kiro" in advice["status"]["message"]
+    aim = advice["spec"]["target"]
+    target = {"kind": aim["kind"], "name": aim["name"], "uid": aim["uid"]}
+    asked = {"digest": advice["spec"]["digest"], "target": target}
+    approver.decide(asked, gate="operator-approver")
+    look_again(world)
+    assert requests(world) == LARGE["requests"]
+    [still] = world.remediations()
+    assert still["status"]["state"] == "Proposed"
+
+
+@pytest.mark.parametrize(("policy", "told"), [({"mode": "DryRun"}, True), ({"actions": [RESTART]}, False)])
+def test_without_leave_it_is_advice(
+    world: World,
+    prometheus: Prometheus,
+    policy: dict[str, Any],
+    told: bool,  # noqa: FBT001
+) -> None:
+    begin(world, prometheus, **policy)
+    world.wait_check("over-provisioned", "Fail", timeout=60)
+    look_again(world)
+    decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
+    assert [(item["action"], item["decision"]) for item in decisions] == [("RightSize", "DryRun")] * told
+    assert not world.remediations()
+
+
+def test_without_its_right_an_approved_proposal_says_which(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path, prometheus: Prometheus
+) -> None:
+    world = Installed(control_plane, namespace, tmp_path)
+    # The overlay for restarts has the same right, and that of this proposal is not part of an installation.
+    world.pick = lambda right: right.role != "kiro-operator-restart"
+    try:
+        wait_for_vouching(control_plane)
+        begin(world, prometheus)
+        Approver(control_plane, namespace).decide(waiting(world))
+        [denied] = world.wait_remediation("Denied", timeout=60)
+        assert denied["status"]["reason"] == "Forbidden"
+        assert right_size.RULES[0].advice(namespace) in denied["status"]["message"]
+        assert requests(world) == LARGE["requests"]
+    finally:
+        world.close()
+
+
+def test_what_does_nothing_is_for_a_person_to_turn_off(world: World, prometheus: Prometheus) -> None:
+    bounds = {"minAge": "0s", "idleMillicores": 100}
+    action = RIGHT_SIZE | {"name": "RemoveUnused"}
+    begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    change = advice["spec"]["change"]
+    assert (advice["spec"]["method"], change["diff"]) == ("Advise", "spec.replicas: 2 → 0")
+    where = ("deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p")
+    assert f"kubectl patch {' '.join(where)}" in advice["status"]["message"]
+
+    world.plane.kubectl("patch", *where, change["patch"])
+
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
+    world.plane.kubectl("patch", *where, change["undo"])
+    world.all_ready("kiro", 2)
+
+
+def test_an_autoscaler_gets_the_room_that_was_approved(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kiro"},
+        "minReplicas": 2,
+        "maxReplicas": 2,
+        "metrics": [{"type": "Resource", "resource": metric}],
+    }
+    where = world.path("horizontalpodautoscalers", api="/apis/autoscaling/v2")
+    body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "kiro"}}
+    world.plane.rest.post(where, {**body, "spec": spec})
+    begin(
+        world,
+        prometheus,
+        check="autoscaling-configuration",
+        actions=[RIGHT_SIZE | {"name": "ChangeAutoscaling"}],
+    )
+    request = waiting(world)
+    assert "maxReplicas: 2 → 3" in request["change"]
+    approver.decide(request)
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert json.loads(done["spec"]["change"]["undo"]) == {"spec": {"maxReplicas": 2}}
+    assert world.plane.rest.get(f"{where}/kiro")["spec"]["maxReplicas"] == 3
+    world.wait_check("autoscaling-configuration", "Pass", timeout=60)
+
+
+def test_a_boundary_is_for_a_person_to_widen(world: World) -> None:
+    make_pod(world.plane, world.namespace)
+    pod = world.path("pods", "web", api="/api/v1")
+    world.plane.rest.patch(pod, {"metadata": {"labels": {"component": "autonomous-operations"}}})
+    operation = {
+        "record": "operation",
+        "id": "op-1",
+        "action": "drain",
+        "outcome": "success",
+        "target": {"kind": "Deployment", "namespace": world.namespace, "name": "kiro"},
+    }
+    faults.logs(world.plane, world.namespace, "web", [json.dumps(operation)])
+    bounds = {
+        "actions": ["scale"],
+        "risky": [],
+        "kinds": ["Deployment"],
+        "namespaces": [world.namespace],
+        "maximumChange": 50,
+    }
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeBoundary"}], boundaries=bounds))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        checks=[{"id": name, "enabled": False} for name in registry() if name != "autonomous-scope"],
+    )
+    world.operator()
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    assert (advice["spec"]["action"], advice["spec"]["method"]) == ("ChangeBoundary", "Advise")
+    policy = world.path("kirosafetypolicies", "policy")
+    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds
+    assert f"kubectl patch kirosafetypolicy/policy -n {world.namespace}" in advice["status"]["message"]
+
+    world.plane.rest.patch(policy, json.loads(advice["spec"]["change"]["patch"]))
+
+    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds | {"actions": ["scale", "drain"]}
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
+
+
+def test_a_steering_document_is_mended_when_approved(world: World, approver: Approver) -> None:
+    broken = "\n---\ninclusion: Always\n---\n# Product\n\nPrefer small steps.\n"
+    where = world.path("configmaps", api="/api/v1")
+    body = {"metadata": {"name": "kiro-steering"}, "data": {"product.md": broken, "other.md": "# Other\n"}}
+    world.plane.rest.post(where, body)
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "EditSteering"}]))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        steering={"configMaps": ["kiro-steering"]},
+        checks=[
+            {"id": "steering-syntax", "interval": "5s"},
+            *({"id": name, "enabled": False} for name in registry() if name != "steering-syntax"),
+        ],
+        remediation={"stabilization": "1s"},
+    )
+    world.operator()
+    request = waiting(world)
+    approver.decide(request)
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    data = world.plane.rest.get(f"{where}/kiro-steering")["data"]
+    mended = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
+    assert data == {"product.md": mended, "other.md": "# Other\n"}
+    assert json.loads(done["spec"]["change"]["undo"]) == {"data": {"product.md": broken}}
+    world.wait_check("steering-syntax", "Pass", timeout=60)
+
+
+def test_a_threshold_is_for_a_person_to_move(world: World, prometheus: Prometheus) -> None:
+    action = RIGHT_SIZE | {"name": "ChangeThreshold"}
+    begin(world, prometheus, check="threshold-fit", beside="cpu-usage", actions=[action])
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    change = advice["spec"]["change"]
+    assert (advice["spec"]["method"], advice["spec"]["target"]["kind"]) == ("Advise", "KiroHealthCheck")
+    assert change["diff"] == 'spec.checks[cpu-usage].parameters: nothing → {"threshold":93}'
+    before = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
+
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), json.loads(change["patch"]))
+
+    after = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
+    assert [item for item in after if item["id"] != "cpu-usage"] == before
+    [healed] = world.wait_remediation("Expired", timeout=60)
+    assert healed["status"]["reason"] == "Healed"
+
+
+def test_a_policy_cannot_make_it_automatic(world: World) -> None:
+    with pytest.raises(ApiError, match="write approval: Manual"):
+        world.policy(**enforce(actions=[RIGHT_SIZE | {"approval": "Automatic"}]))

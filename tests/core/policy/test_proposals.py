@@ -1,0 +1,731 @@
+"""Proposals: made once, kept while they hold, withdrawn when they do not, and in nobody's way."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
+from kiro_operator.api.v1alpha1.remediation import (
+    KiroRemediationSpec,
+    KiroRemediationStatus,
+    Method,
+    RemediationState,
+)
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.amended import exact
+from kiro_operator.core.checks import registry
+from kiro_operator.core.checks.signal_quality import threshold_fit
+from kiro_operator.core.checks.signal_quality.threshold_fit import Threshold, ThresholdFitParameters
+from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.evidence.series import SERIES, Answer, Series
+from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
+from kiro_operator.core.objects import AutoscalerSpec, HorizontalPodAutoscaler, Metadata, ScaleTargetRef
+from kiro_operator.core.patches import merged, much_the_same, undoing
+from kiro_operator.core.policy.plan import Past
+from kiro_operator.core.policy.situation import census, situate
+from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.promql import PART
+from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
+from kiro_operator.core.quantity import mebibytes, millicores
+from kiro_operator.core.remedies import proposers
+from kiro_operator.core.remedies.types import Draft, Refusal
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot
+from kiro_operator.core.steering.fixes import mended
+from kiro_operator.core.steering.syntax import passes
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, in_force, resume
+from tests.core.policy.make import (
+    BLIND,
+    NOW,
+    ago,
+    autoscaler,
+    entry,
+    failing,
+    finding,
+    inputs,
+    platform,
+    policy,
+    ref,
+    snapshot,
+    well,
+    workload,
+)
+
+CHECK = "over-provisioned"
+BUDGET = {"limit": 5, "window": "1h"}
+VALUES = (("api/cpu", "50m"), ("api/memory", "110Mi"))
+
+
+def lenient(**changes: Any) -> KiroSafetyPolicySpec:
+    actions = [{"name": action.value, "approval": "Manual", "budget": BUDGET} for action in sorted(PROPOSALS)]
+    actions.append({"name": "Restart", "approval": "Automatic", "budget": BUDGET})
+    return policy(**({"actions": actions, "scale": None} | changes))
+
+
+def wasteful(
+    *names: str, values: tuple[tuple[str, str], ...] = VALUES, actionable: bool = True
+) -> dict[str, tuple[Verdict, bool]]:
+    findings = tuple(
+        Finding(
+            ref(name),
+            "OverProvisioned",
+            f"Deployment {name} wastes",
+            ago(minutes=3),
+            amendment=Amendment(ActionName.RIGHT_SIZE, ref(name), values),
+        )
+        for name in names or ("api",)
+    )
+    return {CHECK: (Verdict(Status.FAIL, "OverProvisioned", "waste", findings), actionable)}
+
+
+def live(name: str = "api", **metadata: Any) -> dict[str, Any]:
+    """The Deployment of ``platform()`` as the API server gives it."""
+    container = {"name": name, "image": "api:1", "resources": {"requests": {"cpu": "2", "memory": "2Gi"}}}
+    side = {"name": "side", "image": "side:1"}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "100", "generation": 3}
+        | metadata,
+        "spec": {"replicas": 4, "template": {"spec": {"containers": [side, container]}}},
+    }
+
+
+def facts(**changes: Any) -> Snapshot:
+    made, pods = platform(failing=0)
+    return snapshot([made], pods, **changes)
+
+
+def plan(
+    verdicts: dict[str, tuple[Verdict, bool]],
+    *past: Past,
+    policies: tuple[KiroSafetyPolicySpec, ...] = (),
+    seen: Snapshot | None = None,
+    entries: tuple[Any, ...] = (),
+    **changes: Any,
+) -> Plan:
+    given = inputs(
+        verdicts,
+        seen or facts(),
+        entries,
+        policies=tuple(Policy(f"p{n}", spec) for n, spec in enumerate(policies or (lenient(),))),
+    )
+    return decide(replace(given, proposals=past, **changes))
+
+
+def proposed(**changes: Any) -> Past:
+    """The proposal that a first plan makes, on record."""
+    [new] = plan(wasteful()).proposals
+    intent = exact(new.intent, live(), new.workload, NOW)
+    assert intent is not None
+    fields: dict[str, Any] = {"state": RemediationState.PROPOSED, "open": True, "mine": True}
+    made: dict[str, Any] = {"intent": intent, "name": intent.name, "made_at": NOW - timedelta(hours=1)}
+    return Past(**(made | fields | changes))
+
+
+def ended(state: RemediationState, reason: str, at: timedelta, **changes: Any) -> Past:
+    return proposed(state=state, open=False, reason=reason, ended_at=NOW - at, **changes)
+
+
+def test_the_patch_touches_the_requests_named_and_its_undo_takes_it_back() -> None:
+    intent = proposed().intent
+    assert intent.change is not None
+    before = live()
+    patch, undo = json.loads(intent.change.patch), json.loads(intent.change.undo)
+    after = merged(before, patch, strategic=True)
+    side, main = after["spec"]["template"]["spec"]["containers"]
+    assert side == {"name": "side", "image": "side:1"}
+    assert main == {
+        "name": "api",
+        "image": "api:1",
+        "resources": {"requests": {"cpu": "50m", "memory": "110Mi"}},
+    }
+    assert merged(after, undo, strategic=True) == before
+    assert "requests.cpu: 2 → 50m" in intent.change.diff
+    assert (intent.method, intent.fence.uid, intent.fence.resource_version) == (
+        Method.PATCH,
+        "uid-api",
+        "100",
+    )
+
+
+def test_what_was_not_there_is_taken_out_again() -> None:
+    before = live()
+    del before["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]["cpu"]
+    patch = json.loads(proposed().intent.change.patch)  # type: ignore[union-attr]
+    undo = undoing(before, patch, strategic=True)
+    assert merged(merged(before, patch, strategic=True), undo, strategic=True) == before
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"annotations": {"argocd.argoproj.io/tracking-id": "apps:apps/Deployment:kiro/api"}},
+        {"labels": {"argocd.argoproj.io/instance": "apps"}},
+        {"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}},
+        {"labels": {"helm.toolkit.fluxcd.io/name": "apps"}},
+        {"managedFields": [{"manager": "argocd-controller", "operation": "Apply"}]},
+    ],
+)
+def test_what_a_gitops_tool_keeps_is_for_a_person_to_change(mark: dict[str, Any]) -> None:
+    [new] = plan(wasteful()).proposals
+    intent = exact(new.intent, live(**mark), new.workload, NOW)
+    assert intent is not None
+    assert intent.method is Method.ADVISE
+    # However it is approved and whatever the policy says: it is never let through.
+    [decision] = plan(wasteful(), proposed(intent=intent, name=intent.name)).decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "approval", "AppliedByPerson")
+
+
+def test_another_object_and_one_that_is_as_proposed_are_left() -> None:
+    [new] = plan(wasteful()).proposals
+    assert exact(new.intent, None, new.workload, NOW) is None
+    assert exact(new.intent, live(uid="other"), new.workload, NOW) is None
+    as_proposed = merged(live(), json.loads(new.intent.change.patch), strategic=True)  # type: ignore[union-attr]
+    assert exact(new.intent, as_proposed, new.workload, NOW) is None
+
+
+def test_it_waits_whatever_the_policy_says() -> None:
+    careless = lenient(
+        actions=[{"name": "RightSize", "approval": "Automatic", "budget": BUDGET}], approvalGates=[]
+    )
+    made = plan(wasteful(), proposed(), policies=(careless,))
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "approval", "ApprovalRequired")
+    assert [standing.gate for standing in decision.standings] == ["operator-approver"]
+    assert not made.escalations
+    assert not made.proposals
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        (lenient(actions=[]),),
+        (lenient(), lenient(actions=[])),
+        (lenient(mode="Observe"),),
+    ],
+)
+def test_what_a_policy_does_not_list_stays_advice(policies: tuple[KiroSafetyPolicySpec, ...]) -> None:
+    made = plan(wasteful(), policies=policies)
+    assert (made.proposals, made.decisions, made.escalations) == ((), (), ())
+    [gone] = plan(wasteful(), proposed(), policies=policies).withdrawn
+    assert (gone.state, gone.reason) == (RemediationState.EXPIRED, "NotAllowed")
+
+
+def test_a_dry_run_tells_and_proposes_nothing() -> None:
+    made = plan(wasteful(), policies=(lenient(mode="DryRun"),))
+    [decision] = made.decisions
+    assert (decision.decision, decision.standings) == ("DryRun", ())
+    assert "50m cpu and 110Mi memory" in decision.message
+    assert not made.proposals
+
+
+def test_only_a_fresh_fail_is_proposed() -> None:
+    assert not plan(wasteful(actionable=False)).proposals
+    verdict, _ = wasteful()[CHECK]
+    assert not plan({CHECK: (replace(verdict, status=Status.WARN), True)}).proposals
+
+
+@pytest.mark.parametrize("how", ["scaled", "unseen"])
+def test_what_an_autoscaler_scales_by_its_requests_is_left(how: str) -> None:
+    scalers = [autoscaler("api")] if how == "scaled" else BLIND
+    assert not plan(wasteful(), seen=facts(autoscalers=scalers)).proposals
+
+
+def test_one_proposal_for_a_target_and_action() -> None:
+    assert not plan(wasteful(), proposed()).proposals
+    # Nor beside one of another KiroHealthCheck, or one that is being carried out.
+    assert not plan(wasteful(), proposed(mine=False)).proposals
+    running = proposed(state=RemediationState.VERIFYING, open=False)
+    assert not plan(wasteful(), running).proposals
+
+
+def test_no_more_wait_at_a_time_than_a_person_can_read() -> None:
+    names = [f"app-{number:02}" for number in range(MOST + 5)]
+    made = plan(wasteful(*names), seen=snapshot([workload(name) for name in names]))
+    assert len(made.proposals) == MOST
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "superseded"),
+    [("50m", "110Mi", False), ("54m", "118Mi", False), ("60m", "110Mi", True), ("50m", "90Mi", True)],
+)
+def test_only_what_differs_in_substance_takes_its_place(cpu: str, memory: str, superseded: bool) -> None:  # noqa: FBT001
+    made = plan(wasteful(values=(("api/cpu", cpu), ("api/memory", memory))), proposed())
+    assert [item.reason for item in made.withdrawn] == ["Superseded"] * superseded
+    assert len(made.decisions) == (not superseded)
+    old = ended(RemediationState.EXPIRED, "Superseded", timedelta(0))
+    again = plan(wasteful(values=(("api/cpu", cpu), ("api/memory", memory))), old)
+    assert len(again.proposals) == 1
+
+
+def test_it_is_withdrawn_when_its_reason_is_gone_and_not_when_that_cannot_be_seen() -> None:
+    [gone] = plan(well(CHECK), proposed()).withdrawn
+    assert gone.reason == "Healed"
+    blind = {CHECK: (Verdict(Status.UNKNOWN, "Timeout", "no answer"), False)}
+    assert not plan(blind, proposed()).withdrawn
+    assert not plan({}, proposed()).withdrawn
+
+
+def test_it_is_withdrawn_when_the_target_is_another_one() -> None:
+    past = proposed()
+    rolled = replace(past.intent, fence=replace(past.intent.fence, revision="2"))
+    [gone] = plan(wasteful(), proposed(intent=rolled)).withdrawn
+    assert gone.reason == "Changed"
+    [gone] = plan(well(CHECK), proposed(), seen=snapshot([])).withdrawn
+    assert gone.reason == "Changed"
+    later = plan(wasteful(), ended(RemediationState.EXPIRED, "Changed", timedelta(0)))
+    assert len(later.proposals) == 1
+
+
+def test_it_lapses() -> None:
+    [gone] = plan(wasteful(), proposed(made_at=NOW - LIFETIME)).withdrawn
+    assert (gone.state, gone.reason) == (RemediationState.EXPIRED, "Lapsed")
+    fresh = plan(wasteful(), proposed())
+    assert not fresh.withdrawn
+    assert fresh.next == NOW - timedelta(hours=1) + LIFETIME
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "at", "again"),
+    [
+        ("Denied", "ApprovalDenied", HOLD * 30, False),
+        ("Failed", "Reverted", HOLD / 2, False),
+        ("Failed", "Reverted", HOLD, True),
+        ("Denied", "Forbidden", HOLD / 2, False),
+        ("Succeeded", "InForce", HOLD / 2, False),
+        ("Expired", "Lapsed", HOLD, True),
+    ],
+)
+def test_much_the_same_is_not_proposed_again_at_once(
+    state: str,
+    reason: str,
+    at: timedelta,
+    again: bool,  # noqa: FBT001
+) -> None:
+    past = ended(RemediationState(state), reason, at)
+    assert len(plan(wasteful(), past).proposals) == again
+    # What differs in substance is.
+    assert len(plan(wasteful(values=(("api/cpu", "100m"),)), past).proposals) == 1
+
+
+def test_it_stands_in_nobodys_way() -> None:
+    made, pods = platform()
+    verdicts = {**wasteful(), **failing(finding())}
+    alone = plan(failing(finding()), seen=snapshot([made], pods))
+    both = plan(verdicts, proposed(), seen=snapshot([made], pods))
+    assert [item.decision for item in alone.decisions] == ["Allowed"]
+    assert both.decisions[0] == alone.decisions[0]
+
+
+def carried_out(method: Method = Method.PATCH) -> Any:
+    done = entry(1, "Failed", method, at=ago(hours=2), ended=ago(hours=1))
+    return replace(done, action=ActionName.RIGHT_SIZE, name=proposed().name)
+
+
+def test_what_was_carried_out_climbs_no_ladder_and_counts_against_the_budget() -> None:
+    made, pods = platform()
+    seen = snapshot([made], pods)
+    # Nor does anybody wait because it did not help.
+    patient = lenient(backoff={"initial": "24h", "maximum": "24h"}, maxConsecutiveFailures=1)
+    [decision] = plan(failing(finding()), seen=seen, entries=(carried_out(),), policies=(patient,)).decisions
+    assert (decision.decision, decision.intent.action) == ("Allowed", ActionName.RESTART)
+    assert (decision.intent.episode, decision.intent.step) == (1, 1)
+    spent = lenient(budget={"limit": 1, "window": "24h"})
+    [decision] = plan(failing(finding()), seen=seen, entries=(carried_out(),), policies=(spent,)).decisions
+    assert decision.reason == "BudgetExhausted"
+
+
+def test_patches_that_differ_by_a_tenth_are_much_the_same() -> None:
+    assert much_the_same({"a": "100m"}, {"a": "110m"})
+    assert much_the_same({"a": "1"}, {"a": "1000m"})
+    assert not much_the_same({"a": "100m"}, {"a": "112m"})
+    assert not much_the_same({"a": "on"}, {"a": "off"})
+    assert not much_the_same({"a": "1"}, {"b": "1"})
+    assert not much_the_same({"a": True}, {"a": 1.05})
+    assert not much_the_same({"a": None}, {"a": 0})
+
+
+def test_amounts_are_rounded_up_to_two_digits() -> None:
+    assert [millicores(value) for value in (0.0101, 0.05, 0.0482, 0.1234, 2.0)] == [
+        "11m",
+        "50m",
+        "49m",
+        "130m",
+        "2000m",
+    ]
+    assert [mebibytes(value * 2**20) for value in (16.0, 103.5, 1024.1)] == ["16Mi", "110Mi", "1100Mi"]
+
+
+def test_the_name_is_that_of_target_action_and_plan() -> None:
+    intent: Intent = proposed().intent
+    assert intent.name == f"deployment-api-uid-api-rightsize-{intent.digest[:8]}"
+    assert Ledger().remedies == Ledger()
+    assert Ref("Deployment", "api", "uid-api") == intent.target
+
+
+def scaling(ceiling: int = 6) -> Plan:
+    """A workload that wants another replica, and that an autoscaler scales."""
+    made, pods = platform(failing=0)
+    budget = {"budget": BUDGET}
+    allowed = lenient(
+        actions=[
+            {"name": "Scale", "approval": "Automatic", **budget},
+            {"name": "ChangeAutoscaling", "approval": "Manual", **budget},
+        ],
+        scale={"floor": 1, "ceiling": ceiling, "step": 1},
+    )
+    scaler = HorizontalPodAutoscaler(
+        metadata=Metadata(name="hpa", uid="uid-hpa"),
+        spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
+    )
+    seen = replace(snapshot([made], pods, [scaler]), policies={"p0": allowed})
+    high = finding(None, reason="HighUtilization", remedies=(ActionName.SCALE,))
+    return plan(failing(high, check="resource-utilization"), policies=(allowed,), seen=seen)
+
+
+def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None:
+    made = scaling()
+    assert [item.reason for item in made.decisions] == ["ScaledByAutoscaler"]
+    [new] = made.proposals
+    assert (new.intent.action, new.intent.check) == (ActionName.CHANGE_AUTOSCALING, "resource-utilization")
+    assert new.intent.target == Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
+    assert new.intent.change is not None
+    # A minimum above the maximum would be refused.
+    assert json.loads(new.intent.change.patch) == {"spec": {"minReplicas": 5, "maxReplicas": 5}}
+
+
+def test_what_was_to_be_scaled_keeps_its_proposal_while_it_fails() -> None:
+    [new] = scaling().proposals
+    found = {
+        "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},
+        "spec": {"minReplicas": 1, "maxReplicas": 4},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    past = proposed(intent=intent, name=intent.name)
+    seen = facts(autoscalers=[replace(autoscaler("api"), metadata=Metadata(name="hpa", uid="uid-hpa"))])
+    high = finding(None, reason="HighUtilization", remedies=())
+    assert not plan(failing(high, check="resource-utilization"), past, seen=seen).withdrawn
+    [gone] = plan(well("resource-utilization"), past, seen=seen).withdrawn
+    assert gone.reason == "Healed"
+
+
+def test_what_else_a_check_finds_keeps_no_proposal_up() -> None:
+    claim = Finding(Ref("PersistentVolumeClaim", "data"), "UnmountedClaim", "unmounted", ago(hours=1))
+    verdicts = {CHECK: (Verdict(Status.FAIL, "UnmountedClaim", "unmounted", (claim,)), True)}
+    [gone] = plan(verdicts, proposed()).withdrawn
+    assert gone.reason == "Healed"
+
+
+def bounds(values: tuple[tuple[str, str], ...], ceiling: int = 6) -> Draft | Refusal:
+    """The draft for an autoscaler of 1 to 4."""
+    scaler = HorizontalPodAutoscaler(
+        metadata=Metadata(name="hpa", uid="uid-hpa"),
+        spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
+    )
+    policies = {"p0": lenient(scale={"floor": 1, "ceiling": ceiling, "step": 1})}
+    target = Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
+    amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
+    seen = replace(facts(autoscalers=[scaler]), policies=policies)
+    return proposers()[ActionName.CHANGE_AUTOSCALING].draft(amendment, seen)
+
+
+def test_bounds_are_raised_within_the_ceiling_and_never_lowered() -> None:
+    raised = bounds((("maxReplicas", "6"),))
+    assert isinstance(raised, Draft)
+    assert (json.loads(raised.patch), raised.diff) == ({"spec": {"maxReplicas": 6}}, "maxReplicas: 4 → 6")
+    beyond, lower = bounds((("maxReplicas", "6"),), 5), bounds((("maxReplicas", "3"),))
+    assert isinstance(beyond, Refusal)
+    assert isinstance(lower, Refusal)
+    assert (beyond.reason, lower.reason) == ("CeilingReached", "Healed")
+
+
+def idle(replicas: int, kind: str = "Deployment") -> Draft | Refusal:
+    amendment = Amendment(ActionName.REMOVE_UNUSED, Ref(kind, "api", "uid-api"), (("replicas", "0"),))
+    return proposers()[ActionName.REMOVE_UNUSED].draft(amendment, snapshot([workload(replicas=replicas)]))
+
+
+def test_what_does_nothing_is_scaled_to_zero() -> None:
+    made = idle(3)
+    assert isinstance(made, Draft)
+    assert (json.loads(made.patch), made.diff) == ({"spec": {"replicas": 0}}, "replicas: 3 → 0")
+    for refused in (idle(0), idle(3, "StatefulSet")):
+        assert isinstance(refused, Refusal)
+
+
+def crossed(*findings: tuple[str, tuple[tuple[str, str], ...]]) -> dict[str, tuple[Verdict, bool]]:
+    target = Ref("KiroSafetyPolicy", "p0")
+    made = tuple(
+        Finding(
+            target,
+            reason,
+            "outside",
+            ago(minutes=1),
+            amendment=Amendment(ActionName.CHANGE_BOUNDARY, target, values),
+        )
+        for reason, values in findings
+    )
+    return {"autonomous-scope": (Verdict(Status.FAIL, made[0].reason, "outside", made), True)}
+
+
+@pytest.mark.parametrize("size", ["1001", "inf"])
+def test_no_boundary_holds_any_change(size: str) -> None:
+    bounds = {
+        "actions": ["scale"],
+        "risky": [],
+        "kinds": ["Pod"],
+        "namespaces": ["kiro"],
+        "maximumChange": 20,
+    }
+    spec = lenient(boundaries=bounds)
+    seen = replace(facts(), policies={"p0": spec})
+    made = plan(crossed(("ChangeTooLarge", (("maximumChange", size),))), policies=(spec,), seen=seen)
+    assert not made.proposals
+
+
+def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> None:
+    spec = lenient(
+        boundaries={
+            "actions": ["scale"],
+            "risky": [],
+            "kinds": ["Deployment"],
+            "namespaces": ["kiro"],
+            "maximumChange": 20,
+        }
+    )
+    seen = replace(facts(), policies={"p0": spec})
+    verdicts = crossed(
+        ("ActionOutside", (("actions", "drain"),)), ("ChangeTooLarge", (("maximumChange", "35"),))
+    )
+    [new] = plan(verdicts, policies=(spec,), seen=seen).proposals
+    assert new.intent.method is Method.ADVISE
+    assert new.intent.change is not None
+    patch = json.loads(new.intent.change.patch)
+    assert patch == {"spec": {"boundaries": {"actions": ["scale", "drain"], "maximumChange": 35}}}
+    found = {
+        "metadata": {"name": "p0", "uid": "uid-p0", "resourceVersion": "1"},
+        "spec": {"boundaries": {"actions": ["scale"], "maximumChange": 20, "kinds": ["Deployment"]}},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    assert intent.target.uid == "uid-p0"
+    assert 'actions: ["scale"] → ["scale","drain"]' in intent.change.diff  # type: ignore[union-attr]
+    past = proposed(intent=intent, name=intent.name)
+    made = plan(verdicts, past, policies=(spec,), seen=seen)
+    assert [item.reason for item in made.decisions] == ["AppliedByPerson"]
+    assert not made.withdrawn
+
+
+GOOD = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("\n\n---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n", GOOD),
+        ("-----\ninclusion: always\n-----\n# Product\n\nPrefer small steps.\n", GOOD),
+        ("---\ninclusion: 'Always'\n---\n# Product\n\nPrefer small steps.\n", GOOD),
+        (
+            "# Product\n---\ninclusion: file-match\nfileMatchPattern: '*.tf'\n---\nPlan first.\n",
+            "---\ninclusion: fileMatch\nfileMatchPattern: '*.tf'\n---\n# Product\nPlan first.\n",
+        ),
+        # What takes a guess, what is well, and what is no front matter.
+        ("---\ninclusion: fileMatch\nfileMatchPattern: ['*.tf'\n---\nPlan first.\n", None),
+        ("---\ninclusion: sometimes\n---\nPlan first.\n", None),
+        ("---\ninclusion: FileMatch\n---\nno pattern\n", None),
+        (GOOD, None),
+        ("# Product\n\n---\n\nA rule.\n\n---\n\nAnother.\n", None),
+        ("```\n---\ninclusion: Always\n---\n```\n", None),
+    ],
+)
+def test_only_what_takes_no_guess_is_mended(text: str, wanted: str | None) -> None:
+    assert mended(text) == wanted
+    assert wanted is None or passes(wanted)
+
+
+def documents(text: str, *, restore: bool = False, **about: Any) -> Snapshot:
+    holder = Holder("kiro-steering", "uid-steering", "7", **about)
+    path, origin = ".kiro/steering/product.md", "ConfigMap kiro-steering"
+    seen = Steering((Document(path, text, origin, key="product.md"),), holders=(holder,), restore=restore)
+    return replace(facts(), samples={STEERING.name: Sample(1, NOW, seen)})
+
+
+def steering(seen: Snapshot) -> Plan:
+    check = registry()["steering-syntax"].check
+    verdict = check.judge(seen, check.parameters(), NOW)
+    return plan({"steering-syntax": (verdict, True)}, seen=seen)
+
+
+def test_a_document_is_proposed_as_it_would_be() -> None:
+    broken = GOOD.replace("always", "Always")
+    [new] = steering(documents(broken)).proposals
+    assert (new.intent.action, new.intent.method) == (ActionName.EDIT_STEERING, Method.PATCH)
+    assert new.intent.change is not None
+    assert json.loads(new.intent.change.patch) == {"data": {"product.md": GOOD}}
+    assert "-inclusion: Always\n+inclusion: always" in new.intent.change.diff
+    assert not steering(documents(broken, binary=("product.md",))).proposals
+    assert not steering(documents(broken + "token: ghp_abcdefghijklmnopqrstuvwxyz0123456789\n")).proposals
+
+
+def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
+    for about, protected in (("", False), ("true", True)):
+        seen = documents(GOOD.replace("always", "Always"), protected=about)
+        [new] = steering(seen).proposals
+        assert situate(new.intent, seen, Ledger(), census(seen)).protected is protected
+        assert situate(new.intent, seen, Ledger(), census(seen)).observed
+
+
+def record(past: Past) -> KiroRemediationSpec:
+    """The spec of a proposal, as its KiroRemediation has it."""
+    intent = past.intent
+    assert intent.change is not None
+    named = {"name": "kiro", "uid": "u"}
+    return KiroRemediationSpec.model_validate(
+        {
+            "action": intent.action,
+            "method": intent.method,
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "uid-api"},
+            "fence": {"uid": "uid-api", "resourceVersion": "100", "generation": 3},
+            "healthCheck": named,
+            "policy": named,
+            "check": CHECK,
+            "reason": "OverProvisioned",
+            "message": "waste",
+            "episode": 1,
+            "step": 1,
+            "timeout": "10m",
+            "stabilization": "30s",
+            "change": {
+                "patch": intent.change.patch,
+                "diff": intent.change.diff,
+                "undo": intent.change.undo,
+            },
+        }
+    )
+
+
+def as_approved(**metadata: Any) -> dict[str, Any]:
+    change = proposed().intent.change
+    assert change is not None
+    found: dict[str, Any] = merged(live(**metadata), json.loads(change.patch), strategic=True)
+    return found
+
+
+def other_requests() -> dict[str, Any]:
+    found = live()
+    found["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]["cpu"] = "1"
+    return found
+
+
+def owned() -> dict[str, Any]:
+    return live(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})
+
+
+REVISION: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "2"}}
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "answer"),
+    [
+        # Its versions and its replicas move, and say nothing.
+        (live(resourceVersion="222", generation=9), "Acting", Act),
+        (live(), "Reserved", Act),
+        (as_approved(), "Acting", AlreadyDone),
+        (as_approved(), "Reserved", Expire),
+        (other_requests(), "Acting", Expire),
+        (live(uid="uid-other"), "Acting", Expire),
+        (live(**REVISION), "Acting", Expire),
+        (owned(), "Acting", Expire),
+        (None, "Acting", Expire),
+        (BLIND, "Acting", Wait),
+    ],
+)
+def test_after_a_crash_the_live_object_tells(found: Any, state: str, answer: type) -> None:
+    spec = record(proposed())
+    status = KiroRemediationStatus(state=RemediationState(state))
+    seen = Live(workload=None, written=found, failing=True)
+    made = resume(spec, status, seen, reserved_at=ago(seconds=30), now=NOW)
+    assert isinstance(made, answer), made
+    # What nobody asks for any more is not sent, and neither is what was approved long ago.
+    if answer is Act:
+        healed = Live(workload=None, written=found, failing=False)
+        assert isinstance(resume(spec, status, healed, reserved_at=NOW, now=NOW), Expire)
+        assert isinstance(resume(spec, status, seen, reserved_at=ago(minutes=3), now=NOW), Expire)
+
+
+@pytest.mark.parametrize(
+    ("found", "generation", "available", "since", "outcome"),
+    [
+        (as_approved(), 4, 4, 60, "Succeeded InForce"),
+        (as_approved(), 4, 4, 10, "Verifying Stabilizing"),
+        (as_approved(), 4, 3, 60, "Verifying NotYetWell"),
+        (as_approved(), 3, 4, 60, "Verifying NotObserved"),
+        (live(), 4, 4, 60, "Failed Reverted"),
+        (None, 4, 4, 60, "Expired TargetGone"),
+        (BLIND, 4, 4, 60, "Verifying NotObserved"),
+    ],
+)
+def test_it_succeeds_when_it_stands_and_nothing_broke(
+    found: Any, generation: int, available: int, since: int, outcome: str
+) -> None:
+    status = KiroRemediationStatus(
+        state=RemediationState.VERIFYING, acted_at=ago(minutes=2), healthy_since=ago(seconds=since)
+    )
+    seen = workload(available=available, generation=generation)
+    made = in_force(record(proposed()), status, found, seen, NOW)
+    assert f"{made.state} {made.reason}" == outcome
+    late = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=ago(minutes=20))
+    if outcome.endswith("NotYetWell"):
+        assert in_force(record(proposed()), late, found, seen, NOW).reason == "StillFailing"
+
+
+def thresholds(percent: int, *, named: str = "cpu-usage") -> dict[str, tuple[Verdict, bool]]:
+    """The verdict on one threshold, of a metric that goes from 0.01 to 0.95 and seldom beyond 0.90."""
+    listed = Threshold(name=named, query="cpu", threshold=percent / 100, bound=1)
+    parameters = ThresholdFitParameters(thresholds=[listed])
+    [query] = threshold_fit.queries(parameters, "kiro")
+    points = tuple((float(at), at / 100) for at in range(1, 96))
+    seen = Answer(query, (Series({PART: "0"}, points * 2),))
+    facts_ = replace(facts(), samples={SERIES.name: Sample(1, NOW, (seen,))})
+    return {"threshold-fit": (threshold_fit.CHECK.judge(facts_, parameters, NOW), True)}
+
+
+OWN = Ref("KiroHealthCheck", "kiro", "uid-khc")
+
+
+@pytest.mark.parametrize(
+    ("percent", "named", "wanted"),
+    [(60, "cpu-usage", 91), (100, "cpu-usage", 85), (60, "somebody-elses", None), (92, "cpu-usage", None)],
+)
+def test_a_threshold_is_proposed_where_it_fits(percent: int, named: str, wanted: int | None) -> None:
+    made = plan(thresholds(percent, named=named), own=OWN)
+    if wanted is None:
+        assert not made.proposals
+        return
+    [new] = made.proposals
+    assert (new.intent.method, new.intent.target) == (Method.ADVISE, OWN)
+    other = {"id": "pods-ready", "enabled": False}
+    found = {
+        "metadata": {"name": "kiro", "uid": "uid-khc", "resourceVersion": "1"},
+        "spec": {"checks": [other, {"id": "cpu-usage", "parameters": {"threshold": percent, "floor": 20}}]},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    assert intent.change.diff == f"spec.checks[cpu-usage].parameters.threshold: {percent} → {wanted}"
+    # As kubectl merges it: lists are replaced, and the others are in it.
+    after = merged(found, json.loads(intent.change.patch))
+    assert after["spec"]["checks"][0] == other
+    assert after["spec"]["checks"][1]["parameters"] == {"threshold": wanted, "floor": 20}
+    assert merged(after, json.loads(intent.change.undo)) == found
+    past = proposed(intent=intent, name=intent.name)
+    assert not plan(thresholds(percent), past, own=OWN).withdrawn
+    near = json.loads(intent.change.patch)
+    near["spec"]["checks"][1]["parameters"]["threshold"] = wanted - 20
+    moved = replace(intent, change=replace(intent.change, patch=json.dumps(near)))
+    [gone] = plan(thresholds(percent), proposed(intent=moved, name=intent.name), own=OWN).withdrawn
+    assert gone.reason == "Superseded"

@@ -1,0 +1,92 @@
+"""The operator dies while it proposes, or with an approved proposal half done."""
+
+from __future__ import annotations
+
+import pytest
+
+from devcluster.proxy import FaultProxy
+from kiro_operator.core.checks import registry
+from tests.apiserver.test_proposals import RIGHT_SIZE, waiting
+from tests.faults.test_crash import CREATES, is_write
+from tests.harness.approvers import Approver, wait_for_vouching
+from tests.harness.world import STEADY, World, enforce
+
+CHECK = "autoscaling-configuration"
+SCALERS = "/apis/autoscaling/v2"
+SEEN = r"/horizontalpodautoscalers/kiro\?"
+
+
+def begin(world: World) -> None:
+    """An autoscaler that can never scale, which is seen without any metrics."""
+    world.deployment(replicas=2)
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "kiro"}
+    world.plane.rest.post(
+        world.path("horizontalpodautoscalers", api=SCALERS),
+        {
+            "metadata": {"name": "kiro"},
+            "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 2},
+        },
+    )
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeAutoscaling"}]))
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        checks=[{"id": name, "enabled": False} for name in registry() if name != CHECK],
+        remediation={"stabilization": "1s"},
+    )
+
+
+def written(world: World) -> list[tuple[str, int]]:
+    """What the operators did to the autoscaler."""
+    events = [
+        event for event in world.written() if event["objectRef"]["resource"] == "horizontalpodautoscalers"
+    ]
+    return [(event["verb"], event["responseStatus"]["code"]) for event in events]
+
+
+def most(world: World) -> int:
+    return int(world.get("horizontalpodautoscalers", "kiro", api=SCALERS)["spec"]["maxReplicas"])
+
+
+@pytest.mark.parametrize("moment", ["before the action", "after the action"])
+def test_what_was_approved_is_done_once(world: World, proxy: FaultProxy, moment: str) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    begin(world)
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+    at = proxy.before if moment == "before the action" else proxy.after
+    fault = at(lambda _: operator.kill(), forward=False, path=SEEN, when=is_write, count=1)
+    operator.start()
+    approver.decide(waiting(world))
+    world.wait_fault(fault)
+    operator.wait()
+    proxy.lift()
+    [begun] = world.remediations()
+    assert begun["status"]["state"] == "Acting"
+    assert most(world) == (2 if moment == "before the action" else 3)
+
+    world.restart(operator)
+
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert done["metadata"]["uid"] == begun["metadata"]["uid"]
+    assert most(world) == 3
+    assert written(world) == [("patch", 200)]
+
+
+def test_what_was_about_to_be_proposed_is_proposed_once(world: World, proxy: FaultProxy) -> None:
+    begin(world)
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+    fault = proxy.after(lambda _: operator.kill(), forward=False, method="POST", path=CREATES, count=1)
+    operator.start()
+    world.wait_fault(fault)
+    operator.wait()
+    proxy.lift()
+    [begun] = world.remediations()
+    assert begun["status"]["state"] == "Reserved"
+
+    world.restart(operator)
+
+    [made] = world.wait_remediation("Proposed", timeout=60)
+    assert made["metadata"]["uid"] == begun["metadata"]["uid"]
+    assert waiting(world)["digest"] == begun["spec"]["digest"]
+    assert len(world.remediations()) == 1
+    assert written(world) == []
