@@ -333,5 +333,8 @@ async def _cancel_the_rest() -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
+    # A client that is stopped or too slow to say goodbye is not waited for; the loop alone knows them all.
+    for line in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+        line.abort()
     # TLS connections close in several turns of the loop, which nobody offers to wait for.
     await asyncio.sleep(CLOSING_SECONDS)
