@@ -23,7 +23,7 @@ def play(stage: Stage) -> None:
     first = stage.break_pods("mcp-server", "crash-loop")[0]
     stage.say(f"{first} crashes.")
     done = stage.expect_remediation(known)
-    stage.hold(done["spec"]["pod"]["name"] == first, f"{first} was evicted")
+    stage.hold(done["spec"].get("pod", {}).get("name") == first, f"{first} was evicted: {done['spec']}")
     stage.say("That was the last action of this hour.")
     stage.well()
 
