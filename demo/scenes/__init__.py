@@ -22,7 +22,6 @@ SCENES = (
     image_pull.SCENE,
     storm.SCENE,
     at_rest.SCENE,
-    # Well before the last scene: what fails anew within two minutes is a relapse, and rolled out anew.
     approval.SCENE,
     mcp_down.SCENE,
     steering.SCENE,
