@@ -77,7 +77,7 @@ async def test_nodes_and_what_is_used(client_of: ClientOf) -> None:
         assert sample.nodes == (
             Node("a", 3.92, 15 * gib, used_cpu=1.5, used_memory=3 * gib),
             Node("b", 3.92, 15 * gib, pressures=("MemoryPressure",)),
-            Node("c", 3.92, 15 * gib, schedulable=False),
+            Node("c", 3.92, 15 * gib, schedulable=False, cordoned=True),
             Node("d", 3.92, 15 * gib, schedulable=False),
         )
         assert sample.namespaces == (

@@ -117,6 +117,7 @@ spec:
       max-concurrent-operations: "3"
   clusterRole:
     name: kiro-autonomous-operations
+    onDrift: Restore
     rules:
     - apiGroups: [apps]
       resources: [deployments]

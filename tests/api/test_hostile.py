@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.server import Server
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from tests.api.server import Server, decoded
 from tests.core.policy.hostile import GOOD, GREEDY, REFUSED, SLIPS, widened, widened_beside
 
 DOCUMENTS = SLIPS | GREEDY
@@ -25,7 +26,7 @@ def document(spec: Any, name: str = "hostile") -> str:
 def test_the_good_policy_is_stored_as_it_is(server: Server) -> None:
     stored = server.stored("KiroSafetyPolicy", document(GOOD))
     assert stored is not None
-    assert stored["spec"] == GOOD
+    assert decoded(stored).spec == KiroSafetyPolicySpec.model_validate(GOOD)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -163,14 +163,17 @@ class Installed(World):
         self.plane.rest.post(self.path(f"{kind.lower()}s", api="/apis/apps/v1"), body)
 
     def settled(self, kind: str, name: str) -> list[Object]:
-        """Wait until all pods of a workload are there and ready; returns them."""
+        """Wait until all pods of a workload are there and ready, and its rollout is over; returns them.
+
+        A Deployment whose pod is broken before its controller has seen it whole is rolling out from then on.
+        """
         least = 1 if kind == "DaemonSet" else 0
 
         def ready() -> list[Object] | None:
             found = self.get(f"{kind.lower()}s", name, api="/apis/apps/v1")
             wanted = found["spec"].get("replicas") or found["status"].get("desiredNumberScheduled", least)
             pods = [pod for pod in self.pods(name) if _is_ready(pod)]
-            return pods if len(pods) == wanted else None
+            return pods if len(pods) == wanted and (kind != "Deployment" or _is_rolled_out(found)) else None
 
         return until(ready, f"the pods of {kind} {name}", 60)
 
@@ -224,6 +227,11 @@ class Installed(World):
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         path = self.path("kiroremediations", made["metadata"]["name"])
         self.plane.rest.patch(f"{path}/status", {"status": {"state": state, "actingAt": now}})
+
+
+def _is_rolled_out(deployment: Object) -> bool:
+    conditions = deployment["status"].get("conditions", [])
+    return any(item.get("reason") == "NewReplicaSetAvailable" for item in conditions)
 
 
 def _is_ready(pod: Object) -> bool:

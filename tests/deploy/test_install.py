@@ -200,7 +200,8 @@ def _it_is_uninstalled(plane: ControlPlane) -> None:
     )
     plane.kubectl("delete", "khc,ksp,krem,kappr", "--all", "--all-namespaces", "--timeout=20s")
     assert not _kiro_objects(plane)
-    plane.kubectl("delete", "--ignore-not-found", "-k", str(DEPLOY / "overlays" / "kiro-system"))
+    # It waits for some eighty objects one after the other, a namespace with its content among them.
+    plane.kubectl("delete", "--ignore-not-found", "-k", str(DEPLOY / "overlays" / "kiro-system"), timeout=240)
     plane.kubectl(
         "delete", "rolebinding,role", "-n", "team-b", "-l", "app.kubernetes.io/part-of=kiro-operator"
     )

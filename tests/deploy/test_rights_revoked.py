@@ -398,7 +398,10 @@ def _document(world: Installed) -> None:
         safetyPolicyRef={"name": "policy"},
         interval="5s",
         steering={"configMaps": [STEERING_DOCUMENTS], "onDrift": "Restore"},
-        checks=[{"id": id_, "enabled": id_ == "steering-integrity"} for id_ in registry()],
+        checks=[
+            {"id": id_, "interval": "5s"} if id_ == "steering-integrity" else {"id": id_, "enabled": False}
+            for id_ in registry()
+        ],
         remediation={"stabilization": "1s"},
     )
 

@@ -35,13 +35,14 @@ def test_usage(control_plane: ControlPlane, namespace: str) -> None:
     assert faults.usage(control_plane, namespace, "app=web", cpu="900m", memory="1Gi") == 1
     control_plane.wait_for_metrics()
 
-    def top() -> list[str]:
-        return control_plane.kubectl(
-            "top", "pods", "-n", namespace, "--no-headers", check=False
-        ).stdout.split()
+    def shown() -> bool:
+        top = control_plane.kubectl("top", "pods", "-n", namespace, "--no-headers", check=False)
+        name, cpu, memory = (top.stdout.split() or ("", "0m", ""))[:3]
+        # CPU is a rate, by the clock of a machine that may be busy.
+        return (name, memory) == ("web", "1024Mi") and 850 <= int(cpu.removesuffix("m")) <= 950
 
-    # CPU is a rate: it is right once two scrapes, 15 s apart, saw the usage.
-    until(lambda: top() == ["web", "900m", "1024Mi"], "kubectl top pods", 60.0)
+    # It is right once two scrapes, 15 s apart, saw the usage.
+    until(shown, "kubectl top pods", 120.0)
 
 
 def test_a_node_without_pods_has_figures_too(control_plane: ControlPlane) -> None:

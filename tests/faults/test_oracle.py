@@ -169,9 +169,8 @@ def test_restores_are_told_by_what_they_write() -> None:
     assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == {Rule.UNRECORDED}
 
 
-def test_an_operator_ends_once_at_most_and_does_nothing_after_its_lease() -> None:
-    assert judge(replace(GOOD, ends=1)) == []
-    assert rules(replace(GOOD, ends=2)) == {Rule.LOOP}
+def test_an_operator_ends_for_its_lease_only_and_does_nothing_after_it() -> None:
+    assert rules(replace(GOOD, crashes=1)) == {Rule.CRASH}
     assert rules(replace(GOOD, late=("POST eviction: 201",))) == {Rule.LATE}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devcluster.proxy import FaultProxy
+from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.apiserver.test_proposals import RIGHT_SIZE, waiting
 from tests.faults.test_crash import CREATES, is_write
@@ -27,12 +28,20 @@ def begin(world: World) -> None:
             "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 2},
         },
     )
+    # Until there are metrics, that is what is wrong with it.
+    until(lambda: scales(world), "the autoscaler to have metrics", 90)
     world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeAutoscaling"}]))
     world.health_check(
         safetyPolicyRef={"name": "policy"},
         checks=[{"id": name, "enabled": False} for name in registry() if name != CHECK],
         remediation={"stabilization": "1s"},
     )
+
+
+def scales(world: World) -> bool:
+    status = world.get("horizontalpodautoscalers", "kiro", api=SCALERS).get("status", {})
+    found = {item["type"]: item["status"] for item in status.get("conditions") or ()}
+    return found.get("ScalingActive") == "True"
 
 
 def written(world: World) -> list[tuple[str, int]]:

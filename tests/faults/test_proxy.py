@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import json
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -246,3 +248,16 @@ def events(rest: Rest, path: str) -> Iterator[Iterator[str]]:
         connection.request("GET", path, headers=rest._headers)
         with connection.getresponse() as answer:
             yield (json.loads(line)["object"]["metadata"]["name"] for line in answer)
+
+
+def test_a_client_that_never_says_goodbye_does_not_outlive_the_proxy(control_plane: ControlPlane) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with FaultProxy(control_plane) as proxy:
+            client = Rest(Access(proxy.url, control_plane.ca, None, "nobody"))
+            with pytest.raises(ApiError, match="401"):
+                client.get("/version/nothing")
+        del proxy
+        gc.collect()
+        client.close()
+    assert [str(item.message) for item in told if item.category is ResourceWarning] == []

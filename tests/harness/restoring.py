@@ -254,8 +254,9 @@ def confining() -> tuple[Object, ...]:
 
 def refusal(rest: Rest, method: str, path: str, body: Any) -> str:
     """Why a request is refused; empty when it is not."""
+    how = "application/json" if method != "PATCH" else APPLY if "fieldManager" in path else MERGE
     try:
-        rest.request(method, path, body, APPLY if "fieldManager" in path else MERGE)
+        rest.request(method, path, body, how)
     except ApiError as error:
         return error.message
     return ""

@@ -299,7 +299,8 @@ async def test_nodes_cost_one_request_however_many_ask(control_plane: ControlPla
         asked = [
             event
             for event in control_plane.audit_events(offset)
-            if event["objectRef"].get("resource") == "nodes" and namespace in event["user"]["username"]
+            if event.get("objectRef", {}).get("resource") == "nodes"
+            and namespace in event["user"]["username"]
         ]
         assert len(asked) == 2  # what there is, and what is used
         elsewhere = msgspec.structs.replace(request, namespace="elsewhere")

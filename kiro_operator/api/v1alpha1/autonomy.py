@@ -79,7 +79,8 @@ class DesiredConfig(ApiModel):
         default=OnDrift.OBSERVE,
         description="Observe tells of a difference; Restore asks for RestoreSafetyConfig as well.",
     )
-    data: Annotated[dict[str, ConfigText], Field(max_length=64)] = Field(
+    # Empty is what is left of a key without a value, and would have all of it taken away.
+    data: Annotated[dict[str, ConfigText], Field(min_length=1, max_length=64)] = Field(
         description="Keys and values that it is to have, these and no others.",
         json_schema_extra=_rule(
             "self.all(k, k.size() <= 253 && k.matches('^[-._a-zA-Z0-9]+$'))",

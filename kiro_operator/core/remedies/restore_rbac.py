@@ -117,17 +117,27 @@ def propose(request: Request) -> Intent | Refusal:
 
 
 def _wanted(request: Request) -> DesiredClusterRole | Refusal:
-    """What is desired: of several policies only what they agree on, and one of them asks to restore."""
-    specs = request.snapshot.policies.values()
-    mine = [spec.cluster_role for spec in specs if spec.cluster_role is not None]
-    mine = [item for item in mine if item.name == request.target.name]
-    asked = [item for item in mine if item.on_drift is OnDrift.RESTORE]
+    """What is desired, where each policy that has a say asks to restore the same.
+
+    A say has each that names this ClusterRole, and each that allows the action: otherwise a second policy
+    could have granted what the first one does not ask for.
+    """
+    what, name, namespace = named(request.target), request.target.name, request.snapshot.namespace
+    desired = [
+        spec.cluster_role
+        for spec in request.snapshot.policies.values()
+        if (spec.cluster_role is not None and spec.cluster_role.name == name)
+        or any(listed.name is ActionName.RESTORE_RBAC for listed in spec.actions)
+    ]
+    asked = [
+        item for item in desired
+        if item is not None and item.name == name and item.on_drift is OnDrift.RESTORE
+    ]  # fmt: skip
     if not asked:
-        message = f"no KiroSafetyPolicy asks any more to restore {named(request.target)}"
+        message = f"no KiroSafetyPolicy asks any more to restore {what}"
         return Refusal("NotDesired", message, lasting=False)
-    namespace = request.snapshot.namespace
-    if any(_content(item, namespace) != _content(asked[0], namespace) for item in mine):
-        message = f"the KiroSafetyPolicies desire different contents of {named(request.target)}"
+    if len(asked) < len(desired) or len({_content(item, namespace) for item in asked}) > 1:
+        message = f"the KiroSafetyPolicies do not all ask to restore {what}, and to the same content"
         return Refusal("PoliciesDisagree", message, lasting=True)
     return asked[0]
 

@@ -159,8 +159,8 @@ def test_consent_is_asked_for_the_last_replica_and_for_all_at_once() -> None:
         assert told(ask("disruption", intent(ROLL), facts, consent=consent)) == expected
 
 
-def test_a_write_to_a_workload_is_not_known_to_be_harmless() -> None:
-    answer = ask("disruption", intent(Method.PATCH))
+def test_a_workload_that_is_made_is_not_known_to_be_harmless() -> None:
+    answer = ask("disruption", intent(Method.CREATE))
     assert told(answer) == waits("EvidenceMissing")
     assert answer.message == (
         "what a change of Deployment api takes down cannot be observed, so Deployment api is left alone"

@@ -229,16 +229,26 @@ def test_nobody_else_is_bound(other: dict[str, str]) -> None:
     assert refused(facts)[0] == "BeyondBaseline"
 
 
-def test_policies_that_disagree_restore_nothing() -> None:
-    other = strict(clusterRole={"rules": DESIRED[:1], "onDrift": "Observe"})
-    made = plan(seen(strict(), other, found=role(EXEC)))
-    assert not made.decisions
-    assert "PoliciesDisagree" in {item.reason for item in made.escalations}
+@pytest.mark.parametrize(
+    "other",
+    [
+        strict(clusterRole={"rules": DESIRED[:1], "onDrift": "Observe"}),
+        strict(clusterRole={"rules": DESIRED[:1]}),
+        strict(clusterRole={"onDrift": "Observe"}),
+        strict().model_copy(update={"cluster_role": None}),
+        strict(clusterRole={"onDrift": "Observe"}, actions=[], mode="Observe"),
+    ],
+)
+def test_what_not_all_policies_ask_for_is_not_restored(other: KiroSafetyPolicySpec) -> None:
+    for policies in ((strict(), other), (other, strict())):
+        made = plan(seen(*policies, found=role(EXEC)))
+        assert not made.decisions
+        assert "PoliciesDisagree" in {item.reason for item in made.escalations}
 
 
 def test_policies_that_say_the_same_in_other_rules_agree() -> None:
     split = [{**DESIRED[1], "verbs": [verb]} for verb in ("patch", "get")]
-    other = strict(clusterRole={"rules": [DESIRED[0], *split], "onDrift": "Observe"})
+    other = strict(clusterRole={"rules": [DESIRED[0], *split]})
     [decision] = plan(seen(strict(), other, found=role(EXEC))).decisions
     assert decision.decision == "Allowed"
 

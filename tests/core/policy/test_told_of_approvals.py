@@ -50,13 +50,13 @@ def decided(decision: str = "Approve", gate: str = "operator-approver", **more: 
 @pytest.mark.parametrize(
     ("wanted", "seen", "expected"),
     [
-        (intent(), workload(), "e688ba633def27960d54b8e9aa338605db1fa362eeefaae90943474879057f5b"),
+        (intent(), workload(), "b64b44a07253d9c06ff7c56d2479b5a6aa8e18bee6492762efa3bcd00b7c9736"),
         (
             replace(intent(Method.SCALE_UP), pod=None),
             workload(),
-            "b99aaa91672e2cac45f91797df4c522d72b492abb8b74df0bec1f4d512344b0a",
+            "8e6b5c5bc62fa88ebb7189a40421655c764ad2591e4269f063c3f6d5d44e1546",
         ),
-        (of_config(), None, "36acf4023a6997b63c9330ee44904e59f1c5bb1028958ec1630c01887c208d21"),
+        (of_config(), None, "d34e5a73accbcf6d5b587e6311ac326e601881a0575cd18f8ad2f6a3a2882c2e"),
     ],
 )
 def test_the_digest_of_a_plan_stays_what_it_is(wanted: Intent, seen: Any, expected: str) -> None:

@@ -246,3 +246,20 @@ def test_what_opens_next_is_the_first_moment_at_which_it_is_open(window: Window,
     # Between now and then it does not open: what is open in between was open before.
     just_before = open_until(window, opens - INSTANT)
     assert just_before is None or just_before == open_until(window, now)
+
+
+@pytest.mark.parametrize(
+    ("zone", "schedule", "now", "expected"),
+    [
+        ("Europe/Berlin", "15,55 2 * * *", "2026-10-25T00:50Z", "2026-10-25T00:55Z"),
+        ("Europe/Berlin", "15,55 2 * * *", "2026-10-25T00:56Z", "2026-10-25T01:15Z"),
+        ("Europe/Berlin", "15,55 2 * * *", "2026-10-25T01:20Z", "2026-10-25T01:55Z"),
+        ("America/New_York", "15,55 1 * * *", "2026-11-01T05:50Z", "2026-11-01T05:55Z"),
+        ("America/New_York", "15,55 1 * * *", "2026-11-01T05:56Z", "2026-11-01T06:15Z"),
+    ],
+)
+def test_in_an_hour_that_comes_twice_a_later_time_may_open_first(
+    zone: str, schedule: str, now: str, expected: str
+) -> None:
+    twice = Window.model_validate({"name": "w", "schedule": schedule, "duration": "1m", "timeZone": zone})
+    assert opens_at(twice, at(now)) == at(expected)

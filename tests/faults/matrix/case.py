@@ -36,6 +36,8 @@ milliseconds, and what it waits for is waited for as an outcome."""
 LOOK_SECONDS = 0.3
 LEASE_SECONDS = 4.0
 FORBIDDEN = 403
+LOST = "lost the lease"
+"""What an operator says that ends because it may not act any more."""
 LEASE = (
     "--lease-duration",
     str(LEASE_SECONDS),
@@ -170,10 +172,13 @@ class Run:
             if seen.at > since and seen.status == FORBIDDEN and used(right, [seen])
         ]
 
+    def log(self) -> str:
+        """What the operators wrote."""
+        return "\n".join(each.read_text() for each in self.world.folder.glob("*.log"))
+
     def is_told(self, resource: str) -> bool:
         """Whether a log, a status or a record says that something is forbidden, and names the resource."""
-        texts = [*self.told, json.dumps(self.world.remediations())]
-        texts += [line for log in self.world.folder.glob("*.log") for line in log.read_text().splitlines()]
+        texts = [*self.told, json.dumps(self.world.remediations()), *self.log().splitlines()]
         # As the API server says it, however often it was quoted since, or as the rule to add.
         names = re.compile(rf"""resource \\*"{resource}\\*"|'{resource}'""")
         return any("orbidden" in text and names.search(text) for text in texts)
@@ -195,7 +200,7 @@ class Run:
             usual=usual,
             manual=self.scenario.manual,
             late=self.late(),
-            ends=self.ends,
+            crashes=max(0, self.ends - self.log().count(LOST)),
         )
 
 

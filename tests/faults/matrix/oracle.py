@@ -43,7 +43,7 @@ class Rule(StrEnum):
     UNAPPROVED = "action without an approval of its own"
     LATE = "effect after the Lease"
     FOREIGN = "foreign object"
-    LOOP = "crash loop"
+    CRASH = "crash"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Evidence:
         usual: Actions by remedy of a run without a fault: there must not be more.
         manual: Whether a person has to approve each action.
         late: What an operator did whose Lease had run out.
-        ends: How often an operator has ended by itself: once it may, for its Lease.
+        crashes: How often an operator has ended by itself, and not because it had lost its Lease.
     """
 
     namespace: str
@@ -94,7 +94,7 @@ class Evidence:
     usual: Mapping[str, int]
     manual: bool = False
     late: Sequence[str] = ()
-    ends: int = 0
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def judge(evidence: Evidence) -> list[Violation]:
         ),
         *(_unapproved(actions) if evidence.manual else ()),
         *(Violation(Rule.LATE, text) for text in evidence.late),
-        *([Violation(Rule.LOOP, f"it ended {evidence.ends} times by itself")] if evidence.ends > 1 else ()),
+        *([Violation(Rule.CRASH, f"{evidence.crashes} times")] if evidence.crashes else ()),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from tests.faults.matrix.case import Baseline, Case
@@ -14,8 +13,6 @@ SHARE = 4
 """One of so many pairs of scenario and fault is in the sample."""
 THIN_SHARE = 3
 """Of a thin scenario, what leaves the process alive is aimed at every third write."""
-_RARE = re.compile("leases|validatingadmission")
-"""Rights that are needed seldom: a short run may not miss them."""
 TOLD = frozenset(
     {
         "POST kiroremediations",
@@ -79,7 +76,7 @@ def sample(baseline: Baseline) -> list[Case]:
             kind = kinds[(number // SHARE + place) % len(kinds)]
             mutation = Mutation(kind, 1 + number % 2 if kind.endswith("/status") else 1)
             chosen.append(Case(baseline.scenario.name, name, mutation))
-    # Those of the action come last.
-    rights = [name for name in baseline.rights if "anew" not in name and not _RARE.search(name)]
-    right = rights[-1 - place % len(rights)]
+    # What is watched is asked for again at once; other rights may not be needed any more by then.
+    rights = [name for name in baseline.rights if "anew" not in name and "list/watch" in name]
+    right = rights[place % len(rights)]
     return [*chosen, Case(baseline.scenario.name, right, moments(baseline)[0])]
