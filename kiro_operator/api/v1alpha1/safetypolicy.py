@@ -187,6 +187,10 @@ _APART = (
     "!has(self.detailedLogging) || !has(self.containment) "
     "|| self.detailedLogging.configMap != self.containment.configMap"
 )
+_NOT_DESIRED = (
+    "!has(self.detailedLogging) || !has(self.safetyConfig) "
+    "|| self.detailedLogging.configMap != self.safetyConfig.name"
+)
 
 
 class KiroSafetyPolicySpec(ApiModel):
@@ -227,6 +231,10 @@ class KiroSafetyPolicySpec(ApiModel):
         (
             _APART,
             "spec.detailedLogging.configMap: name another than that of spec.containment, which must not wait",
+        ),
+        (
+            _NOT_DESIRED,
+            "spec.detailedLogging.configMap: name another than spec.safetyConfig, whose values are to stay",
         ),
     )
 
