@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import COMMANDS, ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.policy.approvals import sealed
@@ -26,10 +27,14 @@ from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
+from kiro_operator.core.switches import NOT_WATCHED
 from kiro_operator.core.verdict import Status
 
 _SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
+
+_BRAKES = frozenset({"mode", "pause-requests", "policy"})
+"""Gates at which a person stops everything: whoever does has to know of what is not given back."""
 
 __all__ = ["Decision", "Escalation", "Held", "Inputs", "Plan", "Policy", "decide", "rule"]
 
@@ -94,6 +99,14 @@ def _judge(
         if decision.needs_person and intent.method is not Method.SCALE_BACK:
             escalations.append(
                 Escalation(intent.target, intent.check, decision.reason, intent.reason, decision.message)
+            )
+        elif _keeps(decision):
+            how = detailed_logging.by_hand(
+                intent.target, intent.change.patch if intent.change else "", inputs.snapshot.namespace
+            )
+            message = clip(f"{intent.message} as soon as it may be ({decision.message}); {how}")
+            escalations.append(
+                Escalation(intent.target, intent.check, decision.reason, intent.reason, message)
             )
     times = [*due, *(decision.until for decision in decisions if decision.until is not None)]
     return Plan(
@@ -254,14 +267,31 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
     return intents, times
 
 
-def _hand_back(inputs: Inputs) -> list[Intent]:
+def _keeps(decision: Decision) -> bool:
+    """Whether somebody's brake keeps the operator from giving back what it has set for a while.
+
+    The brake holds. That the time is over all the same is for a person to know.
+    """
+    back = decision.intent.method is Method.GIVE_BACK
+    return back and decision.decision != "Allowed" and decision.gate in _BRAKES
+
+
+def _hand_back(inputs: Inputs) -> list[Intent | Escalation | Held]:
     """What was set for a while, and whose time is over: whoever asked for it, and whatever is found now."""
-    intents: list[Intent] = []
+    proposals: list[Intent | Escalation | Held] = []
     targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
     for _, target in sorted(targets.items()):
         entries = inputs.ledger.of(target)
         change = detailed_logging.owed(entries)
         if change is None or any(entry.running for entry in entries):
+            continue
+        seen = inputs.snapshot.value(SAFETY_CONFIG)
+        if isinstance(seen, Unobserved):
+            why = clip(f"what {change.name} set for a while cannot be seen: {seen.message}")
+            proposals.append(Held(target, change.check, "EvidenceMissing", why))
+            continue
+        if target.name not in seen:
+            proposals.append(_out_of_sight(change, inputs.snapshot.namespace))
             continue
         episode = max(entry.episode for entry in entries)
         intent = detailed_logging.give_back(
@@ -273,8 +303,18 @@ def _hand_back(inputs: Inputs) -> list[Intent]:
             stabilization=inputs.spec.remediation.stabilization,
         )
         if intent is not None:
-            intents.append(intent)
-    return intents
+            proposals.append(intent)
+    return proposals
+
+
+def _out_of_sight(change: Entry, namespace: str) -> Escalation:
+    """Nothing is written that no policy names any more, and nobody looks at it: a person has to."""
+    how = detailed_logging.by_hand(change.target, change.change.undo if change.change else "", namespace)
+    message = (
+        f"{named(change.target)}: {change.name} has set it for a while, and no KiroSafetyPolicy names it any "
+        f"more: name it again, or {how}, and delete KiroRemediation {change.name}"
+    )
+    return Escalation(change.target, change.check, NOT_WATCHED, NOT_WATCHED, clip(message))
 
 
 def _timeout(ladder: list[LadderStep]) -> timedelta:

@@ -12,6 +12,9 @@ from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData,
 from kiro_operator.core.snapshot import AWAITING, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding
 
+NOT_WATCHED = "NotWatched"
+"""Reason for what is known of a ConfigMap that no policy names any more."""
+
 
 def switches(spec: KiroSafetyPolicySpec) -> Mapping[ActionName, Switch]:
     """What a policy lets each such action set; an action that it does not list has nothing."""
@@ -53,6 +56,9 @@ def held(ref: Ref, patch: str, snapshot: Snapshot) -> bool | Unobserved:
     seen = snapshot.value(SAFETY_CONFIG)
     if isinstance(seen, Unobserved):
         return seen
+    if ref.name not in seen:
+        # Not looked at is not gone: that would be taken for somebody else's change.
+        return Unobserved(NOT_WATCHED, f"no KiroSafetyPolicy names ConfigMap {ref.name} any more")
     actual = seen.get(ref.name)
     if actual is None or actual.uid != ref.uid:
         return False

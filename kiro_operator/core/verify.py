@@ -23,6 +23,7 @@ from kiro_operator.core.objects import Pod, Workload
 from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import REVERTED, WORKLOADS, remediation_name
 from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.switches import NOT_WATCHED
 from kiro_operator.core.verdict import Finding
 
 RESUME_WITHIN = timedelta(minutes=2)
@@ -147,15 +148,17 @@ def verify_held(
     """Judge an action that sets something, by whether that stays: what was found need not go by it.
 
     It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
-    somebody else has changed it: theirs wins.
+    somebody else has changed it: theirs wins. Where nobody looks any more it fails at once as well.
     """
     acted = min(status.acted_at or status.acting_at or now, now)
     deadline, until = acted + spec.timeout, acted + spec.stabilization
     what = f"{spec.target.kind} {spec.target.name}"
-    if isinstance(held, Unobserved):
-        return _blind(deadline, held.message, now)
     if seen_at < acted:
         return _blind(deadline, f"{what} has not been looked at since", now)
+    if isinstance(held, Unobserved) and held.reason == NOT_WATCHED:
+        return Verification(RemediationState.FAILED, NOT_WATCHED, clip(f"whether it stays: {held.message}"))
+    if isinstance(held, Unobserved):
+        return _blind(deadline, held.message, now)
     if not held:
         message = f"somebody else has changed what was set in {what}: it is left as they have it"
         return Verification(RemediationState.FAILED, REVERTED, message)

@@ -2,11 +2,11 @@
 
 kopf does not tell of objects that were deleted while its watch was away, so a listing is held
 against what is known. Actions whose KiroHealthCheck is gone are ended, and records are deleted once
-no budget window, and no ladder, can need them.
+no budget window, and no ladder, can need them, nor anything that is still to be given back.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -20,6 +20,8 @@ from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core.objects import Metadata, Record
+from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.remedies.detailed_logging import owed
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Key
 from kiro_operator.reconcile.verify import Verify
@@ -66,6 +68,24 @@ async def _listed(
         proceed = {"continue": page.metadata.proceed}
 
 
+def needless(items: Sequence[Remediation], now: datetime) -> list[Remediation]:
+    """The records of one target that have ended, and that nothing has a use for any more.
+
+    What is still to be given back is known by its record alone, however old that is.
+    """
+    if not items:
+        return []
+    debt = owed(Ledger(tuple(item.entry for item in items)).of(items[0].entry.target))
+    newest_first = sorted(items, key=lambda item: item.entry.reserved_at, reverse=True)
+    return [
+        item
+        for item in newest_first[KEPT_OF_EACH:]
+        if item.status.state in FINAL_STATES
+        and now - item.entry.ended_at >= RETENTION
+        and (debt is None or item.name != debt.name)
+    ]
+
+
 class Sweep:
     """Repairs and tidies. Only the leader sweeps."""
 
@@ -100,17 +120,15 @@ class Sweep:
             by_target.setdefault(course, []).append((record.metadata.namespace, item))
         now = self._clock.now()
         for items in by_target.values():
-            items.sort(key=lambda pair: pair[1].entry.reserved_at, reverse=True)
-            for place, (namespace, item) in enumerate(items):
-                await self._sweep_record(namespace, item, now, newest=place < KEPT_OF_EACH)
+            for namespace, item in items:
+                if item.status.state not in FINAL_STATES and await self._asker_is_gone(namespace, item):
+                    await self._verify.end_orphan(namespace, item)
+            old = {item.name for item in needless([item for _, item in items], now)}
+            for namespace, item in items:
+                if item.name in old:
+                    await self._delete(namespace, item)
 
-    async def _sweep_record(self, namespace: str, item: Remediation, now: datetime, *, newest: bool) -> None:
-        if item.status.state not in FINAL_STATES:
-            if await self._asker_is_gone(namespace, item):
-                await self._verify.end_orphan(namespace, item)
-            return
-        if newest or now - item.entry.ended_at < RETENTION:
-            return
+    async def _delete(self, namespace: str, item: Remediation) -> None:
         # In a namespace that is not onboarded the record stays, which is no reason to keep others.
         path = f"/apis/{API_VERSION}/namespaces/{namespace}/kiroremediations/{item.name}"
         try:

@@ -82,3 +82,45 @@ def test_somebody_elses_change_is_not_overwritten(world: World, shop: McpProcess
     world.wait_check("mcp-response-quality", "Pass", timeout=60)
     assert level(world) == "trace"
     assert methods(world) == [("Patch", "Failed")]
+
+
+def test_a_pause_is_kept_a_person_is_called_and_nothing_is_forgotten(world: World, shop: McpProcess) -> None:
+    begin(world, shop, "10s")
+    policy = world.path("kirosafetypolicies", "policy")
+    world.plane.rest.patch(policy, {"spec": {"pauseRequests": ["INC-1"]}})
+    world.wait_remediation("Succeeded", timeout=60)
+
+    shop.fault()
+    told = until(lambda: escalated(world), "a person to be called", 60)
+    assert f"kubectl patch configmap {NAME} -n {world.namespace}" in told
+    assert (level(world), methods(world)) == ("debug", [("Patch", "Succeeded")])
+
+    world.plane.rest.patch(policy, {"spec": {"pauseRequests": []}})
+    until(lambda: level(world) == "info", "it to be given back", 60)
+    world.wait_condition("Escalated", "False", timeout=60)
+
+
+def test_another_health_check_gives_back_what_the_first_asked_for(world: World, shop: McpProcess) -> None:
+    begin(world, shop, "10s")
+    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+    [record] = world.wait_remediation("Expired", timeout=60)
+    assert record["status"]["reason"] == "HealthCheckDeleted"
+
+    world.health_check("second", safetyPolicyRef={"name": "policy"}, interval="5s", checks=CHECKS)
+    until(lambda: level(world) == "info", "it to be given back", 60)
+
+
+def test_a_policy_that_is_gone_calls_a_person(world: World, shop: McpProcess) -> None:
+    begin(world, shop, "10s")
+    world.plane.rest.delete(world.path("kirosafetypolicies", "policy"))
+    [record] = world.wait_remediation("Failed", timeout=60)
+    assert record["status"]["reason"] == "NotWatched"
+    told = until(lambda: escalated(world), "a person to be called", 60)
+    assert f"kubectl patch configmap {NAME} -n {world.namespace}" in told
+    assert level(world) == "debug"
+
+
+def escalated(world: World) -> str:
+    """What a person is called for; empty when nobody is."""
+    found = world.condition("Escalated")
+    return str(found["message"]) if found.get("status") == "True" else ""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from devcluster.wait import until
+from tests.apiserver.test_detailed_logging import begin, level
+from tests.harness.mcp_servers import McpProcess
 from tests.harness.scenes import Scene
 from tests.harness.world import STEADY, World
 
@@ -94,3 +96,14 @@ def test_an_action_under_way_ends_though_the_clock_is_set_back(world: World, shi
     world.wait_remediation("Succeeded", timeout=60)
     world.wait_condition("Healthy", "True")
     scene.assert_done_once()
+
+
+def test_what_was_set_for_a_while_is_given_back_though_the_clock_is_set_back(
+    world: World, shift: Path
+) -> None:
+    with McpProcess() as shop:
+        begin(world, shop, "15s")
+
+        shift.write_text(str(-48 * 3600))
+
+        until(lambda: level(world) == "info", "it to be given back", 60)

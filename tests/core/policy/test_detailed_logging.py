@@ -25,9 +25,10 @@ from kiro_operator.core.evidence.mcp import MCP_SESSIONS, Call, McpSession
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.types import REVERTED, Change, Entry, Ledger
-from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
+from kiro_operator.core.snapshot import Collection, Ref, Sample, Snapshot, Unobserved
+from kiro_operator.core.switches import held
 from kiro_operator.core.verdict import Status
-from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, resume
+from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, resume, verify_held
 from tests.core.policy.make import NOW, pod, policy, snapshot, workload
 
 ACTION, NAME = ActionName.DETAILED_LOGGING, "kiro-logging"
@@ -164,10 +165,24 @@ def test_somebody_elses_change_is_left_as_it_is(found: dict[str, Any] | None) ->
     assert not plan(seen(found), entry()).decisions
 
 
-def test_what_cannot_be_seen_is_not_changed() -> None:
+def test_what_cannot_be_seen_is_not_changed_and_waits() -> None:
     facts = seen(stored({"level": "debug"}))
     unseen: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(2, NOW, Unobserved("Timeout", "no answer"))}
-    assert not plan(replace(facts, samples=unseen), entry()).decisions
+    made = plan(replace(facts, samples=unseen), entry())
+    assert not made.decisions
+    assert [(item.target, item.reason) for item in made.held] == [(TARGET, "EvidenceMissing")]
+
+
+@pytest.mark.parametrize("policies", [{}, {"policy": allowed(detailedLogging=None, actions=[])}])
+def test_what_no_policy_names_any_more_is_for_a_person(policies: dict[str, KiroSafetyPolicySpec]) -> None:
+    samples: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(2, NOW, {})}
+    made = plan(replace(seen(None), policies=policies, samples=samples), entry())
+    assert not made.decisions
+    [told] = made.escalations
+    assert (told.target, told.reason) == (TARGET, "NotWatched")
+    assert f"kubectl patch configmap {NAME} -n" in told.message
+    assert """-p '{"data": {"level": "info"}}'""" in told.message
+    assert entry().name in told.message
 
 
 def test_a_policy_that_no_longer_allows_it_calls_a_person() -> None:
@@ -187,10 +202,112 @@ def test_it_is_given_back_while_much_of_the_namespace_fails_and_without_being_as
 
 
 @pytest.mark.parametrize(
-    ("changes", "gate"), [({"pauseRequests": ["INC-1"]}, "pause-requests"), ({"mode": "Observe"}, "mode")]
+    ("changes", "said", "gate"),
+    [
+        ({"pauseRequests": ["INC-1"]}, "Denied", "pause-requests"),
+        ({"mode": "Observe"}, "Denied", "mode"),
+        ({"mode": "DryRun"}, "DryRun", "mode"),
+    ],
 )
-def test_a_pause_holds_it_back(changes: dict[str, Any], gate: str) -> None:
-    assert one(seen(stored({"level": "debug"}), allowed(**changes)), entry()).gate == gate
+def test_a_brake_holds_it_back_and_a_person_is_told_how_to_give_it_back(
+    changes: dict[str, Any], said: str, gate: str
+) -> None:
+    facts = seen(stored({"level": "debug"}), allowed(**changes))
+    made = plan(facts, entry())
+    [decision], [told] = made.decisions, made.escalations
+    assert (decision.decision, decision.gate) == (said, gate)
+    assert (told.target, told.cause) == (TARGET, "TimeIsUp")
+    assert f"""kubectl patch configmap {NAME} -n {facts.namespace} --type=merge""" in told.message
+    assert """-p '{"data": {"level": "info"}}'""" in told.message
+    by_hand = seen(stored({"level": "info"}), allowed(**changes))
+    assert plan(by_hand, entry()).escalations == ()
+
+
+def test_a_pause_calls_nobody_for_setting_it() -> None:
+    paused = allowed(pauseRequests=["INC-1"])
+    assert plan(seen(stored({"level": "info"}), paused), wrong=True).escalations == ()
+
+
+def test_no_policy_in_force_is_a_brake_as_well() -> None:
+    facts = seen(stored({"level": "debug"}))
+    verdict = Inputs(
+        verdicts={},
+        spec=KiroHealthCheckSpec(),
+        policies=(Policy("policy", None, "it cannot be read"),),
+        ledger=Ledger((entry(),)),
+        snapshot=facts,
+        now=NOW,
+    )
+    made = decide(verdict)
+    assert [item.reason for item in made.escalations] == ["PolicyUnusable"]
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        {"forbiddenWindows": [{"name": "all", "schedule": "* * * * *", "duration": "1h", "timeZone": "UTC"}]},
+        {"maintenanceWindows": [{"name": "y", "schedule": "0 3 1 1 *", "duration": "1m", "timeZone": "UTC"}]},
+    ],
+)
+def test_a_window_holds_back_what_sets_it_and_not_what_gives_it_back(windows: dict[str, Any]) -> None:
+    assert one(seen(stored({"level": "debug"}), allowed(**windows)), entry()).decision == "Allowed"
+    assert one(seen(stored({"level": "info"}), allowed(**windows)), wrong=True).decision == "Denied"
+
+
+ACTED = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=NOW - timedelta(minutes=4))
+
+
+@pytest.mark.parametrize(
+    ("after", "state"),
+    [
+        (timedelta(minutes=5, seconds=59), RemediationState.VERIFYING),
+        (timedelta(minutes=6), RemediationState.SUCCEEDED),
+        (timedelta(days=1), RemediationState.SUCCEEDED),
+    ],
+)
+def test_its_time_counts_from_the_change_whoever_looks(after: timedelta, state: RemediationState) -> None:
+    now = NOW + after
+    spec = spec_of("7").model_copy(update={"stabilization": timedelta(minutes=10)})
+    assert verify_held(spec, ACTED, held=True, seen_at=now, now=now).state is state
+
+
+def test_a_clock_that_was_set_back_gives_it_its_time_once_more_and_no_longer() -> None:
+    now = NOW - timedelta(days=2)
+    spec = spec_of("7").model_copy(update={"stabilization": timedelta(minutes=10)})
+    found = verify_held(spec, ACTED, held=True, seen_at=now, now=now)
+    assert (found.state, found.next) == (RemediationState.VERIFYING, now + timedelta(minutes=10))
+
+
+def test_what_nobody_looks_at_any_more_is_no_change_of_somebody_else() -> None:
+    facts = replace(seen(None), samples={SAFETY_CONFIG.name: Sample(2, NOW, {})})
+    stays = held(TARGET, SET.patch, facts)
+    assert isinstance(stays, Unobserved)
+    found = verify_held(spec_of("7"), ACTED, held=stays, seen_at=NOW, now=NOW)
+    assert (found.state, found.reason) == (RemediationState.FAILED, "NotWatched")
+    failed = entry(state=RemediationState.FAILED, reason=found.reason)
+    assert one(seen(stored({"level": "debug"})), failed).intent.method is Method.GIVE_BACK
+
+
+@pytest.mark.parametrize("client", [None, {"selector": {"matchLabels": {"app": "client"}}}])
+def test_a_wrong_answer_asks_for_it_where_nothing_would_mend_it(client: dict[str, Any] | None) -> None:
+    call = Call("lamp", "get", agrees=False)
+    own = KiroHealthCheckSpec.model_validate(
+        {
+            "mcp": {
+                "servers": [{"name": "shop", "service": {"name": "shop", "port": 8080}}],
+                **({"client": client} if client else {}),
+            }
+        }
+    )
+    facts = seen(stored({"level": "info"}))
+    clients = workload("client", labels={"app": "client"})
+    samples = {**facts.samples, MCP_SESSIONS.name: Sample(1, NOW, (McpSession("shop", "u", calls=(call,)),))}
+    facts = replace(facts, samples=samples, own=own)
+    facts = replace(facts, deployments=snapshot([clients]).deployments, services=Collection.of(()))
+    check = registry()["mcp-data-accuracy"].check
+    [finding] = check.judge(facts, check.parameters(), NOW).findings
+    mended = ((ActionName.RESYNC_MCP,), Ref("Deployment", "client", clients.metadata.uid))
+    assert (finding.remedies, finding.target) == (mended if client else ((ACTION,), TARGET))
 
 
 def spec_of(fence: str) -> KiroRemediationSpec:

@@ -271,7 +271,9 @@ def test_a_budget_of_zero_needs_a_person() -> None:
 @pytest.mark.parametrize("method", list(Method))
 def test_storm(storm: Storm | None, cooldown: str, method: Method, expected: Any) -> None:
     facts = situation(intent(method), storm=storm)
-    assert told(ask("storm", intent(method), facts, stormCooldown=cooldown)) == expected
+    answer = told(ask("storm", intent(method), facts, stormCooldown=cooldown))
+    # What was set for a while takes no pods down when it is given back.
+    assert answer == (OPEN if method is Method.GIVE_BACK else expected)
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def test_there_are_enough_of_them() -> None:
 def test_the_scenes_tell_what_is_allowed_from_what_is_not() -> None:
     done = by_good()
     assert len(done) == len(SCENES)
-    # A command in a pod, and what only a person applies, have tests of their own.
-    methods = set(Method) - {Method.EXEC, Method.ADVISE}
+    # A command in a pod, what only a person applies, and what is given back have tests of their own.
+    methods = set(Method) - {Method.EXEC, Method.ADVISE, Method.GIVE_BACK}
     assert {scene.wants for scene in SCENES if done[scene.name]} == methods
     assert {scene.wants for scene in SCENES if not done[scene.name]} == methods
     everything = taken(WIDEST, "widest")

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.text import incomplete, stamp
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
@@ -9,12 +10,15 @@ from kiro_operator.core.policy.windows import open_until, opens_at
 
 
 def gate(
-    _intent: Intent, policy: KiroSafetyPolicySpec, _situation: Situation, _ledger: Ledger, now: datetime
+    intent: Intent, policy: KiroSafetyPolicySpec, _situation: Situation, _ledger: Ledger, now: datetime
 ) -> Answer:
     """Shut outside spec.maintenanceWindows, where there are any, until the next of them opens.
 
     A window that cannot be understood might be all that was meant, so it keeps the gate shut.
+    What was set for a while is given back whenever its time is over: that was decided when it was set.
     """
+    if intent.method is Method.GIVE_BACK:
+        return Allow("when it is given back was decided when it was set")
     if policy.maintenance_windows is None:
         return incomplete("maintenanceWindows", "write [] when any time will do")
     if not policy.maintenance_windows:

@@ -1,0 +1,67 @@
+"""Which records are deleted: the old ones that nothing needs, never one by which something is given back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kiro_operator.core.objects import Record
+from kiro_operator.core.objects.meta import RecordMetadata
+from kiro_operator.reconcile.records import Remediation
+from kiro_operator.reconcile.sweep import KEPT_OF_EACH, RETENTION, needless
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+LONG_AGO = NOW - RETENTION - timedelta(days=1)
+UID = "11111111-2222-4333-8444-555555555555"
+
+
+def record(step: int, state: str = "Succeeded", *, at: datetime = LONG_AGO, **spec: Any) -> Remediation:
+    at += timedelta(minutes=step)
+    body = {
+        "action": "DetailedLogging",
+        "method": "Patch",
+        "target": {"apiVersion": "v1", "kind": "ConfigMap", "name": "kiro-logging", "uid": UID},
+        "change": {"patch": '{"data": {"level": "debug"}}', "diff": "level", "undo": '{"data": {}}'},
+        "fence": {"uid": UID, "resourceVersion": "7"},
+        "healthCheck": {"name": "kiro", "uid": UID},
+        "policy": {"name": "policy", "uid": UID},
+        "check": "mcp-response-quality",
+        "reason": "ToolError",
+        "message": "it fails",
+        "episode": 1,
+        "step": step,
+        "timeout": "5m",
+        "stabilization": "1m",
+    }
+    done = {"actedAt": at.isoformat(), "completedAt": at.isoformat()}
+    status = {"state": state} | (done if state == "Succeeded" else {"completedAt": at.isoformat()})
+    metadata = RecordMetadata(name=f"e1s{step}", uid=f"u-{step}", creation_timestamp=at)
+    return Remediation(Record(metadata=metadata, spec=body | spec, status=status))
+
+
+def tries(first: int, count: int = KEPT_OF_EACH, **more: Any) -> list[Remediation]:
+    """What came to nothing, from a step on."""
+    return [record(step, "Expired", method="GiveBack", **more) for step in range(first, first + count)]
+
+
+def names(items: list[Remediation]) -> list[str]:
+    return [item.name for item in needless(items, NOW)]
+
+
+def test_what_is_not_given_back_yet_is_kept_however_old_it_is() -> None:
+    assert names([record(1), *tries(2)]) == []
+    assert names([record(1), *tries(2, KEPT_OF_EACH + 1)]) == ["e1s2"]
+
+
+def test_what_was_given_back_goes() -> None:
+    done = record(2, method="GiveBack")
+    assert names([record(1), done, *tries(3)]) == ["e1s2", "e1s1"]
+
+
+def test_the_newest_stay_and_so_does_what_is_not_old_or_has_not_ended() -> None:
+    assert names(tries(1)) == []
+    assert names([]) == []
+    young = LONG_AGO + timedelta(days=2)
+    assert names([*tries(1, 1, at=young), *tries(2, at=young)]) == []
+    running = record(1, "Verifying", action="Contain")
+    assert names([running, *tries(2)]) == []
