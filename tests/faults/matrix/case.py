@@ -24,7 +24,8 @@ from tests.faults.matrix.kinds import UNUSED_SECONDS, Kind, Patient, of_rights
 from tests.faults.matrix.kinds import kind as kind_named
 from tests.faults.matrix.mutations import Mutation, kind_of, recorded
 from tests.faults.matrix.rights import named, used
-from tests.faults.matrix.scenarios import Outcome, Scenario, outcome
+from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.scenarios import Outcome, outcome
 
 CONVERGE_SECONDS = 60.0
 """How long after the end of a fault the outcome may take."""
@@ -139,7 +140,8 @@ class Run:
         if self.paused and self._current is self.operator:
             proxy = self.stack.enter_context(FaultProxy(self.world.plane))
             self.proxies.append(proxy)
-            self._current = self.world.operator(*LEASE, server=proxy.url, start=False)
+            flags = (*LEASE, *self.scenario.flags(self.world))
+            self._current = self.world.operator(*flags, server=proxy.url, start=False)
             self.start()
         if not self._current.running:
             self.ends += not self.killed
@@ -217,7 +219,7 @@ def running(plane: ControlPlane, scenario: Scenario, folder: Path) -> Iterator[R
         with ExitStack() as stack:
             proxy = stack.enter_context(FaultProxy(plane))
             proxy.record_reads()
-            operator = world.operator(*LEASE, server=proxy.url, start=False)
+            operator = world.operator(*LEASE, *scenario.flags(world), server=proxy.url, start=False)
             yield Run(scenario, world, [proxy], stack, operator)
     finally:
         world.close()

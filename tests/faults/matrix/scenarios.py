@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from devcluster import faults
@@ -15,58 +13,19 @@ from devcluster.stages import FAULT
 from devcluster.wait import until
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from kiro_operator.api.v1alpha1.types import API_VERSION
+from tests.apiserver.test_detailed_logging import NAME as LOGGING
 from tests.apiserver.test_restore import DESIRED, ONLY
 from tests.apiserver.test_restore import NAME as CONFIG
-from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Remedy
+from tests.faults.matrix.detailed_logging import LOGGED
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE
+from tests.faults.matrix.scenario import HOUR, Scenario
 from tests.harness.approvers import now
 from tests.harness.scenes import CHECKS
-from tests.harness.world import World, enforce
+from tests.harness.world import World
 
 Object = dict[str, Any]
-HOUR = timedelta(hours=1)
 CONDITIONS = frozenset({"Ready", "Healthy", "Observed", "RemediationAllowed", "Escalated"})
 READY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario(ABC):
-    """A namespace in which something is to be done.
-
-    Attributes:
-        remedies: How its actions show in the audit log.
-        actions: How many are done when nothing is in the way.
-        limit: The budget of the policy, in an hour.
-        manual: Whether a person has to approve them.
-        drive: Called again and again during a run: does what only the world can do.
-        after: The scenario that it begins with, if any.
-        thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
-            fewer of its writes.
-    """
-
-    name: str
-    remedies: Sequence[Remedy]
-    actions: int = 1
-    limit: int = 20
-    manual: bool = False
-    drive: Callable[[World], None] = lambda _: None
-    after: str = ""
-    thin: bool = False
-
-    @property
-    def budget(self) -> Budget:
-        """That of its policy."""
-        return Budget(self.limit, HOUR)
-
-    @abstractmethod
-    def set(self, world: World) -> None:
-        """Make what is broken, policy and KiroHealthCheck."""
-
-    def policy(self, world: World, *actions: str, **spec: Any) -> None:
-        """Make the policy."""
-        budget = {"limit": self.limit, "window": "1h"}
-        approval = "Manual" if self.manual else "Automatic"
-        allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
-        world.policy(**enforce(budget=budget, actions=allowed, **spec))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +107,7 @@ class Outcome:
     running: int
     """KiroRemediations that have not ended."""
     config: tuple[tuple[str, str], ...]
-    """What the safety configuration holds; empty when there is none."""
+    """What the ConfigMaps hold that remedies write; empty when there is none."""
 
 
 def outcome(world: World) -> Outcome:
@@ -176,7 +135,7 @@ def outcome(world: World) -> Outcome:
             sorted(
                 pair
                 for item in world.items("configmaps", api="/api/v1")
-                if item["metadata"]["name"] == CONFIG
+                if item["metadata"]["name"] in {CONFIG, LOGGING}
                 for pair in item["data"].items()
             )
         ),
@@ -247,4 +206,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     Broken(name="approved", remedies=(EVICT,), manual=True, drive=approve, thin=True),
     Broken(name="storm", remedies=(EVICT,), actions=3, names=("kiro", "mcp", "auto"), thin=True),
     Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
+    LOGGED,
 )  # fmt: skip
