@@ -96,17 +96,11 @@ def _judge(
         decisions.append(decision)
         if decision.decision != "Denied":
             ledger = ledger.plus(reserved(intent, inputs.now))
-        if decision.needs_person and intent.method is not Method.SCALE_BACK:
+        if _keeps(decision):
+            escalations.append(_kept(decision, inputs.snapshot.namespace))
+        elif decision.needs_person and intent.method is not Method.SCALE_BACK:
             escalations.append(
                 Escalation(intent.target, intent.check, decision.reason, intent.reason, decision.message)
-            )
-        elif _keeps(decision):
-            how = detailed_logging.by_hand(
-                intent.target, intent.change.patch if intent.change else "", inputs.snapshot.namespace
-            )
-            message = clip(f"{intent.message} as soon as it may be ({decision.message}); {how}")
-            escalations.append(
-                Escalation(intent.target, intent.check, decision.reason, intent.reason, message)
             )
     times = [*due, *(decision.until for decision in decisions if decision.until is not None)]
     return Plan(
@@ -268,12 +262,20 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
 
 
 def _keeps(decision: Decision) -> bool:
-    """Whether somebody's brake keeps the operator from giving back what it has set for a while.
+    """Whether it takes a person to give back what was set for a while, or somebody's brake keeps it on.
 
     The brake holds. That the time is over all the same is for a person to know.
     """
-    back = decision.intent.method is Method.GIVE_BACK
-    return back and decision.decision != "Allowed" and decision.gate in _BRAKES
+    if decision.intent.method is not Method.GIVE_BACK or decision.decision == "Allowed":
+        return False
+    return decision.needs_person or decision.gate in _BRAKES
+
+
+def _kept(decision: Decision, namespace: str) -> Escalation:
+    intent = decision.intent
+    how = detailed_logging.by_hand(intent.target, intent.change.patch if intent.change else "", namespace)
+    message = clip(f"{intent.message} as soon as it may be; {how}; {decision.message}")
+    return Escalation(intent.target, intent.check, decision.reason, intent.reason, message)
 
 
 def _hand_back(inputs: Inputs) -> list[Intent | Escalation | Held]:

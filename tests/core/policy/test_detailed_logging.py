@@ -189,7 +189,9 @@ def test_a_policy_that_no_longer_allows_it_calls_a_person() -> None:
     made = plan(seen(stored({"level": "debug"}), allowed(actions=[])), entry())
     [decision] = made.decisions
     assert (decision.decision, decision.gate) == ("Denied", "allowed-actions")
-    assert [item.target for item in made.escalations] == [TARGET]
+    [told] = made.escalations
+    assert told.target == TARGET
+    assert f"kubectl patch configmap {NAME}" in told.message
 
 
 def test_it_is_given_back_while_much_of_the_namespace_fails_and_without_being_asked_for() -> None:
@@ -228,18 +230,23 @@ def test_a_pause_calls_nobody_for_setting_it() -> None:
     assert plan(seen(stored({"level": "info"}), paused), wrong=True).escalations == ()
 
 
-def test_no_policy_in_force_is_a_brake_as_well() -> None:
+@pytest.mark.parametrize(
+    ("policies", "reason"),
+    [((Policy("policy", None, "it cannot be read"),), "PolicyUnusable"), ((), "NoPolicy")],
+)
+def test_no_policy_in_force_is_a_brake_as_well(policies: tuple[Policy, ...], reason: str) -> None:
     facts = seen(stored({"level": "debug"}))
     verdict = Inputs(
         verdicts={},
         spec=KiroHealthCheckSpec(),
-        policies=(Policy("policy", None, "it cannot be read"),),
+        policies=policies,
         ledger=Ledger((entry(),)),
         snapshot=facts,
         now=NOW,
     )
-    made = decide(verdict)
-    assert [item.reason for item in made.escalations] == ["PolicyUnusable"]
+    [told] = decide(verdict).escalations
+    assert told.reason == reason
+    assert f"kubectl patch configmap {NAME}" in told.message
 
 
 @pytest.mark.parametrize(

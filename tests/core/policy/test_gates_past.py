@@ -244,6 +244,12 @@ def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
     assert told(answer)[0] == "BudgetExhausted"
 
 
+@pytest.mark.parametrize(("method", "reason"), [(Method.GIVE_BACK, ""), (Method.PATCH, "BudgetExhausted")])
+def test_what_is_given_back_was_paid_for(method: Method, reason: str) -> None:
+    past = (entry(method=method, target=ref("web"), at=ago(minutes=1)),)
+    assert told(ask("budget", entries=past, budget={"limit": 1, "window": "1h"}))[0] == reason
+
+
 def test_a_budget_of_zero_needs_a_person() -> None:
     assert told(ask("budget", budget={"limit": 0, "window": "1h"})) == person("BudgetZero")
 
