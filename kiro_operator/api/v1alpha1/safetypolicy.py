@@ -230,11 +230,11 @@ class KiroSafetyPolicySpec(ApiModel):
         ),
         (
             _APART,
-            "spec.detailedLogging.configMap: name another than that of spec.containment, which must not wait",
+            "spec.detailedLogging.configMap: write another than spec.containment has, which must not wait",
         ),
         (
             _NOT_DESIRED,
-            "spec.detailedLogging.configMap: name another than spec.safetyConfig, whose values are to stay",
+            "spec.detailedLogging.configMap: write another than spec.safetyConfig has, which is restored",
         ),
     )
 
