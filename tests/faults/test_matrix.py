@@ -14,7 +14,8 @@ from tests.faults.matrix import plan
 from tests.faults.matrix.case import play, record
 from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.mutations import Mutation
-from tests.faults.matrix.scenarios import SCENARIOS, Scenario
+from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.scenarios import SCENARIOS
 from tests.harness.approvers import wait_for_vouching
 
 AT_ONCE = 3

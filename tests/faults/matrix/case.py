@@ -24,7 +24,8 @@ from tests.faults.matrix.kinds import UNUSED_SECONDS, Kind, Patient, of_rights
 from tests.faults.matrix.kinds import kind as kind_named
 from tests.faults.matrix.mutations import Mutation, kind_of, recorded
 from tests.faults.matrix.rights import named, used
-from tests.faults.matrix.scenarios import Outcome, Scenario, outcome
+from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.scenarios import Outcome, outcome
 
 CONVERGE_SECONDS = 60.0
 """How long after the end of a fault the outcome may take."""
@@ -139,7 +140,8 @@ class Run:
         if self.paused and self._current is self.operator:
             proxy = self.stack.enter_context(FaultProxy(self.world.plane))
             self.proxies.append(proxy)
-            self._current = self.world.operator(*LEASE, server=proxy.url, start=False)
+            flags = (*LEASE, *self.scenario.flags(self.world))
+            self._current = self.world.operator(*flags, server=proxy.url, start=False)
             self.start()
         if not self._current.running:
             self.ends += not self.killed
@@ -199,6 +201,7 @@ class Run:
             remedies=self.scenario.remedies,
             usual=usual,
             manual=self.scenario.manual,
+            approvals=self.world.items("kiroapprovals"),
             late=self.late(),
             crashes=max(0, self.ends - self.log().count(LOST)),
         )
@@ -211,13 +214,13 @@ def running(plane: ControlPlane, scenario: Scenario, folder: Path) -> Iterator[R
     plane.rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
     until(lambda: _has_account(plane, name), f"the default service account of {name}", 30)
     (folder / name).mkdir(parents=True)
-    world = Installed(plane, name, folder / name)
+    world = scenario.world(plane, name, folder / name)
     try:
         scenario.set(world)
         with ExitStack() as stack:
             proxy = stack.enter_context(FaultProxy(plane))
             proxy.record_reads()
-            operator = world.operator(*LEASE, server=proxy.url, start=False)
+            operator = world.operator(*LEASE, *scenario.flags(world), server=proxy.url, start=False)
             yield Run(scenario, world, [proxy], stack, operator)
     finally:
         world.close()
@@ -247,7 +250,7 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
             run.go_on()
             if not run.quiet():
                 return None
-            now = outcome(run.world)
+            now = outcome(run.world, run.scenario)
             done = sum(number for _, number in now.acted)
             return now if done == scenario.actions and not now.running else None
 
@@ -294,7 +297,7 @@ def _follow(run: Run, baseline: Baseline, kind: Kind) -> tuple[bool, float, str]
             run.told.append(run.world.describe())
         at = time.monotonic()
         if run.quiet() and (hit is None or over is not None):
-            seen[:] = [outcome(run.world)]
+            seen[:] = [outcome(run.world, run.scenario)]
             if seen == [baseline.outcome]:
                 return hit is not None, max(0.0, run.last_mutation() - (over or at)), ""
         if over is not None and at > over + CONVERGE_SECONDS:
@@ -339,7 +342,11 @@ def _go_on(run: Run, baseline: Baseline) -> str:
         until(lambda: _answered(run), "the answer to what was held", 20)
         run.operator.resume()
         until(lambda: not run.operator.running, "the end of the operator that was paused", 20)
-        until(lambda: run.quiet() and outcome(run.world) == baseline.outcome, "what it came to before", 20)
+        until(
+            lambda: run.quiet() and outcome(run.world, run.scenario) == baseline.outcome,
+            "what it came to before",
+            20,
+        )
     except WaitTimeout as error:
         return str(error)
     return ""

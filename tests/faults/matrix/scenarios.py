@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from devcluster import faults
@@ -14,59 +12,21 @@ from devcluster.rest import on_each
 from devcluster.stages import FAULT
 from devcluster.wait import until
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
-from kiro_operator.api.v1alpha1.types import API_VERSION
 from tests.apiserver.test_restore import DESIRED, ONLY
 from tests.apiserver.test_restore import NAME as CONFIG
-from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Remedy
-from tests.harness.approvers import now
+from tests.faults.matrix.autoscaled import AUTOSCALED
+from tests.faults.matrix.commanded import RECONNECTED
+from tests.faults.matrix.contained import CONTAINED
+from tests.faults.matrix.narrowed import NARROWED
+from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE
+from tests.faults.matrix.people import approve_in_turn
+from tests.faults.matrix.scenario import Scenario
 from tests.harness.scenes import CHECKS
-from tests.harness.world import World, enforce
+from tests.harness.world import World
 
 Object = dict[str, Any]
-HOUR = timedelta(hours=1)
 CONDITIONS = frozenset({"Ready", "Healthy", "Observed", "RemediationAllowed", "Escalated"})
 READY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario(ABC):
-    """A namespace in which something is to be done.
-
-    Attributes:
-        remedies: How its actions show in the audit log.
-        actions: How many are done when nothing is in the way.
-        limit: The budget of the policy, in an hour.
-        manual: Whether a person has to approve them.
-        drive: Called again and again during a run: does what only the world can do.
-        after: The scenario that it begins with, if any.
-        thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
-            fewer of its writes.
-    """
-
-    name: str
-    remedies: Sequence[Remedy]
-    actions: int = 1
-    limit: int = 20
-    manual: bool = False
-    drive: Callable[[World], None] = lambda _: None
-    after: str = ""
-    thin: bool = False
-
-    @property
-    def budget(self) -> Budget:
-        """That of its policy."""
-        return Budget(self.limit, HOUR)
-
-    @abstractmethod
-    def set(self, world: World) -> None:
-        """Make what is broken, policy and KiroHealthCheck."""
-
-    def policy(self, world: World, *actions: str, **spec: Any) -> None:
-        """Make the policy."""
-        budget = {"limit": self.limit, "window": "1h"}
-        approval = "Manual" if self.manual else "Automatic"
-        allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
-        world.policy(**enforce(budget=budget, actions=allowed, **spec))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,9 +109,11 @@ class Outcome:
     """KiroRemediations that have not ended."""
     config: tuple[tuple[str, str], ...]
     """What the safety configuration holds; empty when there is none."""
+    holds: tuple[str, ...]
+    """What the scenario looks at beside."""
 
 
-def outcome(world: World) -> Outcome:
+def outcome(world: World, scenario: Scenario) -> Outcome:
     """As it is now."""
     status = world.get("kirohealthchecks", "kiro").get("status", {})
     records = world.remediations()
@@ -180,6 +142,7 @@ def outcome(world: World) -> Outcome:
                 for pair in item["data"].items()
             )
         ),
+        holds=tuple(scenario.holds(world)),
     )
 
 
@@ -213,27 +176,6 @@ def mend_once_scaled(world: World) -> None:
     faults.clear_many(world.plane, broken)
 
 
-def approve(world: World) -> None:
-    """Approve each plan that waits, as the admin of the cluster."""
-    given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
-    for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
-        asked = decision.get("approval")
-        if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
-            continue
-        me = world.plane.rest.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
-        spec = {
-            "gate": asked["gates"][0]["gate"],
-            "decision": "Approve",
-            "decidedBy": me["status"]["userInfo"]["username"],
-            "reason": "for this run",
-            "plan": {"digest": asked["digest"], "target": asked["target"]},
-            "expiresAt": (now() + HOUR).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        metadata = {"generateName": "decided-"}
-        body = {"apiVersion": API_VERSION, "kind": "KiroApproval", "metadata": metadata, "spec": spec}
-        world.plane.rest.post(world.path("kiroapprovals"), body)
-
-
 SCENARIOS: tuple[Scenario, ...] = (
     Broken(name="evict", remedies=(EVICT,)),
     Broken(name="rollout-restart", remedies=(RESTART,), broken=2),
@@ -244,7 +186,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Tampered(name="restore", remedies=(RESTORE,), data={"mode": "free", "backdoor": "on"}),
     Tampered(name="restore-anew", remedies=(RESTORE,), data=None, thin=True),
-    Broken(name="approved", remedies=(EVICT,), manual=True, drive=approve, thin=True),
+    Broken(
+        name="approved", remedies=(EVICT,), actions=2, names=("kiro", "mcp"), manual=True,
+        drive=approve_in_turn, thin=True,
+    ),
     Broken(name="storm", remedies=(EVICT,), actions=3, names=("kiro", "mcp", "auto"), thin=True),
     Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
+    CONTAINED,
+    AUTOSCALED,
+    RECONNECTED,
+    NARROWED,
 )  # fmt: skip

@@ -1,0 +1,62 @@
+"""A ServiceAccount that may too much: operations are suspended, and given back by a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.apiserver.test_contain import CHECKS, DESIRED, NAME, allow_secrets
+from tests.faults.matrix.oracle import CONTAIN
+from tests.faults.matrix.scenario import Scenario
+from tests.harness.world import World
+
+SWITCH = {"configMap": NAME, "key": "operations", "value": "suspended"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contained(Scenario):
+    """What it is allowed too much is there already."""
+
+    def set(self, world: World) -> None:
+        """Make ServiceAccount, ConfigMap, policy and KiroHealthCheck."""
+        rest = world.plane.rest
+        rest.post(world.path("serviceaccounts", api="/api/v1"), {"metadata": {"name": "kiro"}})
+        rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": NAME}, "data": DESIRED})
+        allow_secrets(world)
+        self.policy(
+            world,
+            "Contain",
+            "RestoreSafetyConfig",
+            containment=SWITCH,
+            safetyConfig={"data": DESIRED, "onDrift": "Restore"},
+            permissions={"mustAllow": [], "mustDeny": [{"verb": "get", "resource": "secrets"}]},
+        )
+        world.health_check(
+            safetyPolicyRef={"name": "policy"},
+            interval="5s",
+            checks=CHECKS,
+            remediation={"stabilization": "1s"},
+        )
+
+    def flags(self, world: World) -> Sequence[str]:
+        """Permissions are looked up for this namespace."""
+        return ("--cluster-facts-namespace", world.namespace)
+
+
+def give_back(world: World) -> None:
+    """A person mends the cause, and lifts the containment by the patch on record, once it holds."""
+    bindings = world.path("rolebindings", api="/apis/rbac.authorization.k8s.io/v1")
+    there = [
+        item for item in world.plane.rest.get(bindings)["items"] if item["metadata"]["name"] == "too-much"
+    ]
+    ended = [item for item in world.remediations() if item["status"].get("state") == "Succeeded"]
+    if not ended:
+        return
+    if there:
+        world.plane.rest.delete(f"{bindings}/too-much")
+    elif world.check("service-account-permissions").get("status") == "Pass":
+        lifted = {"data": {"operations": DESIRED["operations"]}}
+        world.plane.rest.patch(world.path("configmaps", NAME, api="/api/v1"), lifted)
+
+
+CONTAINED = Contained(name="contained", remedies=(CONTAIN,), drive=give_back, thin=True)

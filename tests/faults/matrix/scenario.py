@@ -1,0 +1,70 @@
+"""What a scenario of the matrix is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from devcluster import ControlPlane
+from tests.deploy.rights import Installed
+from tests.faults.matrix.oracle import Budget, Remedy
+from tests.harness.world import World, enforce
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario(ABC):
+    """A namespace in which something is to be done.
+
+    Attributes:
+        remedies: How its actions show in the audit log.
+        actions: How many are done when nothing is in the way.
+        limit: The budget of the policy, in an hour.
+        manual: Whether a person has to approve them.
+        drive: Called again and again during a run: does what only the world can do.
+        after: The scenario that it begins with, if any.
+        thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
+            fewer of its writes.
+    """
+
+    name: str
+    remedies: Sequence[Remedy]
+    actions: int = 1
+    limit: int = 20
+    manual: bool = False
+    drive: Callable[[World], None] = lambda _: None
+    after: str = ""
+    thin: bool = False
+
+    @property
+    def budget(self) -> Budget:
+        """That of its policy."""
+        return Budget(self.limit, HOUR)
+
+    def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
+        """Where it takes place, with the rights of an installation."""
+        return Installed(plane, namespace, folder)
+
+    @abstractmethod
+    def set(self, world: World) -> None:
+        """Make what is broken, policy and KiroHealthCheck."""
+
+    def flags(self, world: World) -> Sequence[str]:  # noqa: ARG002 - for those that need some
+        """Of the operator."""
+        return ()
+
+    def holds(self, world: World) -> Sequence[str]:  # noqa: ARG002 - for those that write something else
+        """What is as it should be in the end, beside what every outcome has."""
+        return ()
+
+    def policy(self, world: World, *actions: str, **spec: Any) -> None:
+        """Make the policy."""
+        budget = {"limit": self.limit, "window": "1h"}
+        approval = "Manual" if self.manual else "Automatic"
+        allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
+        world.policy(**enforce(budget=budget, actions=allowed, **spec))
