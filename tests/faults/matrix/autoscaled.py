@@ -52,4 +52,6 @@ class Autoscaled(Scenario):
         return (f"from {spec['minReplicas']} to {spec['maxReplicas']}",)
 
 
-AUTOSCALED = Autoscaled(name="autoscaled", remedies=(AUTOSCALING,), manual=True, drive=approve_in_turn)
+AUTOSCALED = Autoscaled(
+    name="autoscaled", remedies=(AUTOSCALING,), manual=True, drive=approve_in_turn, thin=True
+)

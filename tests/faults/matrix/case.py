@@ -36,6 +36,7 @@ QUIET_SECONDS = 1.5
 milliseconds, and what it waits for is waited for as an outcome."""
 LOOK_SECONDS = 0.3
 LEASE_SECONDS = 4.0
+LEASES = "/apis/coordination.k8s.io/v1"
 FORBIDDEN = 403
 LOST = "lost the lease"
 """What an operator says that ends because it may not act any more."""
@@ -145,6 +146,9 @@ class Run:
             self.start()
         if not self._current.running:
             self.ends += not self.killed
+            if self.killed:
+                # As if it had run out: whoever is dead does not come back, and waiting for it shows nothing.
+                self.world.plane.rest.delete(self.world.path("leases", "kiro-operator", api=LEASES))
             self.killed = False
             self.start()
         self.scenario.drive(self.world)

@@ -60,4 +60,4 @@ def mend_once_done(world: World) -> None:
         (world.folder / "state").write_text("well\n")
 
 
-RECONNECTED = Commanded(name="reconnected", remedies=(RECONNECT,), drive=mend_once_done)
+RECONNECTED = Commanded(name="reconnected", remedies=(RECONNECT,), drive=mend_once_done, thin=True)
