@@ -238,10 +238,13 @@ class FaultProxy(Faults):
 
     async def _tell(self, incoming: web.BaseRequest, told: list[bytes]) -> web.StreamResponse:
         answer = web.WebSocketResponse(protocols=_protocols(incoming))
-        await answer.prepare(incoming)
-        for message in told:
-            await answer.send_bytes(message)
-        await answer.close()
+        try:
+            await answer.prepare(incoming)
+            for message in told:
+                await answer.send_bytes(message)
+            await answer.close()
+        except ConnectionError:  # whoever asked is gone
+            return self._hang_up(incoming)
         return answer
 
     async def _exchange(self, incoming: web.BaseRequest, request: Request) -> Answer | None:
