@@ -9,7 +9,7 @@ from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.mutations import EXEC, Mutation
 from tests.faults.matrix.scenarios import SCENARIOS
 
-SHARE = 4
+SHARE = 6
 """One of so many pairs of scenario and fault is in the sample."""
 TURNS = 3
 """Of a thin scenario, one of so many faults that leave the process alive is played; which, takes turns."""
@@ -87,7 +87,7 @@ def moments(baseline: Baseline) -> list[Mutation]:
 
 
 def sample(baseline: Baseline) -> list[Case]:
-    """Every fourth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
+    """Every sixth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
 
     And one right that is taken away.
 
