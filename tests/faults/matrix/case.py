@@ -256,7 +256,7 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
                 return None
             now = outcome(run.world, run.scenario)
             done = sum(number for _, number in now.acted)
-            return now if done == scenario.actions and not now.running else None
+            return now if done >= scenario.actions and not now.running else None
 
         try:
             ended = until(over, f"{scenario.name} to be over", RUN_SECONDS, every=LOOK_SECONDS)
