@@ -256,7 +256,8 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
                 return None
             now = outcome(run.world, run.scenario)
             done = sum(number for _, number in now.acted)
-            return now if done >= scenario.actions and not now.running else None
+            acted = done >= scenario.actions and not now.running
+            return now if acted and scenario.is_over(run.world) else None
 
         try:
             ended = until(over, f"{scenario.name} to be over", RUN_SECONDS, every=LOOK_SECONDS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
-from tests.apiserver.test_contain import CHECKS, DESIRED, NAME, allow_secrets
+from tests.apiserver.test_contain import CHECKS, DESIRED, NAME, allow_secrets, config
 from tests.faults.matrix.oracle import CONTAIN
 from tests.faults.matrix.scenario import Scenario
 from tests.harness.world import World
@@ -43,11 +43,15 @@ class Contained(Scenario):
         """Permissions are looked up for this namespace."""
         return ("--cluster-facts-namespace", world.namespace)
 
+    def is_over(self, world: World) -> bool:
+        """Whether it was given back."""
+        return config(world) == DESIRED
+
 
 def give_back(world: World) -> None:
     """A person mends the cause, and then lifts the containment, once its record has ended.
 
-    Also where it ended as Failed: what was read from a list that is too old looks as if somebody had lifted it.
+    Also where it ended as Failed: a list that is too old looks as if somebody had lifted it.
     """
     bindings = world.path("rolebindings", api="/apis/rbac.authorization.k8s.io/v1")
     there = [

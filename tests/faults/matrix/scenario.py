@@ -62,6 +62,10 @@ class Scenario(ABC):
         """What is as it should be in the end, beside what every outcome has."""
         return ()
 
+    def is_over(self, world: World) -> bool:  # noqa: ARG002 - for those in which people go on
+        """Whether what the world does after the actions is done."""
+        return True
+
     def policy(self, world: World, *actions: str, **spec: Any) -> None:
         """Make the policy."""
         budget = {"limit": self.limit, "window": "1h"}
