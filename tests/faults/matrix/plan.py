@@ -16,7 +16,7 @@ TURNS = 3
 KILLED = frozenset({"killed before the write", "killed after the write"})
 """Aimed at every write of every scenario."""
 LIVING = [name for name, kind in KINDS.items() if kind.everywhere and name not in KILLED]
-"""Aimed at every write too, of a thin scenario at the action and in turns at each third of the others."""
+"""Aimed at the action, and in turns at every other write, of a thin scenario at each third of these."""
 BLIND = frozenset({"write sent twice", "paused past its Lease, and its write arrives then"})
 """Faults that no sender can make good, but for the fence; a command in a pod has none."""
 TOLD = frozenset(
@@ -52,12 +52,13 @@ def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
 
 
 def _every(baseline: Baseline, kind: str) -> Sequence[Mutation]:
-    """All writes, or of a thin scenario fewer."""
-    if kind in KILLED or not baseline.scenario.thin:
+    """All writes for a process that is killed; where it lives on, its share of them."""
+    if kind in KILLED:
         return baseline.mutations
     action = moments(baseline)[1]
     others = [mutation for mutation in baseline.mutations if mutation != action]
-    return [action, *others[LIVING.index(kind) :: TURNS * len(LIVING)]]
+    share = len(LIVING) * (TURNS if baseline.scenario.thin else 1)
+    return [action, *others[LIVING.index(kind) :: share]]
 
 
 def _some(baseline: Baseline, turn: int) -> Sequence[Mutation]:
