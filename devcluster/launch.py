@@ -15,16 +15,20 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
-    """Ask the kernel for SIGKILL at the parent's death, then become the program."""
-    supervisor = int(sys.argv[1])
+def die_with(parent: int) -> None:
+    """Ask the kernel for SIGKILL at the death of the thread that has started this process."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
-    # The supervisor may have died before the prctl; then nobody would send the signal.
-    if os.getppid() != supervisor:
-        sys.exit("the supervisor is gone")
+    # It may have died before the prctl; then nobody would send the signal.
+    if os.getppid() != parent:
+        sys.exit("the parent is gone")
+
+
+def main() -> None:
+    """Die with the parent, and become the program."""
+    die_with(int(sys.argv[1]))
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming the program is the point
 
 

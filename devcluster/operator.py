@@ -17,6 +17,7 @@ from urllib.request import urlopen
 from devcluster.plane import ControlPlane
 from devcluster.wait import until
 
+LAUNCH = Path(__file__).with_name("launch.py")
 READY_SECONDS = 30.0
 
 
@@ -69,10 +70,14 @@ class OperatorProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self, *, wait: bool = True) -> OperatorProcess:
-        """Start the process, and wait until it answers its probes."""
+        """Start the process, and wait until it answers its probes.
+
+        It ends with the thread that starts it, so also with a process that is killed.
+        """
         address = urlsplit(self._server)
         folder = self._plane.service_account_dir(self._namespace, self._service_account)
         command = [
+            sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()),
             sys.executable, "-m", "kiro_operator",
             "--service-account-dir", str(folder), "--namespace", self._namespace, "--port", "0", *self._flags,
         ]  # fmt: skip

@@ -8,7 +8,8 @@ Each fault takes a matcher: `method`, `path` (a regular expression, searched in 
 predicate on the Request) and `count` (how many requests it is for; without, all until `lift`). Of several
 faults that match, the one that was added first is taken. Its clients know it by the certificate of the API
 server itself, so whoever trusts the one trusts the other. It listens on loopback only and runs on a
-thread, so it ends with its process.
+thread, so it ends with its process. A command in a pod (exec) is a request like any other: its output is
+handed back when it has ended, and it is told nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ HELD_SECONDS = 120.0
 CLOSING_SECONDS = 0.05
 CLOSING_ROUNDS = 5
 LOOK_SECONDS = 0.02
+SWITCHING = 101
 # What one hop tells the next, and what this proxy decides anew.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te"})
 REASONS = {
@@ -66,6 +68,8 @@ class FaultProxy(Faults):
         self._trust = ssl.create_default_context(cafile=str(plane.ca))
         self._trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
         self._streams: dict[asyncio.Transport, Request] = {}
+        self._told: dict[int, list[bytes]] = {}
+        """What commands have said, by the id of their request."""
         self._loop = asyncio.new_event_loop()
         self._ending = asyncio.Event()
         self._started = threading.Event()
@@ -199,6 +203,7 @@ class FaultProxy(Faults):
         if request.watch:
             return await self._watch(incoming, request)
         answered = await self._exchange(incoming, request)
+        told = self._told.pop(id(request), None)
         if answered is None:
             return self._hang_up(incoming)
         status, headers, content = answered
@@ -209,11 +214,44 @@ class FaultProxy(Faults):
         if fault and (fault.kind == "drop" or (fault.kind == "after" and not fault.forward)):
             return self._hang_up(incoming)
         await self._half_opened(request)
+        if told is not None:
+            return await self._tell(incoming, told)
         return web.Response(status=status, body=content, headers=headers)
+
+    async def _execute(self, incoming: web.BaseRequest, request: Request) -> Answer:
+        """Have a command run to its end; keeps what it says."""
+        request.forwarded = True
+        try:
+            async with self._client.ws_connect(
+                self._upstream + incoming.raw_path,
+                protocols=_protocols(incoming),
+                headers={"Authorization": incoming.headers.get("Authorization", "")},
+                max_msg_size=0,
+            ) as upstream:
+                request.status = SWITCHING
+                self._told[id(request)] = [
+                    message.data async for message in upstream if message.type is aiohttp.WSMsgType.BINARY
+                ]
+        except aiohttp.WSServerHandshakeError as error:
+            request.status = error.status
+        return request.status, {}, b""
+
+    async def _tell(self, incoming: web.BaseRequest, told: list[bytes]) -> web.StreamResponse:
+        answer = web.WebSocketResponse(protocols=_protocols(incoming))
+        try:
+            await answer.prepare(incoming)
+            for message in told:
+                await answer.send_bytes(message)
+            await answer.close()
+        except ConnectionError:  # whoever asked is gone
+            return self._hang_up(incoming)
+        return answer
 
     async def _exchange(self, incoming: web.BaseRequest, request: Request) -> Answer | None:
         """Ask the API server and read its whole answer; None when there is none."""
         try:
+            if incoming.headers.get("Upgrade", "").lower() == "websocket":
+                return await self._execute(incoming, request)
             async with self._asked(incoming, request) as upstream:
                 return upstream.status, _kept(upstream), await upstream.read()
         except (aiohttp.ClientError, ConnectionError):
@@ -322,6 +360,10 @@ class FaultProxy(Faults):
         if incoming.transport is not None:
             incoming.transport.abort()
         return web.Response(status=502)
+
+
+def _protocols(incoming: web.BaseRequest) -> list[str]:
+    return [name.strip() for name in incoming.headers.get("Sec-WebSocket-Protocol", "").split(",")]
 
 
 def _kept(upstream: aiohttp.ClientResponse) -> dict[str, str]:

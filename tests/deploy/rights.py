@@ -97,6 +97,8 @@ class Installed(World):
 
     tag = ""
     """Value of the label by which the operator knows the KiroHealthChecks of this test."""
+    parts: tuple[str, ...] = ("overlays/kiro-system",)
+    """Of deploy/, that are granted."""
     pick: Callable[[Right], bool] = staticmethod(lambda _: True)
 
     @property
@@ -116,7 +118,8 @@ class Installed(World):
     def _grant(self) -> None:
         accounts = self.path("serviceaccounts", api="/api/v1")
         self.plane.rest.post(accounts, {"metadata": {"name": ACCOUNT}})
-        account, rights = f"{self.namespace}:{ACCOUNT}", [right for right in granted() if self.pick(right)]
+        account = f"{self.namespace}:{ACCOUNT}"
+        rights = [right for part in self.parts for right in granted(part) if self.pick(right)]
         name = f"operator-{self.namespace}"
         allow(self.plane, account, None, name, [right for right in rights if right.cluster])
         for role in sorted({right.role for right in rights if not right.cluster}):

@@ -27,7 +27,7 @@ def platform(world: World, tmp_path: Path) -> Iterator[Kiro]:
 
 @pytest.fixture
 def shop(platform: Kiro) -> Iterator[McpProcess]:
-    """A server that fails until the command is run: what is run in pods does not pass the proxy."""
+    """A server that fails until the command is run."""
     with McpProcess() as started:
         started.fault("down")
         platform.does("reconnect", f"curl -fsS -X POST 'http://{started.address}/control?fault='")
@@ -111,4 +111,16 @@ def test_one_that_was_only_intended_is_run_once(
     world.wait_remediation("Succeeded", timeout=60)
     ended = [(item["metadata"]["uid"], item["status"]["reason"]) for item in world.remediations()]
     assert ended == [(begun["metadata"]["uid"], "Recovered")]
+    assert platform.runs == ["reconnect"]
+
+
+def test_one_whose_answer_is_lost_is_not_run_again(world: World, proxy: FaultProxy, platform: Kiro) -> None:
+    platform.watch("mcp-connection")
+    lost = proxy.drop_answer(path=r"/exec\?.*command=reconnect", count=1)
+    world.operator(*STEADY, *FLAGS, server=proxy.url)
+    world.wait_fault(lost, timeout=60)
+
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+
+    assert done["status"]["actedAt"]
     assert platform.runs == ["reconnect"]

@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 
 from tests.faults.matrix.audit import Write, accepted
-from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE, Budget, Evidence, Rule, judge
+from tests.faults.matrix.oracle import (
+    EVICT,
+    RBAC,
+    RECONNECT,
+    RESTART,
+    RESTORE,
+    SCALE,
+    Budget,
+    Evidence,
+    Rule,
+    judge,
+)
 
 Object = dict[str, Any]
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -139,19 +150,79 @@ def test_an_action_before_its_record_has_none() -> None:
     assert rules(early) == {Rule.UNRECORDED}
 
 
+def approval(name: str, digest: str, *, second: float = 0, decision: str = "Approve") -> Object:
+    made = (START + timedelta(seconds=second)).isoformat()
+    return {
+        "metadata": {"name": name, "creationTimestamp": made},
+        "spec": {"decision": decision, "plan": {"digest": digest}},
+    }
+
+
 def test_what_a_person_has_to_approve_has_an_approval_of_its_own() -> None:
     assert rules(replace(GOOD, manual=True)) == {Rule.UNAPPROVED}
-    approved = intent(approvals=[{"name": "given"}])
-    assert judge(replace(GOOD, manual=True, intents=(approved,))) == []
-    again = intent("two", second=5, pod={"uid": "other"}, approvals=[{"name": "given"}])
+    mine = intent(digest="plan", approvals=[{"name": "given"}])
+    good = replace(GOOD, manual=True, intents=(mine,), approvals=(approval("given", "plan"),))
+    assert judge(good) == []
+    other, late = approval("given", "other"), approval("given", "plan", second=9)
+    for wrong in (other, late, approval("given", "plan", decision="Deny"), approval("another", "plan")):
+        assert rules(replace(good, approvals=(wrong,))) == {Rule.UNAPPROVED}
+    proposed = intent(digest="plan")
+    assert rules(replace(good, intents=(proposed,))) == {Rule.UNAPPROVED}
+    proposed["status"]["approvals"] = [{"name": "given"}]
+    assert judge(replace(good, intents=(proposed,))) == []
+
+
+@pytest.mark.parametrize("digest", ["plan", "other"])
+def test_an_approval_and_a_plan_are_for_one_action(digest: str) -> None:
+    """Whether the second action takes the first one's approval, or has one of its own for the same plan."""
+    mine = intent(digest="plan", approvals=[{"name": "given"}])
+    name = "again" if digest == "plan" else "given"
+    again = intent("two", second=5, pod={"uid": "other"}, digest=digest, approvals=[{"name": name}])
     twice = replace(
         GOOD,
         manual=True,
         writes=(*GOOD.writes, eviction("other", second=6)),
-        intents=(approved, again),
+        intents=(mine, again),
         usual={"Evict": 2},
+        approvals=(approval("given", "plan"), approval(name, digest)),
     )
     assert rules(twice) == {Rule.UNAPPROVED}
+
+
+def command(second: float, argv: tuple[str, ...] = ("env", "mcp-client", "reconnect")) -> Object:
+    """Its method is GET, and it is told of twice: when it begins and when it ends."""
+    query = "&".join(f"command={item}" for item in argv)
+    uri = f"/api/v1/namespaces/{HERE}/pods/kiro-1/exec?container=kiro&{query}"
+    return event("get", "pods/exec", "kiro-1", {}, second=second, requestURI=uri, auditID=f"at-{second}")
+
+
+def test_commands_are_counted() -> None:
+    asked = intent(pod={"name": "kiro-1"}, command={"argv": ["env", "mcp-client", "reconnect"]})
+    test = command(0.5, ("env", "mcp-client", "test-connection"))
+    good = replace(
+        GOOD,
+        remedies=(RECONNECT,),
+        intents=(asked,),
+        usual={RECONNECT.name: 2},
+        writes=accepted([test, command(1), command(1)], "operator"),
+    )
+    assert judge(good) == []
+    twice = accepted([command(1), command(2)], "operator")
+    assert rules(replace(good, writes=twice)) == {Rule.DOUBLE}
+    other = accepted([command(1, ("env", "mcp-client", "resync"))], "operator")
+    assert rules(replace(good, writes=other)) == {Rule.UNRECORDED}
+
+
+def test_the_one_role_and_its_binding_lie_outside_of_the_namespace() -> None:
+    narrow = {"rules": [{"verbs": ["get"]}]}
+    target = {"kind": "ClusterRole", "name": "kiro"}
+    asked = intent(target=target, change={"patch": '{"rules": [{"verbs": ["get"]}]}'})
+    body = {"metadata": {"uid": "u", "resourceVersion": "7"}} | narrow
+    written = replace(write("patch", "clusterroles", "kiro", body), namespace="")
+    good = replace(GOOD, remedies=(RBAC,), intents=(asked,), usual={RBAC.name: 1}, writes=(written,))
+    assert judge(good) == []
+    assert rules(replace(good, writes=(replace(written, name="admin"),))) == {Rule.UNRECORDED}
+    assert Rule.FOREIGN in rules(replace(good, writes=(replace(written, resource="roles"),)))
 
 
 def restore(verb: str, metadata: Object, data: Object) -> Write:

@@ -164,6 +164,7 @@ class Client:
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            middlewares=(_once,),
             # A watch is read as it comes; a small buffer would stop and start the connection all the time.
             read_bufsize=1024 * 1024,
         )
@@ -331,6 +332,20 @@ def version_of(body: bytes) -> str:
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send what opens a websocket once: aiohttp repeats a GET without an answer, and a command is one.
+
+    Raises:
+        ports.Unreachable: the connection failed.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if "Upgrade" not in request.headers:
+            raise
+        raise ports.Unreachable(_words(error)) from error
 
 
 def _refusal(error: aiohttp.WSServerHandshakeError) -> Exception:

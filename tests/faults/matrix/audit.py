@@ -1,4 +1,4 @@
-"""What an account wrote, from the API server's audit log."""
+"""What an account wrote, or had run, from the API server's audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from tests.faults.matrix.mutations import ASKED, commanded, is_test
 
 Object = dict[str, Any]
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -32,26 +35,34 @@ class Write:
 
 
 def accepted(events: Iterable[Object], account: str) -> list[Write]:
-    """The writes of an account (`system:serviceaccount:…`) that were accepted, oldest first."""
-    found = []
+    """The writes of an account (`system:serviceaccount:…`) that were accepted, oldest first.
+
+    A command that was run in a pod is one as well, with the verb exec, whatever its method was.
+    """
+    found: dict[str, Write] = {}
     for event in events:
-        if event["user"]["username"] != account or event["verb"] not in WRITES:
+        url = urlsplit(event.get("requestURI", ""))
+        command = commanded(url.query) if url.path.endswith("/exec") else []
+        if event["user"]["username"] != account or "dryRun" in url.query or is_test(command):
+            continue
+        if event["verb"] not in WRITES and not command:
             continue
         if int(event.get("responseStatus", {}).get("code", 0)) >= FIRST_REFUSAL:
             continue
         reference, body = event.get("objectRef", {}), event.get("requestObject") or {}
+        if reference.get("resource") in ASKED:
+            continue
         resource = "/".join(filter(None, (reference.get("resource", ""), reference.get("subresource", ""))))
-        found.append(
-            Write(
-                event["verb"],
-                resource,
-                reference.get("namespace", ""),
-                reference.get("name") or body.get("metadata", {}).get("name", ""),
-                datetime.fromisoformat(event["requestReceivedTimestamp"]),
-                body,
-            )
+        # What lasts is told of when it begins and when it ends.
+        found[event.get("auditID", str(len(found)))] = Write(
+            "exec" if command else event["verb"],
+            resource,
+            reference.get("namespace", ""),
+            reference.get("name") or body.get("metadata", {}).get("name", ""),
+            datetime.fromisoformat(event["requestReceivedTimestamp"]),
+            {"command": command} if command else body,
         )
-    return sorted(found, key=lambda write: write.at)
+    return sorted(found.values(), key=lambda write: write.at)
 
 
 def events_of(log: Path, since: int, account: str) -> Iterable[Object]:

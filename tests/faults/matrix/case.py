@@ -36,6 +36,7 @@ QUIET_SECONDS = 1.5
 milliseconds, and what it waits for is waited for as an outcome."""
 LOOK_SECONDS = 0.3
 LEASE_SECONDS = 4.0
+LEASES = "/apis/coordination.k8s.io/v1"
 FORBIDDEN = 403
 LOST = "lost the lease"
 """What an operator says that ends because it may not act any more."""
@@ -145,6 +146,9 @@ class Run:
             self.start()
         if not self._current.running:
             self.ends += not self.killed
+            if self.killed:
+                # As if it had run out: whoever is dead does not come back, and waiting for it shows nothing.
+                self.world.plane.rest.delete(self.world.path("leases", "kiro-operator", api=LEASES))
             self.killed = False
             self.start()
         self.scenario.drive(self.world)
@@ -201,6 +205,7 @@ class Run:
             remedies=self.scenario.remedies,
             usual=usual,
             manual=self.scenario.manual,
+            approvals=self.world.items("kiroapprovals"),
             late=self.late(),
             crashes=max(0, self.ends - self.log().count(LOST)),
         )
@@ -213,7 +218,7 @@ def running(plane: ControlPlane, scenario: Scenario, folder: Path) -> Iterator[R
     plane.rest.post("/api/v1/namespaces", {"metadata": {"name": name}})
     until(lambda: _has_account(plane, name), f"the default service account of {name}", 30)
     (folder / name).mkdir(parents=True)
-    world = Installed(plane, name, folder / name)
+    world = scenario.world(plane, name, folder / name)
     try:
         scenario.set(world)
         with ExitStack() as stack:
@@ -249,9 +254,10 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
             run.go_on()
             if not run.quiet():
                 return None
-            now = outcome(run.world)
+            now = outcome(run.world, run.scenario)
             done = sum(number for _, number in now.acted)
-            return now if done == scenario.actions and not now.running else None
+            acted = done >= scenario.actions and not now.running
+            return now if acted and scenario.is_over(run.world) else None
 
         try:
             ended = until(over, f"{scenario.name} to be over", RUN_SECONDS, every=LOOK_SECONDS)
@@ -296,7 +302,7 @@ def _follow(run: Run, baseline: Baseline, kind: Kind) -> tuple[bool, float, str]
             run.told.append(run.world.describe())
         at = time.monotonic()
         if run.quiet() and (hit is None or over is not None):
-            seen[:] = [outcome(run.world)]
+            seen[:] = [outcome(run.world, run.scenario)]
             if seen == [baseline.outcome]:
                 return hit is not None, max(0.0, run.last_mutation() - (over or at)), ""
         if over is not None and at > over + CONVERGE_SECONDS:
@@ -341,7 +347,11 @@ def _go_on(run: Run, baseline: Baseline) -> str:
         until(lambda: _answered(run), "the answer to what was held", 20)
         run.operator.resume()
         until(lambda: not run.operator.running, "the end of the operator that was paused", 20)
-        until(lambda: run.quiet() and outcome(run.world) == baseline.outcome, "what it came to before", 20)
+        until(
+            lambda: run.quiet() and outcome(run.world, run.scenario) == baseline.outcome,
+            "what it came to before",
+            20,
+        )
     except WaitTimeout as error:
         return str(error)
     return ""

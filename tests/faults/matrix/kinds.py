@@ -15,6 +15,8 @@ from tests.faults.matrix import rights
 from tests.harness.world import World
 
 Matcher = Callable[[Request], bool]
+PARTS = ("overlays/kiro-system", "namespace/exec")
+"""Of deploy/, whose rights are taken away."""
 READS = r"^(?!.*/leases)"
 """All reads but those of the Lease: a stale one costs nothing but the time until it is lifted."""
 STREAMS = r"watch=(1|true)\b"
@@ -187,7 +189,7 @@ def _revoked_and_killed(right: Right) -> Kind:
 @cache
 def of_rights() -> Mapping[str, Kind]:
     """For each right that deploy/ grants: taken away from a process that runs, or from one that starts."""
-    distinct = {rights.named(right): right for right in granted()}
+    distinct = {rights.named(right): right for part in PARTS for right in granted(part)}
     return {
         f"{what}: {name}": make(right)
         for what, make in (

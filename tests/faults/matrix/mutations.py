@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 from devcluster.proxy_faults import Request
 
@@ -18,9 +19,25 @@ PATH = re.compile(
     r"(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>[^/]+))?)?$"
 )
 """Of a request about objects: their group, plural, name and subresource."""
+ASKED = frozenset({"subjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"})
+"""Questions that are put by a POST: nothing is kept of them."""
 # The Lease is renewed by the clock, and Events are told when there is time for it.
-_UNCOUNTED = frozenset({"leases", "events"})
+_UNCOUNTED = frozenset({"leases", "events"}) | ASKED
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+EXEC = "EXEC pods"
+"""Kind of a command that is run in a pod: a GET, by its method."""
+
+
+def commanded(query: str) -> list[str]:
+    """The command that a request for exec has run."""
+    return parse_qs(query).get("command", [])
+
+
+def is_test(command: Sequence[str]) -> bool:
+    """Whether a command looks, and changes nothing."""
+    return "test-connection" in command
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,10 @@ class Mutation:
 def kind_of(request: Request) -> str:
     """Of a mutation; empty for a request that is none."""
     found = PATH.match(request.path)
+    if found and found["sub"] == "exec" and not is_test(commanded(request.query)):
+        return EXEC
+    if "dryRun" in request.query:
+        return ""
     if request.method not in _METHODS or found is None or found["plural"] in _UNCOUNTED:
         return ""
     return f"{request.method} " + "/".join(filter(None, (found["plural"], found["sub"])))

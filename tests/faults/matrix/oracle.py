@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -55,12 +55,14 @@ class Remedy:
         is_one: Whether a write is such an action.
         is_of: Whether it may be the action that a KiroRemediation records.
         is_fenced: Whether it says in which state the object has to be.
+        namespaced: Whether what it changes lies in the namespace, and not in the cluster.
     """
 
     name: str
     is_one: Callable[[Write], bool]
     is_of: Callable[[Write, Object], bool]
     is_fenced: Callable[[Write], bool]
+    namespaced: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Evidence:
         remedies: The actions that there may be.
         usual: Actions by remedy of a run without a fault: there must not be more.
         manual: Whether a person has to approve each action.
+        approvals: The KiroApprovals that were given.
         late: What an operator did whose Lease had run out.
         crashes: How often an operator has ended by itself, and not because it had lost its Lease.
     """
@@ -93,6 +96,7 @@ class Evidence:
     remedies: Sequence[Remedy]
     usual: Mapping[str, int]
     manual: bool = False
+    approvals: Sequence[Object] = ()
     late: Sequence[str] = ()
     crashes: int = 0
 
@@ -118,7 +122,7 @@ def judge(evidence: Evidence) -> list[Violation]:
             for remedy, write, _ in actions
             if not remedy.is_fenced(write)
         ),
-        *(_unapproved(actions) if evidence.manual else ()),
+        *(_unapproved(actions, evidence.approvals) if evidence.manual else ()),
         *(Violation(Rule.LATE, text) for text in evidence.late),
         *([Violation(Rule.CRASH, f"{evidence.crashes} times")] if evidence.crashes else ()),
     ]
@@ -152,8 +156,11 @@ def _foreign(evidence: Evidence) -> list[Violation]:
     return [
         Violation(Rule.FOREIGN, str(write))
         for write in evidence.writes
-        if write.namespace != evidence.namespace
-        or not (write.resource in BOOKKEEPING or any(remedy.is_one(write) for remedy in evidence.remedies))
+        if not (write.resource in BOOKKEEPING and write.namespace == evidence.namespace)
+        and not any(
+            remedy.is_one(write) and write.namespace == (evidence.namespace if remedy.namespaced else "")
+            for remedy in evidence.remedies
+        )
     ]
 
 
@@ -205,18 +212,33 @@ def _lost(evidence: Evidence) -> list[Violation]:
     return found
 
 
-def _unapproved(actions: Sequence[_Action]) -> list[Violation]:
-    """An approval is for one action."""
+def _unapproved(actions: Sequence[_Action], given: Sequence[Object]) -> list[Violation]:
+    """Each action has an approval of its very plan, and each approval, and each plan, has one action.
+
+    What the record says of it is not enough: an operator that takes one approval for another says so as well.
+    """
     found: list[Violation] = []
     used: Counter[str] = Counter()
     for _, write, intent in actions:
-        approvals = _inner(intent, "spec", "approvals") or []
-        used.update(item["name"] for item in approvals)
-        if not approvals:
-            found.append(Violation(Rule.UNAPPROVED, f"{write}: nobody has approved it"))
+        digest = _inner(intent, "spec", "digest")
+        names = {
+            item["metadata"]["name"]
+            for item in given
+            if (item["spec"]["decision"], item["spec"]["plan"]["digest"]) == ("Approve", digest)
+            if _created(item) <= write.at
+        }
+        # Of a proposal they are told in the status: its record is older than they are.
+        told = _inner(intent, "spec", "approvals") or _inner(intent, "status", "approvals") or []
+        claimed = {item["name"] for item in told}
+        if not names:
+            found.append(Violation(Rule.UNAPPROVED, f"{write}: nobody has approved plan {digest}"))
+        if not claimed or claimed - names:
+            text = f"{write}: its record names {sorted(claimed)}, and {sorted(names)} are of its plan"
+            found.append(Violation(Rule.UNAPPROVED, text))
+        used.update({f"approval {name}" for name in claimed} | {f"plan {digest}"})
     return found + [
-        Violation(Rule.UNAPPROVED, f"{name} is the approval of {number} actions")
-        for name, number in used.items()
+        Violation(Rule.UNAPPROVED, f"{number} actions for {what}")
+        for what, number in used.items()
         if number > 1
     ]
 
@@ -272,4 +294,48 @@ RESTORE = Remedy(
     ),
     # What is made anew has no version; its name is its fence.
     lambda write: write.verb == "create" or _of_this_version(write),
+)
+
+
+def _written(write: Write, *keys: str) -> Object:
+    """What a write is about."""
+    return {key: write.body[key] for key in keys if key in write.body}
+
+
+def _recorded(intent: Object, *keys: str) -> Object:
+    """What its record says that it writes."""
+    patch = json.loads(_inner(intent, "spec", "change", "patch") or "{}")
+    return {key: patch[key] for key in keys if key in patch}
+
+
+CONTAIN = replace(RESTORE, name="Contain")
+AUTOSCALING = Remedy(
+    "ChangeAutoscaling",
+    lambda write: (write.verb, write.resource) == ("patch", "horizontalpodautoscalers"),
+    lambda write, intent: (
+        write.name == _inner(intent, "spec", "target", "name")
+        and _written(write, "spec") == _recorded(intent, "spec") != {}
+    ),
+    _of_this_version,
+)
+RBAC = Remedy(
+    "RestoreRBAC",
+    lambda write: write.verb == "patch" and write.resource in {"clusterroles", "clusterrolebindings"},
+    lambda write, intent: (
+        write.resource == f"{_inner(intent, 'spec', 'target', 'kind').lower()}s"
+        and write.name == _inner(intent, "spec", "target", "name")
+        and _written(write, "rules", "subjects") == _recorded(intent, "rules", "subjects") != {}
+    ),
+    _of_this_version,
+    namespaced=False,
+)
+RECONNECT = Remedy(
+    "ReconnectMCP",
+    lambda write: write.verb == "exec",
+    lambda write, intent: (
+        write.name == _inner(intent, "spec", "pod", "name")
+        and write.body["command"] == _inner(intent, "spec", "command", "argv")
+    ),
+    # A command cannot say so: that it is sent once rests on its record alone, which is counted.
+    lambda _: True,
 )

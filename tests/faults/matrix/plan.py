@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 from tests.faults.matrix.case import Baseline, Case
 from tests.faults.matrix.kinds import KINDS
-from tests.faults.matrix.mutations import Mutation
+from tests.faults.matrix.mutations import EXEC, Mutation
 from tests.faults.matrix.scenarios import SCENARIOS
 
-SHARE = 4
+SHARE = 6
 """One of so many pairs of scenario and fault is in the sample."""
-THIN_SHARE = 3
-"""Of a thin scenario, what leaves the process alive is aimed at every third write."""
+TURNS = 3
+"""Of a thin scenario, one of so many faults that leave the process alive is played; which, takes turns."""
+KILLED = frozenset({"killed before the write", "killed after the write"})
+"""Aimed at every write of every scenario."""
+LIVING = [name for name, kind in KINDS.items() if kind.everywhere and name not in KILLED]
+"""Aimed at the action, and in turns at every other write, of a thin scenario at each third of these."""
+BLIND = frozenset({"write sent twice", "paused past its Lease, and its write arrives then"})
+"""Faults that no sender can make good, but for the fence; a command in a pod has none."""
 TOLD = frozenset(
     {
         "POST kiroremediations",
@@ -32,37 +38,57 @@ def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
         before: Of those before it. What one that it begins with writes is aimed at there; a right is taken
             away where it is first needed.
     """
-    scenario = baseline.scenario
+    scenario, turn = baseline.scenario, sum(item.scenario.thin for item in before)
     known = frozenset(m for item in before if item.scenario.name == scenario.after for m in item.mutations)
     taken = frozenset(name for item in before for name in item.rights)
     chosen = [
         (name, mutation)
-        for name, kind in KINDS.items()
-        for mutation in (_every(baseline, name) if kind.everywhere else moments(baseline))
+        for number, (name, kind) in enumerate(KINDS.items())
+        for mutation in (_every(baseline, name) if kind.everywhere else _some(baseline, number + turn))
+        if not (name in BLIND and mutation.kind == EXEC)
     ]
-    chosen += [(name, moments(baseline)[0]) for name in baseline.rights if name not in taken]
+    chosen += [(name, _begins(baseline)) for name in baseline.rights if name not in taken]
     return [Case(scenario.name, name, mutation) for name, mutation in chosen if mutation not in known]
 
 
 def _every(baseline: Baseline, kind: str) -> Sequence[Mutation]:
-    thinned = baseline.scenario.thin and "killed" not in kind
-    return baseline.mutations[:: THIN_SHARE if thinned else 1]
+    """All writes for a process that is killed; where it lives on, its share of them."""
+    if kind in KILLED:
+        return baseline.mutations
+    action = moments(baseline)[1]
+    others = [mutation for mutation in baseline.mutations if mutation != action]
+    share = len(LIVING) * (TURNS if baseline.scenario.thin else 1)
+    return [action, *others[LIVING.index(kind) :: share]]
+
+
+def _some(baseline: Baseline, turn: int) -> Sequence[Mutation]:
+    """The action, and before or after it in turns; of a thin scenario the action, for each third fault.
+
+    A command has no fence to rest on: each fault is played at it.
+    """
+    record, action, told = moments(baseline)
+    if baseline.scenario.thin:
+        return [action] if action.kind == EXEC or turn % TURNS == 0 else []
+    return [action, (record, told)[turn % 2]]
+
+
+def _begins(baseline: Baseline) -> Mutation:
+    """Where a right is taken away."""
+    record, action, _ = moments(baseline)
+    return action if baseline.scenario.thin else record
 
 
 def moments(baseline: Baseline) -> list[Mutation]:
-    """Where most is at stake: the last record, its action, and what is told next of it.
-
-    Of a thin scenario the action alone.
-    """
+    """Where most is at stake: the last record, its action, and what is told next of it."""
     record = [m for m in baseline.mutations if m.kind == "POST kiroremediations"][-1]
     action = [m for m in baseline.mutations if m.kind not in TOLD][-1]
     after = baseline.mutations[baseline.mutations.index(action) + 1 :]
     told = next(m for m in after if m.kind == "PATCH kiroremediations/status")
-    return [action] if baseline.scenario.thin else [record, action, told]
+    return [record, action, told]
 
 
 def sample(baseline: Baseline) -> list[Case]:
-    """Every fourth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
+    """Every sixth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
 
     And one right that is taken away.
 
@@ -74,9 +100,11 @@ def sample(baseline: Baseline) -> list[Case]:
     for number, name in enumerate(KINDS):
         if (number + place) % SHARE == 0:
             kind = kinds[(number // SHARE + place) % len(kinds)]
+            if name in BLIND and kind == EXEC:
+                kind = "POST kiroremediations"
             mutation = Mutation(kind, 1 + number % 2 if kind.endswith("/status") else 1)
             chosen.append(Case(baseline.scenario.name, name, mutation))
     # What is watched is asked for again at once; other rights may not be needed any more by then.
     rights = [name for name in baseline.rights if "anew" not in name and "list/watch" in name]
     right = rights[place % len(rights)]
-    return [*chosen, Case(baseline.scenario.name, right, moments(baseline)[0])]
+    return [*chosen, Case(baseline.scenario.name, right, _begins(baseline))]

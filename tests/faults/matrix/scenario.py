@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from devcluster import ControlPlane
+from tests.deploy.rights import Installed
 from tests.faults.matrix.oracle import Budget, Remedy
 from tests.harness.world import World, enforce
 
@@ -43,6 +46,10 @@ class Scenario(ABC):
         """That of its policy."""
         return Budget(self.limit, HOUR)
 
+    def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
+        """Where it takes place, with the rights of an installation."""
+        return Installed(plane, namespace, folder)
+
     @abstractmethod
     def set(self, world: World) -> None:
         """Make what is broken, policy and KiroHealthCheck."""
@@ -50,6 +57,14 @@ class Scenario(ABC):
     def flags(self, world: World) -> Sequence[str]:  # noqa: ARG002 - for those that need some
         """Of the operator."""
         return ()
+
+    def holds(self, world: World) -> Sequence[str]:  # noqa: ARG002 - for those that write something else
+        """What is as it should be in the end, beside what every outcome has."""
+        return ()
+
+    def is_over(self, world: World) -> bool:  # noqa: ARG002 - for those in which people go on
+        """Whether what the world does after the actions is done."""
+        return True
 
     def policy(self, world: World, *actions: str, **spec: Any) -> None:
         """Make the policy."""

@@ -12,14 +12,16 @@ from devcluster.rest import on_each
 from devcluster.stages import FAULT
 from devcluster.wait import until
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
-from kiro_operator.api.v1alpha1.types import API_VERSION
-from tests.apiserver.test_detailed_logging import NAME as LOGGING
 from tests.apiserver.test_restore import DESIRED, ONLY
 from tests.apiserver.test_restore import NAME as CONFIG
+from tests.faults.matrix.autoscaled import AUTOSCALED
+from tests.faults.matrix.commanded import RECONNECTED
+from tests.faults.matrix.contained import CONTAINED
 from tests.faults.matrix.detailed_logging import LOGGED
+from tests.faults.matrix.narrowed import NARROWED
 from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE
-from tests.faults.matrix.scenario import HOUR, Scenario
-from tests.harness.approvers import now
+from tests.faults.matrix.people import approve_in_turn
+from tests.faults.matrix.scenario import Scenario
 from tests.harness.scenes import CHECKS
 from tests.harness.world import World
 
@@ -107,10 +109,12 @@ class Outcome:
     running: int
     """KiroRemediations that have not ended."""
     config: tuple[tuple[str, str], ...]
-    """What the ConfigMaps hold that remedies write; empty when there is none."""
+    """What the safety configuration holds; empty when there is none."""
+    holds: tuple[str, ...]
+    """What the scenario looks at beside."""
 
 
-def outcome(world: World) -> Outcome:
+def outcome(world: World, scenario: Scenario) -> Outcome:
     """As it is now."""
     status = world.get("kirohealthchecks", "kiro").get("status", {})
     records = world.remediations()
@@ -135,10 +139,11 @@ def outcome(world: World) -> Outcome:
             sorted(
                 pair
                 for item in world.items("configmaps", api="/api/v1")
-                if item["metadata"]["name"] in {CONFIG, LOGGING}
+                if item["metadata"]["name"] == CONFIG
                 for pair in item["data"].items()
             )
         ),
+        holds=tuple(scenario.holds(world)),
     )
 
 
@@ -172,27 +177,6 @@ def mend_once_scaled(world: World) -> None:
     faults.clear_many(world.plane, broken)
 
 
-def approve(world: World) -> None:
-    """Approve each plan that waits, as the admin of the cluster."""
-    given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
-    for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
-        asked = decision.get("approval")
-        if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
-            continue
-        me = world.plane.rest.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
-        spec = {
-            "gate": asked["gates"][0]["gate"],
-            "decision": "Approve",
-            "decidedBy": me["status"]["userInfo"]["username"],
-            "reason": "for this run",
-            "plan": {"digest": asked["digest"], "target": asked["target"]},
-            "expiresAt": (now() + HOUR).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        metadata = {"generateName": "decided-"}
-        body = {"apiVersion": API_VERSION, "kind": "KiroApproval", "metadata": metadata, "spec": spec}
-        world.plane.rest.post(world.path("kiroapprovals"), body)
-
-
 SCENARIOS: tuple[Scenario, ...] = (
     Broken(name="evict", remedies=(EVICT,)),
     Broken(name="rollout-restart", remedies=(RESTART,), broken=2),
@@ -203,8 +187,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Tampered(name="restore", remedies=(RESTORE,), data={"mode": "free", "backdoor": "on"}),
     Tampered(name="restore-anew", remedies=(RESTORE,), data=None, thin=True),
-    Broken(name="approved", remedies=(EVICT,), manual=True, drive=approve, thin=True),
+    Broken(
+        name="approved", remedies=(EVICT,), actions=2, names=("kiro", "mcp"), manual=True,
+        drive=approve_in_turn, thin=True,
+    ),
     Broken(name="storm", remedies=(EVICT,), actions=3, names=("kiro", "mcp", "auto"), thin=True),
     Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
     LOGGED,
+    CONTAINED,
+    AUTOSCALED,
+    RECONNECTED,
+    NARROWED,
 )  # fmt: skip
