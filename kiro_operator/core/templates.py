@@ -95,8 +95,10 @@ def _between(now: Mapping[str, Any], then: Mapping[str, Any], place: str = "") -
         if before == after:
             continue
         where = f"{place}.{key}".lstrip(".")
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            patch[key] = _between(before, after, where)
+        if isinstance(before, Mapping | None) and isinstance(after, Mapping | None):
+            # Also within what comes or goes as a whole there may be lists.
+            inner = _between(before or {}, after or {}, where)
+            patch[key] = None if after is None else inner
         elif isinstance(before, list) or isinstance(after, list):
             patch[key] = _of_list(key, before, after, where)
         else:
