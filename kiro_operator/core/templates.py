@@ -70,17 +70,10 @@ def _are_those(new: New, found: Mapping[str, Any], earlier: Mapping[str, Any]) -
 
 
 def _template(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod template, as it is compared: what is null is not there."""
-    template: dict[str, Any] = _without_nulls(found["spec"]["template"])
-    labels = template.get("metadata", {}).get("labels", {})
-    labels.pop(HASH, None)
-    return template
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+    """The pod template, without what a ReplicaSet adds."""
+    template = found["spec"]["template"]
+    labels = {key: value for key, value in template["metadata"]["labels"].items() if key != HASH}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
 
 
 def _between(now: Mapping[str, Any], then: Mapping[str, Any], place: str = "") -> dict[str, Any]:
@@ -125,8 +118,7 @@ def _are_alike(before: Any, after: Any, name: str) -> bool:
     """Whether two lists hold items of the same names, in the same order."""
     if not isinstance(before, list) or not isinstance(after, list):
         return False
-    names = [item.get(name) for item in before]
-    return names == [item.get(name) for item in after] and len(set(names)) == len(names)
+    return [item.get(name) for item in before] == [item.get(name) for item in after]
 
 
 def _hold_back(patch: Any, undo: Any) -> None:

@@ -25,8 +25,8 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     if isinstance(snapshot.replica_sets, Unobserved):
         return Refusal("EvidenceMissing", snapshot.replica_sets.message, lasting=False)
     found = workload(target, snapshot)
-    if target.kind != "Deployment" or found is None:
-        return Refusal("NotSupported", f"{named(target)} is no Deployment that is there", lasting=True)
+    if found is None:
+        return Refusal("TargetGone", f"{named(target)} is gone", lasting=True)
     wanted = dict(amendment.values)
     earlier = snapshot.replica_sets.get(wanted["replicaSet"])
     if earlier is None or owner_of(earlier) != target.uid or not is_revision(earlier, wanted["revision"]):

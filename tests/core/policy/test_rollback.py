@@ -24,10 +24,11 @@ from kiro_operator.core.patches import merged
 from kiro_operator.core.policy.plan import New, Past
 from kiro_operator.core.policy.types import Change, Intent
 from kiro_operator.core.proposals import HOLD
+from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot
 from kiro_operator.core.templates import HASH, returning
-from kiro_operator.core.verdict import Status, Verdict
+from kiro_operator.core.verdict import Amendment, Status, Verdict
 from kiro_operator.reconcile.act import proposal
 from tests.core.policy.make import BLIND, NOW, ago, inputs, policy, snapshot, well
 
@@ -37,6 +38,7 @@ BUDGET = {"limit": 5, "window": "1h"}
 ROLLBACK = {"name": "Rollback", "approval": "Manual", "budget": BUDGET}
 RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
 COMMAND = "kubectl rollout undo deployment/api -n kiro --to-revision=1"
+TRACKED = "argocd.argoproj.io/tracking-id"
 REVISION = "deployment.kubernetes.io/revision"
 PLANTED = "hunter2-is-no-word"
 
@@ -297,6 +299,38 @@ def test_only_a_revision_that_is_seen_to_run_is_gone_back_to(revisions: tuple[Ob
     assert not plan(seen).proposals
 
 
+@pytest.mark.parametrize(
+    ("seen", "target", "values", "reason", "lasting"),
+    [
+        (facts(deployments=BLIND), "api", ("api-hash1", "1"), "EvidenceMissing", False),
+        (facts(replica_sets=BLIND), "api", ("api-hash1", "1"), "EvidenceMissing", False),
+        (facts(), "gone", ("api-hash1", "1"), "TargetGone", True),
+        (facts(), "api", ("api-hash9", "1"), "RevisionGone", True),
+        # Another ReplicaSet has that name, or that one has another number.
+        (
+            facts(revisions=(replica_set("1", 3, owner="other"),)),
+            "api",
+            ("api-hash1", "1"),
+            "RevisionGone",
+            True,
+        ),
+        (facts(), "api", ("api-hash1", "2"), "RevisionGone", True),
+    ],
+)
+def test_what_was_found_is_held_against_what_is_there(
+    seen: Snapshot,
+    target: str,
+    values: tuple[str, str],
+    reason: str,
+    lasting: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    wanted = tuple(zip(("replicaSet", "revision"), values, strict=True))
+    amendment = Amendment(ActionName.ROLLBACK, Ref("Deployment", target, f"uid-{target}"), wanted)
+    answer = proposers()[ActionName.ROLLBACK].draft(amendment, seen)
+    assert isinstance(answer, Refusal)
+    assert (answer.reason, answer.lasting) == (reason, lasting)
+
+
 def test_what_is_not_seen_proposes_nothing() -> None:
     assert not plan(facts(replica_sets=BLIND)).proposals
     assert not plan(facts(), verdicts={CHECK: (judged(facts())[CHECK][0], False)}).proposals
@@ -336,6 +370,8 @@ ENV = "spec/containers/1/env"
         (with_("metadata/annotations/url", f"https://me:{PLANTED}@db"), "HoldsCredentials"),
         # An item that comes or goes may hold an environment, and has a place.
         (with_("spec/containers/0", None), "NotExact"),
+        (lambda template: template["spec"]["containers"].reverse(), "NotExact"),
+        (with_("spec/volumes/0/name", "other"), "NotExact"),
         (with_("spec/initContainers", None), "NotExact"),
         (with_("spec/volumes/0", None), "NotExact"),
         (with_("spec/containers/1/ports", [{"containerPort": 80}]), "NotExact"),
@@ -486,6 +522,8 @@ def test_in_a_repository_it_is_reverted_there() -> None:
         in intent.message
     )
     assert "kubectl rollout undo" not in proposal(intent, "kiro").message
+    [finding] = judged(facts(deployment(annotations={REVISION: "3", TRACKED: "apps:api"})))[CHECK][0].findings
+    assert "revert it in the repository from which Argo CD keeps it" in finding.message
     # So it is where only the whole object tells.
     marked = deployment(annotations={REVISION: "3", "argocd.argoproj.io/sync-wave": "2"})
     assert "Argo CD keeps Deployment api" in recorded(marked).message
