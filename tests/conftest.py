@@ -10,6 +10,7 @@ import http.client
 import os
 import uuid
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +29,8 @@ CRDS = ROOT / "crds"
 VOUCHING = ROOT / "deploy" / "base" / "admission" / "approvals.yaml"
 """The admission policy that belongs to the kinds: without it no approval counts."""
 BOOT_LOCK_SECONDS = 240
+LONG = tuple(f"tests/{name}/" for name in ("e2e", "faults", "live", "apiserver", "deploy"))
+"""Where tests wait for a control plane, and not for the processor."""
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("kiro", deadline=None)
@@ -39,6 +42,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "control_plane" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.apiserver)
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = _spread(items, workers)
+
+
+def _spread(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Give each worker its share of what takes long first, so that none is left with it at the end.
+
+    Workers begin with equal parts, in order, and take from each other's ends what is left.
+    """
+    long: dict[str, list[pytest.Item]] = {}
+    short: list[pytest.Item] = []
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        if module.startswith(LONG):
+            long.setdefault(module, []).append(item)
+        else:
+            short.append(item)
+    modules = sorted(long, key=lambda module: [module.startswith(place) for place in LONG], reverse=True)
+    shares = [[item for module in modules[n::workers] for item in long[module]] for n in range(workers)]
+    size = -(-len(items) // workers)
+    rest = iter(short)
+    return [item for share in shares for item in [*share, *islice(rest, max(0, size - len(share)))]] + [*rest]
 
 
 @pytest.fixture(scope="session")

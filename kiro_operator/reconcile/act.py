@@ -10,7 +10,6 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -20,7 +19,6 @@ from kiro_operator.adapters.kubernetes.actuator import Actuator
 from kiro_operator.adapters.kubernetes.client import REQUEST_TIMEOUT, Client, Lane
 from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
-from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.adapters.kubernetes.store import Store
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
@@ -33,23 +31,23 @@ from kiro_operator.api.v1alpha1.remediation import (
     RemediationState,
 )
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
-from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP, format_duration
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core import verify
 from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
-from kiro_operator.core.patches import is_strategic
 from kiro_operator.core.permissions import Rule, Scope
-from kiro_operator.core.policy.approvals import change, revision
+from kiro_operator.core.policy.approvals import revision
 from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
-from kiro_operator.core.remedies import commands, permissions
 from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write, cel
+from kiro_operator.reconcile.commands import Commands
+from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
 from kiro_operator.reconcile.policies import Policies, Policy
 from kiro_operator.reconcile.records import Remediation, manifest
 from kiro_operator.reconcile.target import Target
@@ -107,21 +105,6 @@ class _Records(msgspec.Struct):
     items: list[Record]
 
 
-class NotLeading(Exception):
-    """The Lease is lost, or too short to finish in: nothing may be sent any more."""
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What came of sending an action."""
-
-    state: RemediationState
-    reason: str
-    message: str
-
-
-BEGUN = Outcome(RemediationState.ACTING, "Sending", "the change is being sent")
-
-
 Send = Callable[[str, Remediation, str], Awaitable[Outcome | None]]
 
 
@@ -149,7 +132,7 @@ class Act:
         self._events = events
         self._metrics = metrics
         self._clock = clock
-        self._commands = commands
+        self._commands = Commands(actuator, elector, commands)
         self._pending: dict[tuple[str, str], Entry] = {}
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
         self.in_flight: set[tuple[str, str]] = set()
@@ -345,7 +328,7 @@ class Act:
         return item
 
     async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:
-        self._check_lease()
+        self._elector.check()
         if decision.decision == "Allowed" and decision.intent.proposed:
             return self._approved(target, decision)
         path = f"/apis/{API_VERSION}/namespaces/{target.namespace}/kiroremediations"
@@ -381,11 +364,11 @@ class Act:
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
         if spec.method is Method.EXEC:
-            return await self._execute(namespace, remediation)
+            return await self._commands.run(namespace, remediation)
         version = spec.fence.resource_version
         send: Send = self._send_approved if spec.action in PROPOSALS else self._send
         for _ in range(ATTEMPTS):
-            self._check_lease()
+            self._elector.check()
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
                     refused = await send(namespace, remediation, version)
@@ -430,55 +413,6 @@ class Act:
             uid=target.uid,
             resource_version=version,
         )
-        return None
-
-    async def _execute(self, namespace: str, remediation: Remediation) -> Outcome:
-        """Run the command of a record in its pod, once: no answer is no reason to run it again.
-
-        What is run is what the admin says; a record that says something else is not obeyed.
-        """
-        spec = remediation.spec
-        if spec.pod is None or spec.command is None:
-            raise ValueError(f"{remediation.name} runs nothing")
-        argv = self._commands.get(spec.action, ())
-        if tuple(spec.command.argv) != argv:
-            return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
-        if gone := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
-            return gone
-        self._check_lease()
-        try:
-            executed = await self._actuator.run(
-                namespace, spec.pod.name, spec.command.container, argv, opening=self._elector.remaining
-            )
-        except TimeoutError:
-            told = "the command did not begin and end in time, and may go on in the pod"
-        except NoProgram:
-            message = f"container {spec.command.container} has no program {argv[0]}"
-            return Outcome(RemediationState.FAILED, "CommandNotFound", message)
-        except ports.NotFound:
-            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
-        except ports.Forbidden as forbidden:
-            missing = advice(spec.action, spec.method, namespace, forbidden, name=spec.pod.name)
-            return Outcome(RemediationState.DENIED, "Forbidden", missing)
-        except ports.ApiError as error:
-            return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
-        else:
-            output = executed.errors or executed.output
-            told = commands.told(executed.status, output, whole=not executed.truncated)
-        return Outcome(
-            RemediationState.VERIFYING,
-            "Acted",
-            f"{told}; watching for up to {format_duration(spec.timeout)} whether it helps",
-        )
-
-    async def _before_command(self, namespace: str, pod: str, uid: str) -> Outcome | None:
-        """Why a command is not run in a pod after all: it is another one by now, or cannot be looked at."""
-        try:
-            found = await self._actuator.chosen(namespace, pod)
-        except (ports.ApiError, ports.Unreachable, TimeoutError) as error:
-            return Outcome(RemediationState.EXPIRED, "EvidenceMissing", f"the pod is not to be seen: {error}")
-        if found is None or found.metadata.uid != uid or found.metadata.deletion_timestamp:
-            return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
         return None
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
@@ -541,10 +475,6 @@ class Act:
                 return found.metadata.resource_version
         return spec.fence.resource_version
 
-    def _check_lease(self) -> None:
-        if not self._elector.leading:
-            raise NotLeading("the lease ran out")
-
     def _tell(self, namespace: str, remediation: Remediation) -> None:
         spec, status = remediation.spec, remediation.status
         self._metrics.remediations.labels(namespace, spec.action, spec.method, status.state).inc()
@@ -578,42 +508,6 @@ _REASONS = {
 }
 
 
-def done(method: Method, timeout: timedelta) -> Outcome:
-    """The action is confirmed; whether it helps is to be seen."""
-    what = {
-        Method.EVICT: "the pod was evicted",
-        Method.ROLLOUT_RESTART: "the rollout restart was accepted",
-        Method.SCALE_UP: "the workload was scaled up",
-        Method.SCALE_BACK: "the workload was scaled back",
-        Method.CREATE: "the object was made",
-        Method.PATCH: "the object was changed",
-        Method.ADVISE: "a person changes the object",
-    }[method]
-    return Outcome(
-        RemediationState.VERIFYING,
-        "Acted",
-        f"{what}; watching for up to {format_duration(timeout)} whether it helps",
-    )
-
-
-def proposal(intent: Intent, namespace: str) -> Outcome:
-    """What a person is told of a proposal."""
-    if intent.method is Method.ADVISE:
-        # How to take a rollout back, its check says.
-        command = "" if intent.action is ActionName.ROLLBACK else f"; {how(intent, namespace)}"
-        return Outcome(RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}{command}")
-    message = f"{change(intent)} waits for a KiroApproval of plan {intent.digest}"
-    return Outcome(RemediationState.PROPOSED, "ApprovalRequired", message)
-
-
-def how(intent: Intent, namespace: str) -> str:
-    """The command by which a person makes the change of a proposal."""
-    kind = "strategic" if is_strategic(intent.target.kind) else "merge"
-    patch = f"$(kubectl get krem/{intent.name} -n {namespace} -o jsonpath='{{.spec.change.patch}}')"
-    aim = f"{intent.target.kind.lower()}/{intent.target.name}"
-    return f'kubectl patch {aim} -n {namespace} --type {kind} -p "{patch}"'
-
-
 def written(remediation: Remediation) -> dict[str, Any]:
     """What the methods Create and Patch write.
 
@@ -624,25 +518,3 @@ def written(remediation: Remediation) -> dict[str, Any]:
         raise ValueError(f"{remediation.name} changes nothing")
     change: dict[str, Any] = msgspec.json.decode(remediation.spec.change.patch)
     return change
-
-
-def advice(
-    action: ActionName, method: Method, namespace: str, forbidden: ports.Forbidden, *, name: str
-) -> str:
-    """Which rule is missing, in words that fit a condition; of admission policies, what they say."""
-    if "ValidatingAdmissionPolicy" in forbidden.message:
-        return forbidden.message
-    asked: Mapping[Method, Callable[[Rule], bool]] = {
-        Method.EVICT: lambda rule: "pods/eviction" in rule.resources,
-        Method.ROLLOUT_RESTART: lambda rule: "deployments" in rule.resources,
-        Method.CREATE: lambda rule: "create" in rule.verbs,
-        Method.PATCH: lambda rule: "patch" in rule.verbs,
-    }
-    needs = asked.get(method)
-    rules = [rule for rule in permissions()[action] if needs is None or needs(rule)]
-    # What is granted by name is granted for the usual one; here it has to be that of the target.
-    mine = (msgspec.structs.replace(rule, names=(name,)) if rule.names else rule for rule in rules)
-    missing = "; ".join(rule.advice(namespace) for rule in mine)
-    # Of a ClusterRole the API server lists each rule that it would not let be granted.
-    refusal = forbidden.message.partition("\n")[0].rstrip(":")
-    return f"{refusal}; {missing}"

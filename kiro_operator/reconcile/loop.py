@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kiro_operator import ports
-from kiro_operator.adapters.kubernetes.elector import Elector
+from kiro_operator.adapters.kubernetes.elector import Elector, NotLeading
 from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
@@ -27,7 +27,7 @@ from kiro_operator.core.policy.reservations import next_release
 from kiro_operator.core.policy.storms import casualties, ends
 from kiro_operator.core.snapshot import Ref, Sample, Snapshot
 from kiro_operator.reconcile import plans
-from kiro_operator.reconcile.act import Act, NotLeading
+from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
 from kiro_operator.reconcile.judge import Judgement, judge
@@ -171,8 +171,7 @@ class Loop:
                 self._metrics.duration.observe(self._clock.monotonic() - started)
 
     async def _work(self, work: Work) -> None:
-        if not self._elector.leading:
-            raise NotLeading("standing by")
+        self._elector.check()
         kind, key = work
         if kind == POLICY:
             await self._refresh_policy(key)

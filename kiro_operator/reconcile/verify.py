@@ -19,8 +19,9 @@ from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status
-from kiro_operator.reconcile.act import Act, Outcome, proposal
+from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.judge import Judgement, sampled_at
+from kiro_operator.reconcile.outcomes import Outcome, proposal
 from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
 from kiro_operator.reconcile.target import Target
 

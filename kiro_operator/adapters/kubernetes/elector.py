@@ -80,6 +80,10 @@ class _Lease(Struct, rename="camel"):
     kind: str = "Lease"
 
 
+class NotLeading(Exception):
+    """The Lease is lost, or too short to finish in: nothing may be sent any more."""
+
+
 class Elector:
     """Holds, or waits for, one Lease. Times are in seconds."""
 
@@ -117,6 +121,15 @@ class Elector:
     def remaining(self) -> float:
         """Seconds for which this process may still act without another renewal."""
         return max(0.0, self._deadline - self._clock.monotonic())
+
+    def check(self) -> None:
+        """Go on only while the Lease is held.
+
+        Raises:
+            NotLeading: it is not, and another process may be acting by now.
+        """
+        if not self.leading:
+            raise NotLeading("the lease ran out")
 
     async def run(self, on_elected: Callable[[], None]) -> None:
         """Win the Lease, tell, and renew it; returns when it was lost."""

@@ -29,7 +29,7 @@ from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot
 from kiro_operator.core.templates import HASH, returning
 from kiro_operator.core.verdict import Amendment, Status, Verdict
-from kiro_operator.reconcile.act import proposal
+from kiro_operator.reconcile.outcomes import proposal
 from tests.core.policy.make import BLIND, NOW, ago, inputs, policy, snapshot, well
 
 Object = dict[str, Any]
