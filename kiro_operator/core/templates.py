@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from kiro_operator.api.v1alpha1.remediation import LONGEST_CHANGE
 from kiro_operator.core.amended import revision_of
 from kiro_operator.core.patches import KEYS, told, undoing
 from kiro_operator.core.policy.approvals import revision
@@ -20,6 +19,9 @@ from kiro_operator.core.policy.types import Intent
 from kiro_operator.core.redact import redact
 from kiro_operator.core.remedies.types import Refusal
 
+LONGEST = 16_384
+"""Bytes of a patch, far below what a record may hold: nobody reads more, and whoever wrote the templates
+would choose how long it takes to look through them."""
 HASH = "pod-template-hash"
 """The label that each ReplicaSet adds to its template."""
 _WHOLE = frozenset({"add", "args", "command", "drop", "envFrom", "items", "tolerations"})
@@ -128,8 +130,8 @@ def _hold_back(patch: Any, undo: Any) -> None:
         _Untold: it has none, or is too long.
     """
     texts = (_text(patch), _text(undo))
-    if max(len(text.encode()) for text in texts) > LONGEST_CHANGE:
-        raise _Untold("TooLong", "what differs is longer than a record may be")
+    if max(len(text.encode()) for text in texts) > LONGEST:
+        raise _Untold("TooLong", f"what differs is longer than {LONGEST} bytes")
     if any(redact(text) != text for text in (*texts, *_lines(patch), *_lines(undo), *told(undo, patch))):
         raise _Untold("HoldsCredentials", "what differs holds what looks like a credential or personal data")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.remediation import LONGEST_CHANGE, Method, RemediationState
+from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.core.amended import exact
 from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Plan, Policy, decide
@@ -27,7 +27,7 @@ from kiro_operator.core.proposals import HOLD
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot
-from kiro_operator.core.templates import HASH, returning
+from kiro_operator.core.templates import HASH, LONGEST, returning
 from kiro_operator.core.verdict import Amendment, Status, Verdict
 from kiro_operator.reconcile.outcomes import proposal
 from tests.core.policy.make import BLIND, NOW, ago, inputs, policy, snapshot, well
@@ -379,7 +379,7 @@ ENV = "spec/containers/1/env"
             with_("spec/containers/1/livenessProbe/httpGet/httpHeaders", [{"name": "A", "value": "b"}]),
             "NotExact",
         ),
-        (with_("metadata/annotations/config", "é" * (LONGEST_CHANGE // 2)), "TooLong"),
+        (with_("metadata/annotations/config", "é" * (LONGEST // 2)), "TooLong"),
     ],
 )
 @pytest.mark.parametrize("newer", [True, False])
