@@ -48,15 +48,21 @@ def exact(
         undo = undoing(found, patch)
     texts = (msgspec.json.encode(each, order="sorted").decode() for each in (patch, undo))
     written, back = texts
-    change = Change(written, diff, back)
+    change = Change(written, diff, back, intent.change.revision)
     made = replace(intent, target=replace(intent.target, uid=uid), change=change, fence=fence)
     if owner := gitops_owner(found):
         text = (
-            f"{owner} keeps {named(intent.target)}, and would take a change back: put spec.change.patch "
-            f"of the KiroRemediation into its repository. {intent.message}"
+            f"{owner} keeps {named(intent.target)}, and would take a change back: {_in_repository(change)}. "
+            f"{intent.message}"
         )
         made = replace(made, method=Method.ADVISE, message=clip(text))
     return sealed(made, workload, now.replace(microsecond=0))
+
+
+def _in_repository(change: Change) -> str:
+    if change.revision:
+        return "revert it in its repository, as spec.change of the KiroRemediation has it"
+    return "put spec.change.patch of the KiroRemediation into its repository"
 
 
 def gitops_owner(found: Mapping[str, Any]) -> str:

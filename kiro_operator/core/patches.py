@@ -11,7 +11,7 @@ from kiro_operator.core.quantity import parse_quantity
 
 MATERIAL = 0.1
 """The share by which two amounts may differ and be taken for the same."""
-_KEYS = {"containers": "name", "checks": "id"}
+KEYS: Mapping[str, str] = {"containers": "name", "initContainers": "name", "volumes": "name", "checks": "id"}
 """Lists whose items are merged by a field of theirs."""
 
 
@@ -33,8 +33,8 @@ def merged(found: Any, patch: Any, *, strategic: bool = False) -> Any:
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
-        elif strategic and key in _KEYS:
-            result[key] = _by(_KEYS[key], result.get(key) or [], value)
+        elif strategic and key in KEYS and isinstance(value, list):
+            result[key] = _by(KEYS[key], result.get(key) or [], value)
         else:
             result[key] = merged(result.get(key), value, strategic=strategic)
     return result
@@ -53,8 +53,8 @@ def undoing(found: Mapping[str, Any], patch: Mapping[str, Any], *, strategic: bo
     undo: dict[str, Any] = {}
     for key, value in patch.items():
         there = found.get(key)
-        if strategic and key in _KEYS:
-            name = _KEYS[key]
+        if strategic and key in KEYS and isinstance(value, list):
+            name = KEYS[key]
             known = {item[name]: item for item in there or ()}
             undo[key] = [
                 {name: item[name]} | undoing(known.get(item[name], {}), _but(name, item), strategic=strategic)
@@ -76,7 +76,7 @@ def told(undo: Any, patch: Any, place: str = "") -> Iterator[str]:
     if isinstance(patch, Mapping) and isinstance(undo, Mapping):
         for key, value in patch.items():
             yield from told(undo.get(key), value, f"{place}.{key}".lstrip("."))
-    elif isinstance(patch, list) and (name := _KEYS.get(place.rpartition(".")[2])):
+    elif isinstance(patch, list) and (name := KEYS.get(place.rpartition(".")[2])):
         for before, after in zip(undo, patch, strict=True):
             yield from told(_but(name, before), _but(name, after), f"{place}[{after[name]}]")
     elif isinstance(undo, str) and isinstance(patch, str) and "\n" in undo + patch:

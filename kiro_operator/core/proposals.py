@@ -21,6 +21,7 @@ from kiro_operator.core.findings import earliest
 from kiro_operator.core.patches import is_keyed, is_strategic, merged, much_the_same
 from kiro_operator.core.policy.approvals import change, revision
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
+from kiro_operator.core.policy.rollouts import is_rolled_out
 from kiro_operator.core.policy.ruling import rule
 from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.subjects import subject
@@ -29,6 +30,7 @@ from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent, Le
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal, Wanted
 from kiro_operator.core.remedies.wanted import is_observed
+from kiro_operator.core.revisions import by_deployment, is_revision, number
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved, workload
 from kiro_operator.core.verdict import Amendment, Finding, Status
 
@@ -218,22 +220,47 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     what = named(past.intent.target)
     if _changed(past.intent, inputs.snapshot):
         return _expired(past, "Changed", f"{what} is not what was decided on any more")
+    if _lost(past.intent, inputs.snapshot):
+        return _expired(past, "RevisionGone", f"the revision of {what} to go back to is not kept any more")
     if asked is None:
         if not is_observed(past.intent.check, inputs.verdicts) or _still_fails(past, inputs):
             return None
         return _expired(past, "Healed", f"{past.intent.check} finds nothing of {what} any more")
     if isinstance(draft, Refusal):
         return _expired(past, draft.reason, draft.message) if draft.lasting else None
-    if draft is not None and not _alike(draft.patch, past):
+    if draft is not None and not _alike(draft, past):
         return _expired(past, "Superseded", f"by now another change of {what} would do: {draft.diff}")
     if inputs.now - past.made_at >= LIFETIME:
         return _expired(past, "Lapsed", f"nobody decided on it for {LIFETIME.days} days")
     return None
 
 
+def _lost(intent: Intent, snapshot: Snapshot) -> bool:
+    """Whether the revision that a rollback is to is gone.
+
+    One that is rolled out again has a new number before the Deployment has it.
+    """
+    if intent.action is not ActionName.ROLLBACK or intent.change is None:
+        return False
+    if isinstance(snapshot.replica_sets, Unobserved):
+        return False
+    revisions = by_deployment(snapshot.replica_sets).get(intent.target.uid, ())
+    newest = max(revisions, key=number, default=None)
+    return (newest is None or is_revision(newest, intent.fence.revision)) and not any(
+        is_revision(item, intent.change.revision) for item in revisions
+    )
+
+
 def _still_fails(past: Past, inputs: Inputs) -> bool:
-    """Whether what was to be scaled still fails: another rung of its ladder may be up at this look."""
+    """Whether what was to be mended has not come to an end, though nobody asks for this at this look.
+
+    A rollout that is stuck moves whenever a pod of it becomes ready for a moment, and for what was to be
+    scaled another rung of its ladder may be up.
+    """
     change_ = past.intent.change
+    if past.intent.action is ActionName.ROLLBACK:
+        found = workload(past.intent.target, inputs.snapshot)
+        return found is not None and not is_rolled_out(found)
     if past.intent.action is not ActionName.CHANGE_AUTOSCALING or change_ is None:
         return False
     verdict, _ = inputs.verdicts[past.intent.check]
@@ -259,10 +286,13 @@ def _is_listed(target: Ref, snapshot: Snapshot) -> bool:
     return isinstance(lists[target.kind], Collection)
 
 
-def _alike(patch: str, past: Past) -> bool:
+def _alike(draft: Draft, past: Past) -> bool:
     if past.intent.change is None:
         return False
-    wanted, before = msgspec.json.decode(patch), msgspec.json.decode(past.intent.change.patch)
+    if draft.source is not None:
+        # What differs is not known before both are read; a revision of a Deployment does not change.
+        return draft.revision == past.intent.change.revision
+    wanted, before = msgspec.json.decode(draft.patch), msgspec.json.decode(past.intent.change.patch)
     kind = past.intent.target.kind
     if is_keyed(kind) and not is_strategic(kind):
         # On record are whole lists: much the same is what these have already.
@@ -291,6 +321,8 @@ def _fresh(
         draft = drafts[key]
         if not item.actionable or isinstance(draft, Refusal) or _held(key, draft, inputs):
             continue
+        if _is_untold(item, draft, inputs):
+            continue
         intent = _intent(item, draft, inputs)
         decision = gates(intent)
         if decision.gate in _BEFORE:
@@ -299,8 +331,15 @@ def _fresh(
             message = f"the policy is in mode DryRun: this would be proposed to a person: {change(intent)}"
             told.append(Decision(intent, "DryRun", "mode", "ModeDryRun", clip(message)))
         elif len(new) < room:
-            new.append(New(intent, workload(intent.target, inputs.snapshot), decision.passed))
+            new.append(New(intent, workload(intent.target, inputs.snapshot), decision.passed, draft.source))
     return told, tuple(new)
+
+
+def _is_untold(item: Asked, draft: Draft, inputs: Inputs) -> bool:
+    """Whether the very same was found not to be fit for a record: then the words of the check have to do."""
+    amendment = item.finding.amendment
+    found = workload(amendment.target, inputs.snapshot) if amendment and draft.source else None
+    return found is not None and inputs.untold.get(found.metadata.uid) == (revision(found), draft.revision)
 
 
 def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
@@ -310,7 +349,7 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
             continue
         if past.ended_at is None:
             return True
-        if not _alike(draft.patch, past):
+        if not _alike(draft, past):
             continue
         denied = past.reason == "ApprovalDenied"
         if denied or inputs.now - min(past.ended_at, inputs.now) < HOLD:
@@ -337,5 +376,5 @@ def _intent(item: Asked, draft: Draft, inputs: Inputs) -> Intent:
         step=1,
         timeout=TIMEOUT,
         stabilization=inputs.spec.remediation.stabilization,
-        change=Change(draft.patch, draft.diff),
+        change=Change(draft.patch, draft.diff, revision=draft.revision),
     )

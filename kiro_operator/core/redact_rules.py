@@ -116,9 +116,9 @@ _HOOKS = (
     r"|chat\.googleapis\.com/v1/spaces/|events\.pagerduty\.com/integration/|webhook\.site/"
 )
 _PROGRAMS = (
-    r"(?:sshpass\s[^\r\n]{0,80}?-p|mysql\w{0,8}\s[^\r\n]{0,160}?\s-p|redis-cli\s[^\r\n]{0,160}?-a"
-    r"|(?:docker|podman|helm|az|nerdctl)\s[^\r\n]{0,40}?login\s[^\r\n]{0,120}?\s-p"
-    r"|(?:curl|wget)\s[^\r\n]{0,400}?\s(?:-u|--user|--proxy-user)[ =]?)"
+    r"(?:sshpass\s[^\r\n]{0,80}?-p|mysql\w{0,8}\s(?:[^\r\n]{0,160}?\s)??-p|redis-cli\s[^\r\n]{0,160}?-a"
+    r"|(?:docker|podman|helm|az|nerdctl)\s[^\r\n]{0,40}?login\s(?:[^\r\n]{0,120}?\s)??-p"
+    r"|(?:curl|wget)\s(?:[^\r\n]{0,400}?\s)??(?:-u|--user|--proxy-user)[ =]?)"
 )
 
 CREDENTIALS: tuple[Rule, ...] = (

@@ -38,10 +38,13 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.policy.approvals import revision
 from kiro_operator.core.policy.plan import New, Withdrawn
-from kiro_operator.core.policy.types import Entry, reserved
+from kiro_operator.core.policy.types import Entry, Intent, reserved
+from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
@@ -92,6 +95,9 @@ ADMITTED = (
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
 
+REMEMBERED = 1024
+"""Deployments whose rollbacks are remembered not to be fit for a record."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -131,6 +137,8 @@ class Act:
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
         self.in_flight: set[tuple[str, str]] = set()
         """Actions that this process is carrying out now, by namespace and name."""
+        self.untold: dict[str, tuple[str, str]] = {}
+        """What was found not to be fit for a record; see ``Inputs.untold``."""
 
     def pending(self, namespace: str) -> list[Entry]:
         """Actions begun here that the watch has not shown yet; the ledger is not complete without them."""
@@ -171,13 +179,28 @@ class Act:
     async def _propose(self, target: Target, new: New, named: Policy) -> None:
         aim = new.intent.target
         found = await self._actuator.seen(target.namespace, aim.kind, aim.name)
-        intent = exact(new.intent, found, new.workload, self._clock.now())
+        wanted: Intent | Refusal = new.intent
+        if new.source is not None:
+            earlier = await self._actuator.seen(target.namespace, new.source.kind, new.source.name)
+            wanted = returning(new, found, earlier)
+        if isinstance(wanted, Refusal):
+            self._leave_to_words(new, wanted)
+            return
+        intent = exact(wanted, found, new.workload, self._clock.now())
         if intent is None:
             return
         decision = Decision(intent, "Denied", "approval", "ApprovalRequired", "", passed=new.passed)
         made = await self._create(target, decision, named)
         if made is not None:
             await self.record(target.namespace, made, proposal(intent, target.namespace))
+
+    def _leave_to_words(self, new: New, refusal: Refusal) -> None:
+        """Remember what may not go on record, so that it is not read anew at each look."""
+        if refusal.lasting and new.intent.change is not None and new.workload is not None:
+            logger.info("%s is left to words: %s", new.intent.action, refusal.message)
+            self.untold[new.intent.target.uid] = revision(new.workload), new.intent.change.revision
+            if len(self.untold) > REMEMBERED:
+                del self.untold[next(iter(self.untold))]
 
     async def withdraw(self, namespace: str, withdrawn: Sequence[Withdrawn]) -> None:
         """End proposals that have become pointless."""

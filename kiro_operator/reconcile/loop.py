@@ -310,6 +310,7 @@ class Loop:
                 approvals=self._approvals.of(target.namespace),
                 own=Ref("KiroHealthCheck", target.name, target.uid),
                 proposals=proposals_of(target, remediations),
+                untold=self._act.untold,
             )
         )
         target.memory, target.planned = plan.memory, True

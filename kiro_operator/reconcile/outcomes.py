@@ -49,9 +49,9 @@ def done(method: Method, timeout: timedelta) -> Outcome:
 def proposal(intent: Intent, namespace: str) -> Outcome:
     """What a person is told of a proposal."""
     if intent.method is Method.ADVISE:
-        return Outcome(
-            RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}; {how(intent, namespace)}"
-        )
+        # How to take a rollout back, its check says.
+        command = "" if intent.action is ActionName.ROLLBACK else f"; {how(intent, namespace)}"
+        return Outcome(RemediationState.PROPOSED, "AppliedByPerson", f"{intent.message}{command}")
     message = f"{change(intent)} waits for a KiroApproval of plan {intent.digest}"
     return Outcome(RemediationState.PROPOSED, "ApprovalRequired", message)
 

@@ -163,7 +163,9 @@ def intent_of(item: Remediation) -> Intent:
         stabilization=spec.stabilization,
         pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
         replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
-        change=Change(spec.change.patch, spec.change.diff, spec.change.undo) if spec.change else None,
+        change=Change(spec.change.patch, spec.change.diff, spec.change.undo, spec.change.revision)
+        if spec.change
+        else None,
         command=Command(tuple(spec.command.argv), spec.command.container) if spec.command else None,
         digest=spec.digest,
         since=item.record.metadata.creation_timestamp,
@@ -224,6 +226,7 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
             "patch": intent.change.patch,
             "diff": shorten(intent.change.diff, 1024),
             "undo": intent.change.undo,
+            "revision": intent.change.revision,
         }
     return {
         "apiVersion": API_VERSION,

@@ -35,13 +35,14 @@ OBJECTS: Mapping[str, str] = {
     "ClusterRole": f"{_RBAC}/clusterroles",
     "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
+    "ReplicaSet": "/apis/apps/v1/namespaces/{namespace}/replicasets",
     "StatefulSet": "/apis/apps/v1/namespaces/{namespace}/statefulsets",
     "DaemonSet": "/apis/apps/v1/namespaces/{namespace}/daemonsets",
     "KiroSafetyPolicy": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirosafetypolicies",
     "KiroHealthCheck": f"/apis/{API_VERSION}/namespaces/{{namespace}}/kirohealthchecks",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers",
 }
-"""Where the kinds are that a change can be written to."""
+"""Where the kinds are that a change can be written to, or taken from."""
 BY_NAME = frozenset({"ClusterRole", "ClusterRoleBinding"})
 """Kinds that may be made under one name only, which RBAC can see where they are applied and not posted."""
 

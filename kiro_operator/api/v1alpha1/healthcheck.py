@@ -40,6 +40,7 @@ class ActionName(StrEnum):
     CHANGE_BOUNDARY = "ChangeBoundary"
     EDIT_STEERING = "EditSteering"
     CHANGE_THRESHOLD = "ChangeThreshold"
+    ROLLBACK = "Rollback"
 
 
 PROPOSALS = frozenset(
@@ -50,6 +51,7 @@ PROPOSALS = frozenset(
         ActionName.CHANGE_BOUNDARY,
         ActionName.EDIT_STEERING,
         ActionName.CHANGE_THRESHOLD,
+        ActionName.ROLLBACK,
     }
 )
 """Actions that a person decides on, each time, whatever a policy says."""

@@ -117,6 +117,10 @@ class Change(ApiModel):
         default="",
         description="JSON: the patch that gives back what was there; empty where none is known.",
     )
+    revision: Word = Field(
+        default="",
+        description="Of a Rollback: the earlier revision whose pod template the patch brings back.",
+    )
 
 
 class Command(ApiModel):

@@ -61,6 +61,8 @@ class New(Struct, frozen=True):
     intent: Intent
     workload: Workload | None
     passed: tuple[Passed, ...]
+    source: Ref | None = None
+    """What is to be read as well, since the change comes from there."""
 
 
 class Withdrawn(Struct, frozen=True):
@@ -98,6 +100,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """The KiroHealthCheck that is planned for."""
     proposals: tuple[Past, ...] = ()
     """What has been proposed in the namespace, as far as it is on record."""
+    untold: Mapping[str, tuple[str, str]] = {}
+    """Revisions whose difference may not go on record, newer and earlier, by the UID of the Deployment."""
 
 
 class Decision(Struct, frozen=True):

@@ -84,8 +84,14 @@ def in_progress(workload: Workload) -> bool:
         and not workload.spec.paused
         and progressing is not None
         and progressing.status == "True"
-        and progressing.reason != "NewReplicaSetAvailable"
+        and not is_rolled_out(workload)
     )
+
+
+def is_rolled_out(workload: Workload) -> bool:
+    """The last rollout of a Deployment is complete; that does not change with what becomes of its pods."""
+    progressing = workload.condition("Progressing")
+    return progressing is not None and progressing.reason == "NewReplicaSetAvailable"
 
 
 def is_stuck(workload: Workload) -> bool:

@@ -37,6 +37,8 @@ class Change(Struct, frozen=True):
     """The same for a person, redacted."""
     undo: str = ""
     """JSON: the patch that gives back what was there; empty where none is known."""
+    revision: str = ""
+    """Of a Rollback: the earlier revision of the pod template that it brings back."""
 
 
 class Command(Struct, frozen=True):

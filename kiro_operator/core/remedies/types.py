@@ -82,11 +82,15 @@ class Draft(Struct, frozen=True):
 
     api_version: str
     patch: str
-    """JSON: what is to be merged into the target."""
+    """JSON: what is to be merged into the target; nothing yet where it comes from ``source``."""
     diff: str
     """The same for a person."""
     advice: str = ""
-    """The command by which a person makes the change; with one the operator never does."""
+    """What a person who makes the change should see first; with it the operator never makes it."""
+    source: Ref | None = None
+    """The ReplicaSet whose pod template is to be in force again: what differs is seen when both are read."""
+    revision: str = ""
+    """Its revision."""
 
 
 class Proposer(Struct, frozen=True, kw_only=True):

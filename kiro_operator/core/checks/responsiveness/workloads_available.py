@@ -7,16 +7,26 @@ from typing import Annotated
 from msgspec.structs import replace
 from pydantic import Field
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.faults.kinds import NOTHING, RESTART
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.workloads import Helped, helped
 from kiro_operator.core.findings import earliest, found
-from kiro_operator.core.objects import DaemonSet, Deployment, StatefulSet, Workload
-from kiro_operator.core.policy.rollouts import in_progress
+from kiro_operator.core.gitops import keeper
+from kiro_operator.core.objects import (
+    DaemonSet,
+    Deployment,
+    ManagedMetadata,
+    ReplicaSet,
+    StatefulSet,
+    Workload,
+)
+from kiro_operator.core.policy.rollouts import in_progress, is_stuck
+from kiro_operator.core.revisions import by_deployment, running_before
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
 
 
 class WorkloadsAvailableParameters(Parameters):
@@ -69,11 +79,10 @@ _TEXTS = {
     ),
     "ProgressDeadlineExceeded": (
         "{kind} {name}: its rollout ran past its progress deadline: see "
-        "kubectl rollout status {lower}/{name}, or go back with kubectl rollout undo {lower}/{name}"
+        "kubectl rollout status {lower}/{name}, or {back}"
     ),
     "RolloutStuck": (
-        "{kind} {name}: its rollout makes no progress: see kubectl rollout status {lower}/{name}, or go back "
-        "with kubectl rollout undo {lower}/{name}"
+        "{kind} {name}: its rollout makes no progress: see kubectl rollout status {lower}/{name}, or {back}"
     ),
     "ReplicasUnavailable": "{kind} {name}: fewer replicas are available than desired",
 }
@@ -199,13 +208,17 @@ def _findings(
     refs = [Ref(item.kind, item.metadata.name, item.metadata.uid) for item, _, _ in ordered]
     limits = PodFaultParameters(start_grace=parameters.start_grace)
     help_for = helped(frozenset(refs), snapshot, limits, now)
+    running = _running_before(ordered, snapshot)
     findings: list[Finding] = []
     moving: list[Finding] = []
     again: datetime | None = None
     for ref, (workload, reason, since) in zip(refs, ordered, strict=True):
         help_ = help_for[ref]
         if reason != "ReplicasUnavailable":
-            findings.append(_finding(workload, ref, reason, since, help_.answer))
+            earlier = running.get(ref.uid)
+            back = _way_back(workload, earlier, snapshot.namespace)
+            finding = _finding(workload, ref, reason, since, help_.answer, back=back)
+            findings.append(replace(finding, amendment=_rollback(ref, earlier)))
         elif help_.answer is Helped.STARTING:
             again = earliest(again, help_.again)
         elif help_.answer is Helped.MOVING:
@@ -219,18 +232,59 @@ def _findings(
     return findings, moving, again
 
 
+def _running_before(
+    faulty: Iterable[tuple[Workload, str, datetime]], snapshot: Snapshot
+) -> Mapping[str, ReplicaSet]:
+    """What to go back to from rollouts that are stuck, by the Deployment's UID."""
+    stuck = [
+        workload
+        for workload, reason, _ in faulty
+        # Of a rollout that could not even begin, nothing is known.
+        if reason == "ProgressDeadlineExceeded" and isinstance(workload, Deployment) and is_stuck(workload)
+    ]
+    if not stuck or isinstance(snapshot.replica_sets, Unobserved):
+        return {}
+    revisions = by_deployment(snapshot.replica_sets)
+    found = {item.metadata.uid: running_before(item, revisions.get(item.metadata.uid, ())) for item in stuck}
+    return {uid: item for uid, item in found.items() if item is not None}
+
+
+def _way_back(workload: Workload, earlier: ReplicaSet | None, namespace: str) -> str:
+    """How a person takes a rollout back."""
+    if owner := _gitops_owner(workload.metadata):
+        return f"revert it in the repository from which {owner} keeps it"
+    name = f"{workload.kind.lower()}/{workload.metadata.name}"
+    revision = f" --to-revision={earlier.metadata.annotations.revision}" if earlier else ""
+    return f"go back with kubectl rollout undo {name} -n {namespace}{revision}"
+
+
+def _gitops_owner(metadata: ManagedMetadata) -> str:
+    marks = [*metadata.labels, "argocd.argoproj.io/" if metadata.annotations.argocd_tracking else ""]
+    return keeper(marks, {entry.manager for entry in metadata.managed_fields if not entry.subresource})
+
+
+def _rollback(ref: Ref, earlier: ReplicaSet | None) -> Amendment | None:
+    if earlier is None:
+        return None
+    metadata = earlier.metadata
+    values = (("replicaSet", metadata.name), ("revision", metadata.annotations.revision))
+    return Amendment(ActionName.ROLLBACK, ref, values)
+
+
 def _moving(ref: Ref, since: datetime) -> Finding:
     text = "{} {}: fewer replicas are available than desired while pods of it are being moved or replaced"
     return Finding(ref, "Draining", text.format(ref.kind, ref.name), since, ref, NOTHING, workload_wide=True)
 
 
-def _finding(workload: Workload, ref: Ref, reason: str, since: datetime, answer: Helped) -> Finding:
+def _finding(
+    workload: Workload, ref: Ref, reason: str, since: datetime, answer: Helped, *, back: str = ""
+) -> Finding:
     text = _TEXTS[reason]
     remedies = NOTHING
     if reason not in _OWN_ADVICE:
         text += _ADVICE[answer]
         remedies = RESTART if answer is Helped.YES and not workload.spec.paused else NOTHING
-    message = text.format(kind=ref.kind, lower=ref.kind.lower(), name=ref.name)
+    message = text.format(kind=ref.kind, lower=ref.kind.lower(), name=ref.name, back=back)
     return Finding(ref, reason, message, since, ref, remedies, workload_wide=True)
 
 
