@@ -87,6 +87,8 @@ class Draft(Struct, frozen=True):
     """The same for a person."""
     advice: str = ""
     """The command by which a person makes the change; with one the operator never does."""
+    undo: str = ""
+    """JSON: what the patch takes to stand in its places. Where something else does, nothing is proposed."""
 
 
 class Proposer(Struct, frozen=True, kw_only=True):
@@ -96,6 +98,8 @@ class Proposer(Struct, frozen=True, kw_only=True):
     title: str
     """What it does, in a few words."""
     draft: Callable[[Amendment, Snapshot], Draft | Refusal]
+    settling: timedelta = timedelta(0)
+    """How long a target is left alone after one was carried out: what that has done shows late."""
 
 
 class Remedy(Struct, frozen=True, kw_only=True):
