@@ -32,7 +32,7 @@ from kiro_operator.core.remedies.change_optimization import SETTLING
 from kiro_operator.core.remedies.types import Draft, Refusal
 from kiro_operator.core.snapshot import AWAITING, Own, Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed
-from tests.core.policy.make import BLIND, NOW, ago, inputs, platform, policy, snapshot
+from tests.core.policy.make import BLIND, NOW, ago, autoscaler, inputs, platform, policy, snapshot
 
 NAME, KEY = "kiro-optimization", "minimumSavingPercent"
 MISSED, WRONG, LESS = "missed-opportunities", "optimization-decisions", "cost-benefit"
@@ -262,12 +262,24 @@ def test_what_a_check_that_fails_wishes(
     assert asked(check_id, records) == {wish}
 
 
-def test_that_spend_has_not_fallen_says_nothing_of_how_boldly_decisions_are_made() -> None:
+@pytest.mark.parametrize(
+    ("records", "wish"),
+    [
+        # Spend of an account moves for many reasons.
+        ([], None),
+        (saved(0, 0, 0, 0), None),
+        # As many of them as a verdict by them alone would take.
+        (saved(0, 0, 0, 0, 0), "Cautious"),
+    ],
+)
+def test_by_spend_nothing_is_said_of_how_boldly_decisions_are_made(
+    records: list[DecisionRecord], wish: str | None
+) -> None:
     days = tuple(DayCost((NOW - timedelta(days=number)).date(), 100.0) for number in reversed(range(45)))
     spend = Costs("123456789012", "USD", days, NOW)
-    records = [record(number, 12 + number) for number in range(8)]
-    seen = facts(STANDING, records=records, **{AWS_COST.name: spend})
-    assert asked("optimization-strategy", records, seen) == {None}
+    both = [*records, *(record(10 + number, 12 + number) for number in range(8))]
+    seen = facts(STANDING, records=both, **{AWS_COST.name: spend})
+    assert asked("optimization-strategy", both, seen) == {wish}
 
 
 def test_nothing_is_wished_where_nothing_is_declared_and_no_uid_known_where_it_cannot_be_read() -> None:
@@ -377,6 +389,20 @@ def test_why_nothing_is_proposed_is_told() -> None:
         plan({name: (verdict, False) for name, (verdict, _) in BOTH.items()}),
     ):
         assert (made.decisions, made.proposals) == ((), ())
+
+
+def test_what_is_as_it_would_be_needs_no_words() -> None:
+    scaler = autoscaler("api")
+    bounds = Amendment(
+        ActionName.CHANGE_AUTOSCALING, Ref("HorizontalPodAutoscaler", "hpa"), (("maxReplicas", "0"),)
+    )
+    finding = Finding(bounds.target, "PinnedAtMax", "hpa", ago(days=1), amendment=bounds)
+    verdicts = {"autoscaling-configuration": (Verdict(Status.FAIL, "PinnedAtMax", "hpa", (finding,)), True)}
+    spec = lenient(actions=[ACTION | {"name": "ChangeAutoscaling"}])
+    gone = plan(verdicts, spec=spec, seen=snapshot())
+    assert [item.reason for item in gone.decisions] == ["TargetGone"]
+    there = plan(verdicts, spec=spec, seen=snapshot(autoscalers=[scaler]))
+    assert (there.decisions, there.proposals) == ((), ())
 
 
 def withdrawn(verdicts: dict[str, tuple[Verdict, bool]], past: Past, seen: Snapshot | None = None) -> str:
