@@ -6,11 +6,13 @@ spec.optimization. It moves one at a time, so that what comes of it can be told.
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
 from kiro_operator.api.v1alpha1.evidence.optimization import NUMBER, OptimizationParameter
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG, OptimizationConfig
 from kiro_operator.core.optimizations import Wish
 from kiro_operator.core.permissions import Grant, Rule
@@ -71,6 +73,9 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     declared, seen = snapshot.own.optimization, snapshot.value(OPTIMIZATION_CONFIG)
     if declared is None or declared.config_map != target.name:
         return Refusal("NotDeclared", f"spec.optimization names {named(target)} no more", lasting=True)
+    if target.name in _safety_configs(snapshot.policies.values()):
+        message = f"{named(target)} holds what keeps autonomous operations safe: it is not moved to save more"
+        return Refusal("SafetyConfig", message, lasting=True)
     if isinstance(seen, Unobserved):
         return Refusal(seen.reason, f"{named(target)}: {seen.message}", lasting=False)
     if seen is None:
@@ -97,6 +102,12 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         "widen one, or see what else is wrong"
     )
     return Refusal("AtBound", clip(message), lasting=True)
+
+
+def _safety_configs(policies: Iterable[KiroSafetyPolicySpec]) -> set[str]:
+    """The ConfigMaps that policies hold something against, or contain by."""
+    parts = [(spec.safety_config and spec.safety_config.name, spec.containment) for spec in policies]
+    return {name for name, _ in parts if name} | {switch.config_map for _, switch in parts if switch}
 
 
 _WORDS = {Wish.BOLDER: "bolder", Wish.CAUTIOUS: "more cautious"}

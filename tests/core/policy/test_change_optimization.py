@@ -177,6 +177,20 @@ def test_what_is_declared_no_more_is_not_moved() -> None:
     assert refusal(replace(seen, own=Own("kiro", optimization=other))).reason == "NotDeclared"
 
 
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"safetyConfig": {"name": NAME, "data": {"a": "b"}}}, "SafetyConfig"),
+        ({"containment": {"configMap": NAME, "key": "mode", "value": "off"}}, "SafetyConfig"),
+        ({"safetyConfig": {"data": {"a": "b"}}}, ""),
+    ],
+)
+def test_what_keeps_operations_safe_is_not_moved(part: dict[str, Any], reason: str) -> None:
+    seen = replace(facts(STANDING), policies={"p0": policy(**part)})
+    made = draft(seen, (MISSED, Wish.BOLDER))
+    assert (made.reason if isinstance(made, Refusal) else "") == reason
+
+
 # --- what is declared -----------------------------------------------------------------------------------
 
 
