@@ -30,6 +30,7 @@ from kiro_operator.adapters.kubernetes.elector import Elector
 from kiro_operator.adapters.kubernetes.events import EventRecorder
 from kiro_operator.adapters.kubernetes.inventory import Inventories
 from kiro_operator.adapters.kubernetes.nodes import ClusterNodes
+from kiro_operator.adapters.kubernetes.optimization_config import OptimizationConfigs
 from kiro_operator.adapters.kubernetes.pod_logs import PodLogs
 from kiro_operator.adapters.kubernetes.pod_metrics import PodMetrics
 from kiro_operator.adapters.kubernetes.restorable import Restorables
@@ -296,6 +297,7 @@ def observers(
         AwsPermissionsOf(accounts),
         AwsCostsOf(accounts),
         DecisionLog(client),
+        OptimizationConfigs(client),
     )
 
 

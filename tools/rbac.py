@@ -142,6 +142,13 @@ PLACES = (
         "in each namespace where approved proposals mend steering documents",
     ),
     Place(
+        Path("deploy/namespace/change-optimization/rbac.yaml"),
+        Scope.NAMESPACE,
+        Grant.CHANGE_OPTIMIZATION,
+        f"{NAME}-change-optimization",
+        "in each namespace where approved proposals move what Kiro optimizes by",
+    ),
+    Place(
         Path("deploy/namespace/exec/rbac.yaml"),
         Scope.NAMESPACE,
         Grant.EXEC,

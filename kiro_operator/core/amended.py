@@ -21,7 +21,8 @@ def exact(
 ) -> Intent | None:
     """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
 
-    What a GitOps tool keeps is for its repository: then a person makes the change.
+    Nor is there where something else stands by now than what it was drafted from. What a GitOps tool keeps is
+    for its repository: then a person makes the change.
     """
     if found is None or intent.change is None:
         return None
@@ -32,6 +33,9 @@ def exact(
     keyed = is_keyed(intent.target.kind)
     after = merged(found, patch, strategic=keyed)
     if after == found:
+        return None
+    rests_on = msgspec.json.decode(intent.change.undo or "{}")
+    if merged(found, rests_on, strategic=keyed) != found:
         return None
     metadata = found["metadata"]
     undo = undoing(found, patch, strategic=keyed)

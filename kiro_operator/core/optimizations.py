@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import msgspec
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
 from kiro_operator.core.findings import clip
 from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.statistics import wilson
+from kiro_operator.core.verdict import Amendment, Finding
 
 LIMIT = 500
 """Decisions and opportunities that are kept, the newest."""
@@ -20,6 +25,13 @@ ABSENT = "NoDecisionLog"
 _WORD = 100
 _NEVER = datetime.fromtimestamp(0, UTC)
 _LATER = ("predicted_saving", "realised_saving", "applied", "reverted", "wrong")
+
+
+class Wish(StrEnum):
+    """Which way what Kiro optimizes by should move."""
+
+    BOLDER = "Bolder"
+    CAUTIOUS = "Cautious"
 
 
 def merged(records: Iterable[DecisionRecord]) -> tuple[DecisionRecord, ...]:
@@ -126,3 +138,20 @@ def began(record: DecisionRecord, snapshot: Snapshot, now: datetime) -> datetime
 def newest(records: Sequence[DecisionRecord]) -> list[DecisionRecord]:
     """The last few, the newest first."""
     return list(reversed(records))[:NAMED]
+
+
+def proven(count: int, of: int, allowed: float) -> bool:
+    """Whether a share is above what is allowed beyond doubt."""
+    return wilson(count, of)[0] > allowed
+
+
+def wishing(findings: Iterable[Finding], wish: Wish | None, check: str, snapshot: Snapshot) -> list[Finding]:
+    """The same findings, asking for a step of what Kiro optimizes by, where that is declared."""
+    declared = snapshot.own.optimization
+    if declared is None or wish is None:
+        return list(findings)
+    seen = snapshot.value(OPTIMIZATION_CONFIG)
+    uid = "" if seen is None or isinstance(seen, Unobserved) else seen.uid
+    target = Ref("ConfigMap", declared.config_map, uid)
+    amendment = Amendment(ActionName.CHANGE_OPTIMIZATION, target, ((check, wish.value),))
+    return [msgspec.structs.replace(item, amendment=amendment) for item in findings]

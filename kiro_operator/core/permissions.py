@@ -33,6 +33,8 @@ class Grant(StrEnum):
     """Changing the bounds of HorizontalPodAutoscalers, each time a person approves it."""
     EDIT_STEERING = "edit-steering"
     """Mending a steering document, each time a person approves it."""
+    CHANGE_OPTIMIZATION = "change-optimization"
+    """Moving what Kiro optimizes by, each time a person approves it."""
     EXEC = "exec"
     """Running fixed commands in pods: for the evidence that exists nowhere else, and as remedies."""
     HISTORY = "history"

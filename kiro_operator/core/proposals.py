@@ -26,12 +26,20 @@ from kiro_operator.core.policy.ruling import rule
 from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.subjects import subject
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent, Ledger, reserved
+from kiro_operator.core.policy.types import (
+    NEVER_ACTED,
+    WORKLOADS,
+    Change,
+    Fence,
+    Intent,
+    Ledger,
+    reserved,
+)
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal, Wanted
 from kiro_operator.core.remedies.wanted import is_observed
 from kiro_operator.core.revisions import by_deployment, is_revision, number
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved, workload
+from kiro_operator.core.snapshot import CERTAIN, Collection, Ref, Snapshot, Unobserved, workload
 from kiro_operator.core.verdict import Amendment, Finding, Status
 
 LIFETIME = timedelta(days=7)
@@ -48,6 +56,8 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which the next proposal is not held back."""
 
+_MOOT = "Healed"
+"""Reason of a refusal that needs no words: it is as it would be already."""
 _MINIMUM = "minReplicas"
 """What only those ask for who would have scaled: a check of autoscalers wants higher maxima."""
 _ITSELF = Ref("KiroHealthCheck", "")
@@ -218,7 +228,7 @@ def _expired(past: Past, reason: str, message: str) -> Withdrawn:
 def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs: Inputs) -> Withdrawn | None:
     """Why a proposal does not stand any more."""
     what = named(past.intent.target)
-    if _changed(past.intent, inputs.snapshot):
+    if _changed(past.intent, inputs.snapshot) or _is_another(past, asked):
         return _expired(past, "Changed", f"{what} is not what was decided on any more")
     if _lost(past.intent, inputs.snapshot):
         return _expired(past, "RevisionGone", f"the revision of {what} to go back to is not kept any more")
@@ -277,6 +287,12 @@ def _changed(intent: Intent, snapshot: Snapshot) -> bool:
     return found is None or revision(found) != intent.fence.revision
 
 
+def _is_another(past: Past, asked: Asked | None) -> bool:
+    """Whether what would be changed by now is another object of the same name."""
+    amendment = asked.finding.amendment if asked else None
+    return amendment is not None and amendment.target.uid not in {"", past.intent.target.uid}
+
+
 def _is_listed(target: Ref, snapshot: Snapshot) -> bool:
     lists = {
         "Deployment": snapshot.deployments,
@@ -294,6 +310,9 @@ def _alike(draft: Draft, past: Past) -> bool:
         return draft.revision == past.intent.change.revision
     wanted, before = msgspec.json.decode(draft.patch), msgspec.json.decode(past.intent.change.patch)
     kind = past.intent.target.kind
+    if kind == "ConfigMap":
+        # What it holds is text: a number beside another one may be a step the other way.
+        return bool(wanted == before)
     if is_keyed(kind) and not is_strategic(kind):
         # On record are whole lists: much the same is what these have already.
         wanted = merged(before, wanted, strategic=True)
@@ -319,7 +338,12 @@ def _fresh(
     new: list[New] = []
     for key, item in asked.items():
         draft = drafts[key]
-        if not item.actionable or isinstance(draft, Refusal) or _held(key, draft, inputs):
+        if not item.actionable:
+            continue
+        if isinstance(draft, Refusal):
+            told += _refusal(item, draft, gates)
+            continue
+        if _held(key, draft, inputs):
             continue
         if _is_untold(item, draft, inputs):
             continue
@@ -342,39 +366,55 @@ def _is_untold(item: Asked, draft: Draft, inputs: Inputs) -> bool:
     return found is not None and inputs.untold.get(found.metadata.uid) == (revision(found), draft.revision)
 
 
+def _refusal(item: Asked, refusal: Refusal, gates: _Gates) -> list[Decision]:
+    """Why nothing is proposed, where that does not pass by itself."""
+    if refusal.reason == _MOOT or not (refusal.lasting or refusal.reason in CERTAIN):
+        return []
+    intent = _intent(item, None, gates.inputs)
+    if gates(intent).gate in _BEFORE:
+        return []
+    return [Decision(intent, "Denied", "proposal", refusal.reason, clip(refusal.message))]
+
+
 def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
     """Whether much the same was denied, or done, or came to nothing a short while ago."""
+    settling = proposers()[key[0]].settling
     for past in inputs.proposals:
         if past.open or _key(past) != key or past.reason in _ANEW:
             continue
         if past.ended_at is None:
             return True
+        ago = inputs.now - min(past.ended_at, inputs.now)
+        if past.state not in NEVER_ACTED and ago < settling:
+            return True
         if not _alike(draft, past):
             continue
         denied = past.reason == "ApprovalDenied"
-        if denied or inputs.now - min(past.ended_at, inputs.now) < HOLD:
+        if denied or ago < HOLD:
             return True
     return False
 
 
-def _intent(item: Asked, draft: Draft, inputs: Inputs) -> Intent:
+def _intent(item: Asked, draft: Draft | None, inputs: Inputs) -> Intent:
+    """What is proposed; without a change where nothing is."""
     amendment = item.finding.amendment
     if amendment is None:
         raise ValueError(f"{item.check} asks for nothing")
     message = Wanted(item.check, item.finding).message
+    advice = draft.advice if draft else ""
     return Intent(
         action=amendment.action,
-        method=Method.ADVISE if draft.advice else Method.PATCH,
+        method=Method.ADVISE if advice else Method.PATCH,
         target=amendment.target,
-        api_version=draft.api_version,
+        api_version=draft.api_version if draft else "",
         fence=Fence(amendment.target.uid, ""),
         check=item.check,
         reason=item.finding.reason,
-        message=clip(f"{draft.advice}: {message}") if draft.advice else message,
+        message=clip(f"{advice}: {message}") if advice else message,
         # A proposal belongs to no illness.
         episode=1,
         step=1,
         timeout=TIMEOUT,
         stabilization=inputs.spec.remediation.stabilization,
-        change=Change(draft.patch, draft.diff, revision=draft.revision),
+        change=Change(draft.patch, draft.diff, draft.undo, draft.revision) if draft else None,
     )

@@ -9,6 +9,7 @@ from msgspec import Struct
 from pydantic import BaseModel
 
 from kiro_operator.api.v1alpha1.evidence.mcp import McpEvidence
+from kiro_operator.api.v1alpha1.evidence.optimization import OptimizationEvidence
 from kiro_operator.api.v1alpha1.healthcheck import CheckSettings
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.feedback import Notes
@@ -169,6 +170,8 @@ class Own(Struct, frozen=True):
     """When each check began to fail, oldest first, as far as this process remembers."""
     mcp: McpEvidence | None = None
     """Where its MCP servers and their client are, as its spec says."""
+    optimization: OptimizationEvidence | None = None
+    """What Kiro optimizes by, as its spec declares it."""
 
 
 class Ref(Struct, frozen=True, order=True):

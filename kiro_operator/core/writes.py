@@ -149,6 +149,13 @@ SILENT = (
     Must("!object.?stdin.orValue(false) && !object.?tty.orValue(false)", "nothing is said to a command"),
 )
 """No input and no terminal."""
+ONE_KEY = Must(
+    "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
+    "|| object.data[k] != variables.before.data[k]).size()\n"
+    "+ variables.before.?data.orValue({}).filter(k, !(k in object.?data.orValue({}))).size() <= 1",
+    "it changes one key at most",
+)
+"""Of a ConfigMap's data."""
 
 
 def cel(text: str) -> str:

@@ -155,7 +155,9 @@ class Target:
     @property
     def own(self) -> Own:
         """What its checks may know of it."""
-        return Own(self.name, self.checks, self._notes, dict(self.failed), self.spec.mcp)
+        return Own(
+            self.name, self.checks, self._notes, dict(self.failed), self.spec.mcp, self.spec.optimization
+        )
 
     def began_to_fail(self, check_id: str, now: datetime) -> None:
         """Remember that a check has begun to fail, for whoever judges how often that happens."""

@@ -216,10 +216,12 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
 
 
 def _asks_for(finding: Finding, item: Remediation) -> bool:
-    """Whether a finding is what a proposal was made against."""
-    amendment = finding.amendment
-    asked = (item.spec.action, item.spec.target.uid)
-    return amendment is not None and (amendment.action, amendment.target.uid) == asked
+    """Whether a finding is what a proposal was made against; one that cannot see its target may well be."""
+    amendment, target = finding.amendment, item.spec.target
+    if amendment is None or amendment.action is not item.spec.action:
+        return False
+    aim = amendment.target
+    return (aim.kind, aim.name) == (target.kind, target.name) and aim.uid in {"", target.uid}
 
 
 def _workload(item: Remediation, facts: Snapshot) -> Workload | Unobserved | None:

@@ -17,6 +17,9 @@ _QUERY = """\
       service: {name: a, port: 1}
       goldenQueries: [{name: q, tool: t, %s}]"""
 
+_PARAMETER = '{key: a, bolder: Lower, min: "1", max: "50", step: "5"}'
+_OPTIMIZATION = "  optimization: {configMap: a, parameters: [%s]}"
+
 HEALTH_CHECK = table(
     "KiroHealthCheck",
     (
@@ -65,6 +68,67 @@ HEALTH_CHECK = table(
             "  suspend: false",
             "  records: {queries: {enviroment: env}}",
             'unknown field "spec.records.queries.enviroment"',
+        ),
+        ("optimization by nothing", "  suspend: false", "  optimization: {configMap: a}", "parameters"),
+        (
+            "optimization in no ConfigMap",
+            "  suspend: false",
+            f"  optimization: {{parameters: [{_PARAMETER}]}}",
+            "spec.optimization.configMap",
+        ),
+        (
+            "optimization by a key that is none",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace("key: a", "key: a/b"),
+            "write a key as a ConfigMap has it",
+        ),
+        (
+            "optimization by one key twice",
+            "  suspend: false",
+            _OPTIMIZATION % f"{_PARAMETER}, {_PARAMETER}",
+            "Duplicate value",
+        ),
+        (
+            "no way that is bolder",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace("Lower", "lower"),
+            'supported values: "Lower", "Raise"',
+        ),
+        (
+            "bounds without quotes",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace('"1"', "1"),
+            "must be of type string",
+        ),
+        (
+            "bounds with a unit",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace('"50"', '"50%"'),
+            "write a number in quotes",
+        ),
+        (
+            "bounds the wrong way round",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace('"50"', '"0.5"'),
+            "min must be below max",
+        ),
+        (
+            "a step of nothing",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace('"5"', '"0.0"'),
+            "step must be above 0",
+        ),
+        (
+            "a step beyond the bounds",
+            "  suspend: false",
+            _OPTIMIZATION % _PARAMETER.replace('"5"', '"49.000001"'),
+            "no more than max - min",
+        ),
+        (
+            "a parameter without bounds",
+            "  suspend: false",
+            _OPTIMIZATION % "{key: a, bolder: Lower}",
+            "spec.optimization.parameters[0].max",
         ),
         ("MCP of nothing", "  suspend: false", "  mcp: {}", "write servers, or client"),
         (

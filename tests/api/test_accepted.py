@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1 import KINDS
+from kiro_operator.api.v1alpha1.evidence.optimization import OptimizationEvidence
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckSpec
 from kiro_operator.api.v1alpha1.remediation import RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode
@@ -63,6 +65,42 @@ def test_an_empty_health_check_observes_only(server: Server, spec: str) -> None:
     assert decoded(stored).spec == KiroHealthCheckSpec(
         remediation=KiroHealthCheckSpec().remediation, interval=timedelta(minutes=1)
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "valid"),
+    [
+        ("1", "50", "49", True),
+        ("1", "50", "49.000001", False),
+        # No binary fraction holds any of these.
+        ("0.1", "0.3", "0.2", True),
+        ("0.1", "0.3", "0.200001", False),
+        ("-5", "-1.5", "3.5", True),
+        ("0.000001", "0.000002", "0.000001", True),
+        ("0.000002", "0.000002", "0.000001", False),
+        ("-999999999.999999", "999999999.999999", "1999999999.999998", False),  # ten digits
+        ("-999999999.999999", "0", "999999999.999999", True),
+        ("1", "2", "0.0000001", False),
+        ("9", "10", "1", True),
+    ],
+)
+def test_the_server_and_the_models_agree_on_bounds(
+    server: Server,
+    low: str,
+    high: str,
+    step: str,
+    valid: bool,  # noqa: FBT001
+) -> None:
+    one = {"key": "a", "bolder": "Lower", "min": low, "max": high, "step": step}
+    section = {"configMap": "kiro-optimization", "parameters": [one]}
+    spec = f"spec: {json.dumps({'optimization': section})}"
+    stored = server.stored("KiroHealthCheck", BARE.format(kind="KiroHealthCheck", spec=spec))
+    assert (stored is not None) == valid
+    if valid:
+        assert decoded(stored or {}).spec.optimization == OptimizationEvidence.model_validate(section)
+    else:
+        with pytest.raises(ValidationError):
+            OptimizationEvidence.model_validate(section)
 
 
 @pytest.mark.parametrize(

@@ -385,6 +385,121 @@ def test_a_threshold_is_for_a_person_to_move(world: World, prometheus: Prometheu
     assert healed["status"]["reason"] == "Healed"
 
 
+CONFIG_MAPS = "/api/v1"
+OPTIMIZING = {"minimumSavingPercent": "15", "mode": "careful", "token": "hunter2-hunter2"}
+
+
+def optimizer(world: World, *checks: str) -> Path:
+    """A Kiro that optimizes by a ConfigMap, and an operator that may propose to move a number of it.
+
+    Returns what its pod logs.
+    """
+    make_pod(world.plane, world.namespace)
+    pod = world.path("pods", "web", api=CONFIG_MAPS)
+    world.plane.rest.patch(pod, {"metadata": {"labels": {"component": "cost-optimization"}}})
+    log = faults.logs(world.plane, world.namespace, "web", ["optimizer 2.1 ready"])
+    body = {"metadata": {"name": "kiro-optimization"}, "data": OPTIMIZING}
+    world.plane.rest.post(world.path("configmaps", api=CONFIG_MAPS), body)
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeOptimization"}]))
+    parameter = {"key": "minimumSavingPercent", "bolder": "Lower", "min": "1", "max": "50", "step": "5"}
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        optimization={"configMap": "kiro-optimization", "parameters": [parameter]},
+        checks=[
+            *({"id": name, "interval": "5s"} for name in checks),
+            *({"id": name, "enabled": False} for name in registry() if name not in checks),
+        ],
+        remediation={"stabilization": "1s"},
+    )
+    return log
+
+
+def logged(kind: str, number: int, days: float, **fields: Any) -> str:
+    """A record as cost optimization logs it."""
+    made = {
+        "record": kind,
+        "id": f"opt-{number}",
+        "action": "rightsize",
+        "object": f"Deployment/kiro-{number}",
+    }
+    return json.dumps(made | {"time": (now() - timedelta(days=days)).isoformat()} | fields)
+
+
+def test_a_number_to_optimize_by_is_moved_one_step_when_approved(world: World, approver: Approver) -> None:
+    log = optimizer(world, "missed-opportunities")
+    faults.append_log(log, [logged("opportunity", 1, 9)])
+    world.operator()
+    request = waiting(world)
+    [proposal] = world.wait_remediation("Proposed")
+    spec = proposal["spec"]
+    assert (spec["action"], spec["method"], spec["check"]) == (
+        "ChangeOptimization",
+        "Patch",
+        "missed-opportunities",
+    )
+    assert spec["change"] == {
+        "patch": '{"data":{"minimumSavingPercent":"10"}}',
+        "diff": "data.minimumSavingPercent: 15 → 10",
+        "undo": '{"data":{"minimumSavingPercent":"15"}}',
+    }
+    where = world.path("configmaps", "kiro-optimization", api=CONFIG_MAPS)
+    look_again(world)
+    assert world.plane.rest.get(where)["data"] == OPTIMIZING
+    world.wait_condition("Escalated", "False")
+    world.wait_condition("RemediationAllowed", "True")
+
+    approver.decide(request)
+
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert done["status"]["reason"] == "InForce"
+    assert world.plane.rest.get(where)["data"] == OPTIMIZING | {"minimumSavingPercent": "10"}
+    writes = [event for event in world.written() if event["objectRef"]["resource"] == "configmaps"]
+    assert [(event["verb"], event["objectRef"]["name"]) for event in writes] == [
+        ("patch", "kiro-optimization")
+    ]
+    # The opportunity still waits, and the next step waits for what this one has done.
+    look_again(world)
+    world.wait_check("missed-opportunities", "Fail")
+    assert [item["metadata"]["uid"] for item in world.remediations()] == [done["metadata"]["uid"]]
+    told = json.dumps([world.get("kirohealthchecks", "kiro")["status"], *world.remediations()])
+    assert OPTIMIZING["token"] not in told + world.log_tail()
+
+    world.plane.kubectl(
+        *("patch", "configmap/kiro-optimization", "-n", world.namespace),
+        *("--type", "merge", "-p", done["spec"]["change"]["undo"]),
+    )
+    assert world.plane.rest.get(where)["data"] == OPTIMIZING
+
+
+def test_opposite_wishes_move_nothing_and_are_told(world: World) -> None:
+    log = optimizer(world, "missed-opportunities", "optimization-decisions")
+    bad = [logged("decision", number, 3, reverted=number < 16) for number in range(10, 22)]
+    faults.append_log(log, [logged("opportunity", 1, 9), *bad])
+    world.operator()
+
+    def refused() -> Object | None:
+        decisions = world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", [])
+        return next((item for item in decisions if item["gate"] == "proposal"), None)
+
+    told = until(refused, "the refusal to be told", 60)
+    assert (told["action"], told["reason"], told.get("approval")) == (
+        "ChangeOptimization",
+        "Contradictory",
+        None,
+    )
+    assert "bolder by missed-opportunities, and more cautious by optimization-decisions" in told["message"]
+    assert not world.remediations()
+    world.wait_condition("RemediationAllowed", "True")
+    world.wait_condition("Escalated", "False")
+
+    # Somebody decides on the opportunity: what is left is one wish.
+    faults.append_log(log, [logged("decision", 1, 0, applied=False)])
+    [proposal] = world.wait_remediation("Proposed", timeout=60)
+    assert proposal["spec"]["change"]["diff"] == "data.minimumSavingPercent: 15 → 20"
+    assert proposal["spec"]["check"] == "optimization-decisions"
+
+
 def test_a_policy_cannot_make_it_automatic(world: World) -> None:
     with pytest.raises(ApiError, match="write approval: Manual"):
         world.policy(**enforce(actions=[RIGHT_SIZE | {"approval": "Automatic"}]))

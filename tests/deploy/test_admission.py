@@ -61,6 +61,9 @@ ASKED = {
 }
 """A plan of nobody's."""
 JSON_PATCH = "application/json-patch+json"
+OPTIMIZING = {"saving": "15", "changes": "4", "mode": "careful", "limit": "9"}
+LISTED = ["saving", "changes", "mode", "unknown"]
+"""Keys that an admin lets be moved; under one of them stands no number."""
 Object = dict[str, Any]
 
 
@@ -119,13 +122,15 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
     rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": "kiro-steering"}} | steering)
     logging = {"metadata": {"name": "kiro-logging"}, "data": {"level": "info", "format": "json"}}
     rest.post(world.path("configmaps", api=CORE), logging)
+    for name_ in ("kiro-optimization", "other-numbers"):
+        rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": name_}, "data": OPTIMIZING})
     rest.post(world.path("leases", api=LEASES), _lease("kiro-operator"))
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     rest.post(world.path("roles", api=RBAC), {"metadata": {"name": "own"}, "rules": []})
     denial = Approver(control_plane, name).decide(ASKED, "Deny")
     token = as_account(control_plane, name, ACCOUNT)
     try:
-        with confined(control_plane, name, ACCOUNT) as tag:
+        with confined(control_plane, name, ACCOUNT, {"optimizationKeys": str(LISTED)}) as tag:
             yield Confined(world, token, tag, pods[0]["metadata"]["name"], denial["metadata"]["name"])
     finally:
         token.close()
@@ -704,6 +709,45 @@ def test_a_steering_document_that_is_mended_passes_and_nothing_else_there(at: Co
         refused_by(at, "configmaps", partial(at.patch, path, more))
 
 
+def test_a_number_to_optimize_by_is_moved_and_nothing_else_there(at: Confined) -> None:
+    path = at.path("configmaps", "kiro-optimization", CORE)
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    for number in ("10", "-2.25", "0"):
+        at.patch(path, fence | {"data": {"saving": number}})
+    wrong: dict[str, Object] = {
+        "no number": {"data": {"saving": "all of it"}},
+        "a number and more": {"data": {"saving": "10\nmode: free"}},
+        "a unit": {"data": {"saving": "10%"}},
+        "an exponent": {"data": {"saving": "1e3"}},
+        "a number in the place of a word": {"data": {"mode": "1"}},
+        "a key that is not listed": {"data": {"limit": "10"}},
+        "two keys": {"data": {"saving": "10", "changes": "5"}},
+        "a new key": {"data": {"unknown": "1"}},
+        "a key away": {"data": {"saving": None}},
+        "no data": {"data": None},
+        "binary data": {"binaryData": {"more": "AAAA"}},
+        "immutable": {"immutable": True},
+        "labels": {"metadata": {"labels": {"a": "b"}}},
+    }
+    for case, more in wrong.items():
+        at.world.plane.rest.patch(f"{path}?dryRun=All", more)
+        with pytest.raises(ApiError, match="ChangeOptimization: it") as refused:
+            at.patch(path, more)
+        assert refused.value.status == FORBIDDEN, case
+    other = at.path("configmaps", "other-numbers", CORE)
+    refused_by(at, "configmaps", partial(at.patch, other, {"data": {"saving": "10"}}))
+
+
+def test_no_number_is_moved_while_the_admin_has_listed_no_key(at: Confined) -> None:
+    path, step = at.path("configmaps", "kiro-optimization", CORE), {"data": {"saving": "10"}}
+    at.patch(path, step)
+    with confined(at.world.plane, at.world.namespace, ACCOUNT) as tag:
+        with pytest.raises(ApiError, match="among optimizationKeys of this policy") as refused:
+            at.patch(path, step)
+        assert f"ValidatingAdmissionPolicy '{tag}-configmaps'" in refused.value.message
+
+
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
@@ -715,6 +759,7 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "RightSize": (test_requests_that_are_right_sized_pass_and_no_others,),
     "ChangeAutoscaling": (test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others,),
     "EditSteering": (test_a_steering_document_that_is_mended_passes_and_nothing_else_there,),
+    "ChangeOptimization": (test_a_number_to_optimize_by_is_moved_and_nothing_else_there,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),
     "records": (test_its_own_record_passes,),
@@ -733,10 +778,17 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
 """Whoever writes, and the tests that send the very request."""
 
 
-def test_what_an_admin_may_choose_is_patched_as_the_page_says(tmp_path: Path) -> None:
-    [patches] = re.findall(
-        r"```yaml\n(patches:.*?)```", (ROOT / "docs" / "security.md").read_text(), re.DOTALL
-    )
+@pytest.mark.parametrize(
+    ("page", "word", "name"),
+    [
+        ("security.md", "platform", "safetyConfigs"),
+        ("remedies/change-optimization.md", "maximumChangesPerDay", "optimizationKeys"),
+    ],
+)
+def test_what_an_admin_may_choose_is_patched_as_the_page_says(
+    tmp_path: Path, page: str, word: str, name: str
+) -> None:
+    [patches] = re.findall(r"```yaml\n(patches:.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
     base = os.path.relpath(DEPLOY / "base", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(f"resources: [{base}]\n{patches}")
     policies = {
@@ -745,9 +797,9 @@ def test_what_an_admin_may_choose_is_patched_as_the_page_says(tmp_path: Path) ->
         if item["kind"] == POLICY
     }
     [chosen] = [
-        item for item in policies["kiro-operator-configmaps"]["variables"] if "platform" in item["expression"]
+        item for item in policies["kiro-operator-configmaps"]["variables"] if word in item["expression"]
     ]
-    assert chosen["name"] == "safetyConfigs"
+    assert chosen["name"] == name
     commands = policies["kiro-operator-pods-exec"]["variables"][0]
     assert commands["name"] == "mcpClientCommands"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from devcluster import faults
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
-from tests.apiserver.test_proposals import RIGHT_SIZE, waiting
+from tests.apiserver.test_proposals import OPTIMIZING, RIGHT_SIZE, logged, optimizer, waiting
 from tests.faults.test_crash import CREATES, is_write
 from tests.harness.approvers import Approver, wait_for_vouching
 from tests.harness.world import STEADY, World, enforce
@@ -99,3 +100,47 @@ def test_what_was_about_to_be_proposed_is_proposed_once(world: World, proxy: Fau
     assert waiting(world)["digest"] == begun["spec"]["digest"]
     assert len(world.remediations()) == 1
     assert written(world) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "seen", "outcome"),
+    [
+        ("before the action", True, "Succeeded InForce"),
+        ("after the action", True, "Succeeded InForce"),
+        # What stands there cannot be sampled: no sign that nothing is to be done, and no leave to do it.
+        ("before the action", False, "Denied EvidenceMissing"),
+    ],
+)
+def test_a_step_that_was_approved_is_taken_once(
+    world: World,
+    proxy: FaultProxy,
+    moment: str,
+    seen: bool,  # noqa: FBT001
+    outcome: str,
+) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    faults.append_log(optimizer(world, "missed-opportunities"), [logged("opportunity", 1, 9)])
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+    at = proxy.before if moment == "before the action" else proxy.after
+    config = r"/configmaps/kiro-optimization"
+    fault = at(lambda _: operator.kill(), forward=False, path=config, when=is_write, count=1)
+    operator.start()
+    approver.decide(waiting(world))
+    world.wait_fault(fault)
+    operator.wait()
+    proxy.lift()
+    [begun] = world.remediations()
+    assert begun["status"]["state"] == "Acting"
+    if not seen:
+        proxy.answer(503, path=config, method="GET")
+
+    world.restart(operator)
+
+    state, reason = outcome.split()
+    [done] = world.wait_remediation(state, timeout=60)
+    assert (done["metadata"]["uid"], done["status"]["reason"]) == (begun["metadata"]["uid"], reason)
+    writes = [event for event in world.written() if event["objectRef"]["resource"] == "configmaps"]
+    assert len(writes) == (state == "Succeeded")
+    data = world.get("configmaps", "kiro-optimization", api="/api/v1")["data"]
+    assert data == OPTIMIZING | ({"minimumSavingPercent": "10"} if state == "Succeeded" else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,14 +30,20 @@ def as_account(plane: ControlPlane, namespace: str, name: str) -> Rest:
 
 
 @contextmanager
-def confined(plane: ControlPlane, namespace: str, name: str) -> Iterator[str]:
+def confined(
+    plane: ControlPlane, namespace: str, name: str, chosen: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Confine a ServiceAccount as deploy/base does the operator's; yields how the policies' names begin.
 
-    It must be allowed to make ConfigMaps.
+    It must be allowed to make ConfigMaps. ``chosen`` are variables that an admin has patched, as CEL.
     """
     tag = f"confined-{uuid.uuid4().hex[:8]}"
     user = f"system:serviceaccount:{namespace}:{name}"
     made = [_renamed(item, tag, user) for kind in (POLICY, BINDING) for item in confining(kind)]
+    variables = [variable for item in made for variable in item["spec"].get("variables", ())]
+    for key, expression in (chosen or {}).items():
+        [variable] = [item for item in variables if item["name"] == key]
+        variable["expression"] = expression
     made.sort(key=lambda item: (item["kind"], item["metadata"]["name"] == f"{tag}-{CANARY}"))
     for item in made:
         plane.rest.post(f"{API}/{PLURALS[item['kind']]}", item)

@@ -11,6 +11,7 @@ from kiro_operator.api.v1alpha1.evidence.autonomy import AutonomyEvidence
 from kiro_operator.api.v1alpha1.evidence.aws import AwsEvidence
 from kiro_operator.api.v1alpha1.evidence.logs import LogsEvidence
 from kiro_operator.api.v1alpha1.evidence.mcp import McpEvidence
+from kiro_operator.api.v1alpha1.evidence.optimization import OptimizationEvidence
 from kiro_operator.api.v1alpha1.evidence.prices import PricesEvidence
 from kiro_operator.api.v1alpha1.evidence.prometheus import AlertmanagerEvidence, PrometheusEvidence
 from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
@@ -41,6 +42,7 @@ class ActionName(StrEnum):
     EDIT_STEERING = "EditSteering"
     CHANGE_THRESHOLD = "ChangeThreshold"
     ROLLBACK = "Rollback"
+    CHANGE_OPTIMIZATION = "ChangeOptimization"
 
 
 PROPOSALS = frozenset(
@@ -52,6 +54,7 @@ PROPOSALS = frozenset(
         ActionName.EDIT_STEERING,
         ActionName.CHANGE_THRESHOLD,
         ActionName.ROLLBACK,
+        ActionName.CHANGE_OPTIMIZATION,
     }
 )
 """Actions that a person decides on, each time, whatever a policy says."""
@@ -179,6 +182,10 @@ class KiroHealthCheckSpec(ApiModel):
     )
     prices: PricesEvidence | None = Field(
         default=None, description="What resources cost; without, waste is told in cores and bytes only."
+    )
+    optimization: OptimizationEvidence | None = Field(
+        default=None,
+        description="What Kiro optimizes by; without, no change of it is proposed.",
     )
 
     @property

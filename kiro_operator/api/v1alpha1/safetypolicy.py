@@ -239,7 +239,7 @@ class KiroSafetyPolicySpec(ApiModel):
     )
 
     mode: Mode = Field(default=Mode.DRY_RUN, description="Observe, DryRun or Enforce.")
-    actions: Annotated[list[ActionPolicy], Field(max_length=16)] = Field(
+    actions: Annotated[list[ActionPolicy], Field(max_length=24)] = Field(
         default=[],
         description="Actions allowed. One that is not listed is not allowed.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG, OptimizationConfig
 from kiro_operator.core.evidence.restorable import RESTORABLE, Found
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
 from kiro_operator.core.evidence.steering import STEERING
@@ -24,7 +25,7 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
     """The very object; None where it is not to be seen, or is another one by now."""
     match ref.kind:
         case "ConfigMap":
-            return _safety_config(ref, snapshot) or _steering(ref, snapshot)
+            return _safety_config(ref, snapshot) or _steering(ref, snapshot) or _optimization(ref, snapshot)
         case "HorizontalPodAutoscaler":
             return _autoscaler(ref, snapshot)
         case "ClusterRole" | "ClusterRoleBinding":
@@ -59,6 +60,11 @@ def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
     return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
 
 
+def _optimization(ref: Ref, snapshot: Snapshot) -> Subject | None:
+    seen = snapshot.value(OPTIMIZATION_CONFIG)
+    return None if seen is None or isinstance(seen, Unobserved) else _subject(seen, ref)
+
+
 def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
     if isinstance(snapshot.autoscalers, Unobserved):
         return None
@@ -69,7 +75,7 @@ def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
     return Subject(metadata.resource_version, metadata.labels, is_protected(metadata.annotations.protected))
 
 
-def _subject(found: ConfigData | Found | None, ref: Ref) -> Subject | None:
+def _subject(found: ConfigData | Found | OptimizationConfig | None, ref: Ref) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
     if found.uid != ref.uid:

@@ -17,14 +17,8 @@ from kiro_operator.core.policy.types import Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.switches import is_set, wanted
-from kiro_operator.core.writes import Chosen, Must, Operation, Write, changes
+from kiro_operator.core.writes import ONE_KEY, Chosen, Must, Operation, Write, changes
 
-_ONE_KEY = Must(
-    "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
-    "|| object.data[k] != variables.before.data[k]).size()\n"
-    "+ variables.before.?data.orValue({}).filter(k, !(k in object.?data.orValue({}))).size() <= 1",
-    "it changes one key at most",
-)
 ACTION = ActionName.CONTAIN
 NAME = "kiro-safety-config"
 """The ConfigMap that the overlay of this remedy covers; for one of another name the admin adds a rule."""
@@ -53,7 +47,7 @@ def admitted(action: ActionName, chosen: Chosen) -> tuple[Write, ...]:
             resources=("configmaps",),
             operations=(Operation.UPDATE,),
             chosen=(chosen,),
-            musts=(listed, *changes(("data",)), _ONE_KEY),
+            musts=(listed, *changes(("data",)), ONE_KEY),
         ),
     )
 

@@ -91,6 +91,8 @@ class Draft(Struct, frozen=True):
     """The ReplicaSet whose pod template is to be in force again: what differs is seen when both are read."""
     revision: str = ""
     """Its revision."""
+    undo: str = ""
+    """JSON: what the patch takes to stand in its places. Where something else does, nothing is proposed."""
 
 
 class Proposer(Struct, frozen=True, kw_only=True):
@@ -100,6 +102,8 @@ class Proposer(Struct, frozen=True, kw_only=True):
     title: str
     """What it does, in a few words."""
     draft: Callable[[Amendment, Snapshot], Draft | Refusal]
+    settling: timedelta = timedelta(0)
+    """How long a target is left alone after one was carried out: what that has done shows late."""
 
 
 class Remedy(Struct, frozen=True, kw_only=True):

@@ -251,6 +251,7 @@ def test_each_remedy_declares_what_it_needs() -> None:
         ActionName.RIGHT_SIZE: Grant.RIGHT_SIZE,
         ActionName.CHANGE_AUTOSCALING: Grant.CHANGE_AUTOSCALING,
         ActionName.EDIT_STEERING: Grant.EDIT_STEERING,
+        ActionName.CHANGE_OPTIMIZATION: Grant.CHANGE_OPTIMIZATION,
         ActionName.RECONNECT_MCP: Grant.EXEC,
         ActionName.RESYNC_MCP: Grant.EXEC,
         ActionName.RESTORE_STEERING: Grant.RESTORE,

@@ -7,12 +7,23 @@ from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
 from kiro_operator.core.findings import found
-from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
+from kiro_operator.core.optimizations import (
+    Wish,
+    applied,
+    began,
+    named,
+    newest,
+    proven,
+    realised,
+    too_few,
+    wishing,
+)
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import Snapshot, Unobserved
-from kiro_operator.core.statistics import percentage, wilson
+from kiro_operator.core.statistics import percentage
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 
@@ -61,10 +72,13 @@ def judge(snapshot: Snapshot, parameters: CostBenefitParameters, now: datetime) 
     allowed = parameters.max_outside_percent / 100
     if not outside or len(outside) / len(ratios) <= allowed:
         return passed("Optimization decisions save about what was predicted.")
-    proven = wilson(len(outside), len(ratios))[0] > allowed
+    findings = [_finding(record, parameters, snapshot, now) for record in newest(outside)]
+    # What saves more than was promised is no harm: it speaks for better predictions, and against no decision.
+    less = sum(ratio < parameters.min_percent for _, ratio in ratios)
+    wish = Wish.CAUTIOUS if proven(less, len(ratios), allowed) else None
     return found(
-        [_finding(record, parameters, snapshot, now) for record in newest(outside)],
-        status=Status.FAIL if proven else Status.WARN,
+        wishing(findings, wish, "cost-benefit", snapshot),
+        status=Status.FAIL if proven(len(outside), len(ratios), allowed) else Status.WARN,
         observed=f"outside of the band: {percentage(len(outside) / len(ratios))}",
         threshold=f"{parameters.max_outside_percent}%",
     )
@@ -98,7 +112,7 @@ CHECK = Check(
     title="Decisions save what was predicted",
     section="cost-efficiency-algorithms",
     command="kubectl logs -n {namespace} -l component=cost-optimization",
-    sources=(OPTIMIZATIONS,),
+    sources=(OPTIMIZATIONS, OPTIMIZATION_CONFIG),
     judge=judge,
     parameters=CostBenefitParameters,
     interval=timedelta(minutes=15),

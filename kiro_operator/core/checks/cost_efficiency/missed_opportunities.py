@@ -9,9 +9,10 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between, format_duration
 from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS, Optimizations
 from kiro_operator.core.findings import clip, earliest, found
-from kiro_operator.core.optimizations import NAMED, figure, lacking, named, unread
+from kiro_operator.core.optimizations import NAMED, Wish, figure, lacking, named, unread, wishing
 from kiro_operator.core.records import DecisionKind, DecisionRecord, RecordObject
 from kiro_operator.core.snapshot import Ref, Snapshot, Stands, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
@@ -70,7 +71,7 @@ def judge(snapshot: Snapshot, parameters: MissedOpportunitiesParameters, now: da
     if len(findings) > parameters.max_missed:
         findings.sort(key=lambda item: (item.since, item.object))
         return found(
-            findings[:NAMED],
+            wishing(findings[:NAMED], Wish.BOLDER, "missed-opportunities", snapshot),
             observed=f"{len(findings)} for longer than {format_duration(age)}",
             threshold=f"{parameters.max_missed} for longer than {format_duration(age)}",
             next_check=next_check,
@@ -183,7 +184,7 @@ CHECK = Check(
     title="Opportunities to save, and waste, are decided on",
     section="cost-efficiency-algorithms",
     command="kubectl logs -n {namespace} -l component=cost-optimization",
-    sources=(OPTIMIZATIONS,),
+    sources=(OPTIMIZATIONS, OPTIMIZATION_CONFIG),
     weighs=WASTE,
     judge=judge,
     parameters=MissedOpportunitiesParameters,

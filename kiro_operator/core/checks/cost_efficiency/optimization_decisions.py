@@ -7,12 +7,13 @@ from pydantic import Field
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
 from kiro_operator.core.findings import found
-from kiro_operator.core.optimizations import applied, began, named, newest, too_few
+from kiro_operator.core.optimizations import Wish, applied, began, named, newest, proven, too_few, wishing
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import Snapshot, Unobserved
-from kiro_operator.core.statistics import percentage, wilson
+from kiro_operator.core.statistics import percentage
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 
@@ -50,10 +51,10 @@ def judge(snapshot: Snapshot, parameters: OptimizationDecisionsParameters, now: 
     allowed = parameters.max_bad_percent / 100
     if not bad or len(bad) / len(decisions) <= allowed:
         return passed("Few optimization decisions turn out wrong or are reverted.")
-    proven = wilson(len(bad), len(decisions))[0] > allowed
+    findings = [_finding(record, snapshot, now) for record in newest(bad)]
     return found(
-        [_finding(record, snapshot, now) for record in newest(bad)],
-        status=Status.FAIL if proven else Status.WARN,
+        wishing(findings, Wish.CAUTIOUS, "optimization-decisions", snapshot),
+        status=Status.FAIL if proven(len(bad), len(decisions), allowed) else Status.WARN,
         observed=f"wrong or reverted: {percentage(len(bad) / len(decisions))}",
         threshold=f"{parameters.max_bad_percent}%",
     )
@@ -70,7 +71,7 @@ CHECK = Check(
     title="Optimization decisions turn out right",
     section="cost-efficiency-algorithms",
     command="kubectl logs -n {namespace} -l component=cost-optimization",
-    sources=(OPTIMIZATIONS,),
+    sources=(OPTIMIZATIONS, OPTIMIZATION_CONFIG),
     judge=judge,
     parameters=OptimizationDecisionsParameters,
     interval=timedelta(minutes=15),

@@ -11,12 +11,23 @@ from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.costs import settled, span
 from kiro_operator.core.evidence.aws import AWS_COST
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.optimizations import OPTIMIZATIONS
 from kiro_operator.core.findings import found
-from kiro_operator.core.optimizations import applied, began, named, newest, realised, too_few
+from kiro_operator.core.optimizations import (
+    Wish,
+    applied,
+    began,
+    named,
+    newest,
+    proven,
+    realised,
+    too_few,
+    wishing,
+)
 from kiro_operator.core.records import DecisionRecord
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Snapshot, Unobserved
-from kiro_operator.core.statistics import percentage, wilson
+from kiro_operator.core.statistics import percentage
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 _SETTLING_DAYS = 2
@@ -68,9 +79,12 @@ def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: d
     spend = _effects_on_spend(snapshot, parameters, decisions)
     without: dict[DecisionRecord, str] = {}
     count = 0
+    logged: list[bool] = []
     for record in decisions:
         effect = _told(record, parameters)
-        if effect is None:
+        if effect is not None:
+            logged.append(effect.saved)
+        else:
             # Spend cannot tell the decisions of one day apart: they are one.
             effect = spend.pop(_day(record), None)
         if effect is not None:
@@ -83,9 +97,13 @@ def judge(snapshot: Snapshot, parameters: OptimizationStrategyParameters, now: d
     allowed = parameters.max_ineffective_percent / 100
     if not without or len(without) / count <= allowed:
         return passed("Applied optimization decisions have an effect.")
+    findings = [_finding(record, without[record], snapshot, now) for record in newest(list(without))]
+    # Spend moves for many reasons: that it has not fallen says nothing of how boldly decisions are made.
+    enough = len(logged) >= parameters.min_decisions
+    wish = Wish.CAUTIOUS if enough and proven(logged.count(False), len(logged), allowed) else None
     return found(
-        [_finding(record, without[record], snapshot, now) for record in newest(list(without))],
-        status=Status.FAIL if wilson(len(without), count)[0] > allowed else Status.WARN,
+        wishing(findings, wish, "optimization-strategy", snapshot),
+        status=Status.FAIL if proven(len(without), count, allowed) else Status.WARN,
         observed=f"without effect: {percentage(len(without) / count)}",
         threshold=f"{parameters.max_ineffective_percent}%",
     )
@@ -150,7 +168,7 @@ CHECK = Check(
     section="cost-efficiency-metrics",
     command="kubectl logs -n {namespace} -l component=cost-optimization",
     # Of Cost Explorer only where spec.aws is set: it tells where the records do not.
-    sources=(OPTIMIZATIONS, AWS_COST),
+    sources=(OPTIMIZATIONS, AWS_COST, OPTIMIZATION_CONFIG),
     judge=judge,
     parameters=OptimizationStrategyParameters,
     interval=timedelta(minutes=15),
