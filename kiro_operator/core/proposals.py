@@ -53,8 +53,8 @@ TIMEOUT = timedelta(minutes=10)
 
 _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
-_ANEW = frozenset({"Superseded", "Changed"})
-"""Reasons after which the next proposal is not held back."""
+_ANEW = frozenset({"Superseded", "Changed", "Forbidden"})
+"""Reasons after which the next proposal is not held back: it does something else, or may be done by now."""
 
 _MOOT = "Healed"
 """Reason of a refusal that needs no words: it is as it would be already."""

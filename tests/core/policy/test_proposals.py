@@ -295,7 +295,7 @@ def test_it_lapses() -> None:
         ("Denied", "ApprovalDenied", HOLD * 30, False),
         ("Failed", "Reverted", HOLD / 2, False),
         ("Failed", "Reverted", HOLD, True),
-        ("Denied", "Forbidden", HOLD / 2, False),
+        ("Denied", "Forbidden", timedelta(0), True),
         ("Succeeded", "InForce", HOLD / 2, False),
         ("Expired", "Lapsed", HOLD, True),
     ],

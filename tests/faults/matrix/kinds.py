@@ -15,7 +15,7 @@ from tests.faults.matrix import rights
 from tests.harness.world import World
 
 Matcher = Callable[[Request], bool]
-PARTS = ("overlays/kiro-system", "namespace/exec")
+PARTS = ("overlays/kiro-system", "namespace/exec", "namespace/change-autoscaling")
 """Of deploy/, whose rights are taken away."""
 READS = r"^(?!.*/leases)"
 """All reads but those of the Lease: a stale one costs nothing but the time until it is lifted."""
