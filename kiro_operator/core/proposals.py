@@ -46,6 +46,8 @@ LIFETIME = timedelta(days=7)
 """How long a proposal waits for a person."""
 HOLD = timedelta(days=1)
 """How long much the same is not proposed again after it was carried out, or came to nothing."""
+AGAIN = timedelta(seconds=30)
+"""How long it is not after the API server refused it: it may be permitted by now."""
 MOST = 16
 """Proposals that wait in a namespace at a time."""
 TIMEOUT = timedelta(minutes=10)
@@ -53,8 +55,10 @@ TIMEOUT = timedelta(minutes=10)
 
 _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
-_ANEW = frozenset({"Superseded", "Changed", "Forbidden"})
-"""Reasons after which the next proposal is not held back: it does something else, or may be done by now."""
+_ANEW = frozenset({"Superseded", "Changed"})
+"""Reasons after which the next proposal is not held back."""
+_FORBIDDEN = "Forbidden"
+"""Reason of one that the API server refused, for want of a permission."""
 
 _MOOT = "Healed"
 """Reason of a refusal that needs no words: it is as it would be already."""
@@ -135,6 +139,11 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
             decisions.append(decision)
             times.append(past.made_at + LIFETIME)
             gates = gates.after(past.intent) if decision.decision == "Allowed" else gates
+    times += [
+        past.ended_at + AGAIN
+        for past in inputs.proposals
+        if past.reason == _FORBIDDEN and past.ended_at and past.ended_at + AGAIN > inputs.now
+    ]
     told, new = _fresh({key: item for key, item in asked.items() if key not in standing}, drafts, gates)
     return Outline((*decisions, *told), new, tuple(withdrawn), earliest(*times))
 
@@ -390,7 +399,7 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
         if not _alike(draft, past):
             continue
         denied = past.reason == "ApprovalDenied"
-        if denied or ago < HOLD:
+        if denied or ago < (AGAIN if past.reason == _FORBIDDEN else HOLD):
             return True
     return False
 

@@ -30,7 +30,7 @@ from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.promql import PART
-from kiro_operator.core.proposals import HOLD, LIFETIME, MOST
+from kiro_operator.core.proposals import AGAIN, HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal
@@ -295,7 +295,8 @@ def test_it_lapses() -> None:
         ("Denied", "ApprovalDenied", HOLD * 30, False),
         ("Failed", "Reverted", HOLD / 2, False),
         ("Failed", "Reverted", HOLD, True),
-        ("Denied", "Forbidden", timedelta(0), True),
+        ("Denied", "Forbidden", AGAIN / 2, False),
+        ("Denied", "Forbidden", AGAIN, True),
         ("Succeeded", "InForce", HOLD / 2, False),
         ("Expired", "Lapsed", HOLD, True),
     ],
@@ -310,6 +311,12 @@ def test_much_the_same_is_not_proposed_again_at_once(
     assert len(plan(wasteful(), past).proposals) == again
     # What differs in substance is.
     assert len(plan(wasteful(values=(("api/cpu", "100m"),)), past).proposals) == 1
+
+
+def test_what_was_forbidden_is_looked_at_again_when_it_may_be_permitted() -> None:
+    past = ended(RemediationState.DENIED, "Forbidden", AGAIN / 2)
+    assert plan(wasteful(), past).next == NOW + AGAIN / 2
+    assert plan(wasteful(), ended(RemediationState.DENIED, "Forbidden", AGAIN)).next is None
 
 
 def test_it_stands_in_nobodys_way() -> None:

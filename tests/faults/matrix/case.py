@@ -161,7 +161,7 @@ class Run:
     def late(self) -> list[str]:
         """What the operator that was paused changed when its Lease had run out.
 
-        A reservation that was on its way does not count: it is a compare-and-swap, and makes a budget smaller.
+        A reservation on its way does not count: it is a compare-and-swap, and makes a budget smaller.
         """
         if not self.paused or self.fault is None:
             return []
