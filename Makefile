@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed
 # What builds and audits a release has an environment of its own, so that neither is among what it looks at.
 RELEASE_VENV := .venv-release
 RELEASE_STAMP := $(RELEASE_VENV)/.installed
-# Two for each core: tests wait for the control plane most of the time.
-PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
+# One more than there are cores: tests wait for the control plane most of the time.
+PYTEST_WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help
 help: ## Print the targets

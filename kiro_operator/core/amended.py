@@ -12,8 +12,11 @@ from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
 from kiro_operator.core.policy.approvals import sealed
+from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
+
+PROTECTED = "kiro.dev/protected"
 
 
 def exact(
@@ -106,6 +109,8 @@ def objection(found: Mapping[str, Any] | None, spec: KiroRemediationSpec) -> str
         return f"{what} has another pod template by now"
     if gitops_owner(found):
         return f"a GitOps tool keeps {what} by now"
+    if is_protected((found["metadata"].get("annotations") or {}).get(PROTECTED, "")):
+        return f"{what} is protected by now"
     undo = msgspec.json.decode(spec.change.undo)
     if merged(found, undo, strategic=is_strategic(spec.target.kind)) != found:
         return f"what {what} says there was changed since"

@@ -22,7 +22,7 @@ from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
 from kiro_operator.core.proposals import attend, instead_of_scaling
-from kiro_operator.core.remedies import detailed_logging, remedies
+from kiro_operator.core.remedies import contain, detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import Refusal, Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
@@ -55,10 +55,11 @@ def decide(inputs: Inputs) -> Plan:
         for each in found.hopeless
     ]
     proposals += [_unplaced(want) for want in found.unplaced]
+    # Before anything else is set there: only what was set last is owed.
+    proposals += _hand_back(inputs)
     proposals += _treat_all(found.patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
-    proposals += _hand_back(inputs)
     return _with_proposals(_judge(proposals, inputs, memory, due), inputs)
 
 
@@ -206,6 +207,7 @@ def _climb(
                 evicted=at.evicted if number == at.rung else 0,
                 eviction_failed=at.eviction_failed and number == at.rung,
                 limits=narrowest_limits(inputs.policies),
+                contained=contain.standing(inputs.ledger.of(target)),
                 command=inputs.commands.get(rung.action, ()),
             )
         )

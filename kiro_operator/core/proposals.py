@@ -131,7 +131,7 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
     for past in sorted(mine, key=attrgetter("made_at", "name")):
         key = _key(past)
         end = _end(past, asked.get(key), drafts.get(key), inputs)
-        decision = None if end else _decided(past, asked.get(key), gates)
+        decision = None if end else _decided(past, asked.get(key), drafts.get(key), gates)
         end = end or _refused(past, decision)
         if end is not None:
             withdrawn.append(end)
@@ -328,12 +328,16 @@ def _alike(draft: Draft, past: Past) -> bool:
     return much_the_same(wanted, before)
 
 
-def _decided(past: Past, asked: Asked | None, gates: _Gates) -> Decision:
+def _decided(past: Past, asked: Asked | None, draft: Draft | Refusal | None, gates: _Gates) -> Decision:
     """What the gates say of a proposal that stands; only a fresh Fail is acted on."""
     decision = gates(past.intent)
     if decision.decision == "Allowed" and (asked is None or not asked.actionable):
         message = f"{past.intent.check} has not found it again yet"
         return replace(decision, decision="Denied", gate="approval", reason="NotFresh", message=message)
+    if decision.decision == "Allowed" and isinstance(draft, Refusal):
+        # It would not be proposed now, for want of something to be seen.
+        message = clip(draft.message)
+        return replace(decision, decision="Denied", gate="proposal", reason=draft.reason, message=message)
     return decision
 
 

@@ -9,6 +9,7 @@ from kiro_operator.api.v1alpha1.autonomy import Switch
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, digest
+from kiro_operator.core.objects.records import is_later
 from kiro_operator.core.snapshot import AWAITING, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding
 
@@ -51,8 +52,12 @@ def contained(name: str, actual: ConfigData, policies: Iterable[KiroSafetyPolicy
     )
 
 
-def held(ref: Ref, patch: str, snapshot: Snapshot) -> bool | Unobserved:
-    """Whether a ConfigMap has the keys that a merge patch set, as it set them."""
+def held(ref: Ref, patch: str, before: str, snapshot: Snapshot) -> bool | Unobserved:
+    """Whether a ConfigMap has the keys that a merge patch set, as it set them.
+
+    ``before`` is the resource version that the patch was made for: what is no later knows nothing of it, and
+    must not be taken for somebody who has changed it back.
+    """
     seen = snapshot.value(SAFETY_CONFIG)
     if isinstance(seen, Unobserved):
         return seen
@@ -62,6 +67,8 @@ def held(ref: Ref, patch: str, snapshot: Snapshot) -> bool | Unobserved:
     actual = seen.get(ref.name)
     if actual is None or actual.uid != ref.uid:
         return False
+    if not is_later(actual.resource_version, before):
+        return Unobserved("Stale", f"what was read of ConfigMap {ref.name} is from before the change")
     data: Mapping[str, str | None] = json.decode(patch)["data"]
     return all(
         actual.digests.get(key) == (None if value is None else digest(value)) for key, value in data.items()

@@ -4,6 +4,7 @@ Templates hold credentials in the clear, in the environment of containers above 
 people than a Deployment, and stays. So nothing of an environment is kept, and of all else what differs.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,13 @@ HASH = "pod-template-hash"
 """The label that each ReplicaSet adds to its template."""
 _WHOLE = frozenset({"add", "args", "command", "drop", "envFrom", "items", "tolerations"})
 """Lists that a strategic merge patch replaces. Most others it merges, each by a field of its own."""
+_SUSPECT = re.compile(
+    r"pass|auth|(?<!max[-_])token|secret|cred|(?<![a-z])(?:psk|jwt|pw|pin)|(?:bind|root)pw|keys?(?:$|[= ])"
+    r"|user(?:name)?[= ]\S*:|(?:^| )-p ",
+    re.IGNORECASE,
+)
+"""What a command line may hold a credential by: more than redaction takes out of a text, for here it costs
+no more than words in place of a patch."""
 
 
 class _Untold(Exception):
@@ -104,6 +112,8 @@ def _between(now: Mapping[str, Any], then: Mapping[str, Any], place: str = "") -
 def _of_list(key: str, before: Any, after: Any, place: str) -> Any:
     if key == "env":
         raise _Untold("HoldsValues", f"{place} differs, and values of an environment are not kept on record")
+    if key in {"args", "command"} and any(_SUSPECT.search(line) for line in _lines([before, after])):
+        raise _Untold("HoldsCredentials", f"{place} differs, and may hold a credential")
     if key in _WHOLE:
         return after
     name = KEYS.get(key)

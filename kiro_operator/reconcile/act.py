@@ -105,6 +105,7 @@ class _Records(msgspec.Struct):
     items: list[Record]
 
 
+Versions = tuple[tuple[str, str, int], ...]
 Send = Callable[[str, Remediation, str], Awaitable[Outcome | None]]
 
 
@@ -144,20 +145,26 @@ class Act:
         """Actions begun here that the watch has not shown yet; the ledger is not complete without them."""
         return [entry for (where, _), entry in self._pending.items() if where == namespace]
 
-    def begin(self, target: Target, decisions: Sequence[Decision]) -> None:
-        """Take the allowed actions into the ledger. To be called without a wait after deciding them."""
+    def begin(self, target: Target, decisions: Sequence[Decision]) -> Versions:
+        """Take the allowed actions into the ledger. To be called without a wait after deciding them.
+
+        Returns by what policies they are allowed.
+        """
         for decision in decisions:
             intent = decision.intent
             self._pending[target.namespace, intent.name] = reserved(intent, self._clock.now())
             self.in_flight.add((target.namespace, intent.name))
+        return self._policies.versions(target.namespace)
 
-    async def carry_out(self, target: Target, decisions: Sequence[Decision], named: Policy) -> None:
+    async def carry_out(
+        self, target: Target, decisions: Sequence[Decision], named: Policy, under: Versions
+    ) -> None:
         """Do what was begun. Ends when each action is done, refused or left for ``resume``."""
         names = [(target.namespace, decision.intent.name) for decision in decisions]
         try:
             created = await asyncio.gather(*(self._create(target, d, named) for d in decisions))
             ready = [remediation for remediation in created if remediation is not None]
-            await self._reserve_and_perform(target.namespace, ready)
+            await self._reserve_and_perform(target.namespace, ready, under)
         finally:
             for name in names:
                 self._pending.pop(name, None)
@@ -214,12 +221,15 @@ class Act:
         """Go on with an action that was reserved, and is known not to have been done."""
         self.in_flight.add((namespace, remediation.name))
         try:
-            done = await self._reserve_and_perform(namespace, [remediation])
+            under = self._policies.versions(namespace)
+            done = await self._reserve_and_perform(namespace, [remediation], under)
         finally:
             self.in_flight.discard((namespace, remediation.name))
         return done[0]
 
-    async def _reserve_and_perform(self, namespace: str, ready: list[Remediation]) -> list[Remediation]:
+    async def _reserve_and_perform(
+        self, namespace: str, ready: list[Remediation], under: Versions
+    ) -> list[Remediation]:
         if not ready:
             return []
         # Acting says that it may have been sent. Said too early it does no harm, so that the two
@@ -228,6 +238,9 @@ class Act:
             self._reserve(namespace, ready),
             asyncio.gather(*(self.record(namespace, item, BEGUN) for item in ready)),
         )
+        if not problem and self._policies.versions(namespace) != under:
+            # Who paused or deleted one while the record was made may have been heard by then.
+            problem = "the policies changed meanwhile"
         if problem:
             denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem)
             return await asyncio.gather(*(self.record(namespace, item, denied) for item in acting))
@@ -345,7 +358,8 @@ class Act:
 
     async def _reserve(self, namespace: str, ready: list[Remediation]) -> str:
         """Reserve budget at every policy of the namespace; returns why not, or nothing when it is done."""
-        entries = [Remediation(record).entry for record in self._store.all(namespace)]
+        found = [Remediation(record) for record in self._store.all(namespace)]
+        entries = [item.entry for item in found if not item.open]
         now = self._clock.now().replace(microsecond=0)
         wanted = [
             Reservation(

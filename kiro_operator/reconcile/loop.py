@@ -183,7 +183,7 @@ class Loop:
         if policy is None or (self._sharded and not self.intake.follows(key[0])):
             return
         remediations = self._remediations(key[0])
-        await self._policies.refresh(policy, [item.entry for item in remediations])
+        await self._policies.refresh(policy, ledger_of(remediations).entries)
         if policy.spec and (due := next_release(policy.status.reservations, policy.spec, self._clock.now())):
             self._alarms.set((POLICY, key), (due - self._clock.now()).total_seconds() + 1.0)
 
@@ -234,11 +234,11 @@ class Loop:
         named = self._named_policy(target)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
-            self._act.begin(target, allowed)
+            under = self._act.begin(target, allowed)
             # The condition and the action do not wait for each other.
             results = await asyncio.gather(
                 self._reporter.write(target, status),
-                self._act.carry_out(target, allowed, named),
+                self._act.carry_out(target, allowed, named, under),
                 return_exceptions=True,
             )
             for result in results:

@@ -100,13 +100,16 @@ class Policy:
         if metadata["uid"] == self.uid and not is_later(version, self.resource_version):
             return False
         changed = metadata["uid"] != self.uid or int(metadata["generation"]) != self.generation
+        # What has been seen and not been written yet is no less true for it.
+        unsaved = metadata["uid"] == self.uid and self.storm != self.status.storm
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version = version
         try:
             self.status = KiroSafetyPolicyStatus.model_validate(body.get("status") or {})
         except ValidationError:
             self.status = KiroSafetyPolicyStatus()
-        self.storm = self.status.storm
+        if not unsaved:
+            self.storm = self.status.storm
         if changed:
             self.spec, self.problem = _read(body.get("spec") or {}, now)
         return changed
@@ -216,6 +219,10 @@ class Policies:
         found = self._policies.get(namespace, {})
         return [found[name] for name in sorted(found)]
 
+    def versions(self, namespace: str) -> tuple[tuple[str, str, int], ...]:
+        """Which policies there are, and what each says: while this stays, what they allowed is allowed."""
+        return tuple((policy.key[1], policy.uid, policy.generation) for policy in self.of(namespace))
+
     def __iter__(self) -> Iterator[Policy]:
         return (policy for found in self._policies.values() for policy in found.values())
 
@@ -294,7 +301,9 @@ class Policies:
                 if policy.spec is None or policy.generation != request.generation:
                     request.problem = "the policy changed meanwhile"
                     continue
-                request.problem = exceeds([*granted, *request.wanted], policy.spec, now)
+                # What takes nothing, as giving back does, is held up by no budget that was lowered.
+                over = exceeds([*granted, *request.wanted], policy.spec, now)
+                request.problem = over if request.wanted else ""
                 if not request.problem:
                     granted += request.wanted
             if policy.spec is None or all(request.problem for request in requests):

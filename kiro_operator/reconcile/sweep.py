@@ -21,6 +21,7 @@ from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from kiro_operator.api.v1alpha1.types import API_VERSION
 from kiro_operator.core.objects import Metadata, Record
 from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.remedies.contain import latest
 from kiro_operator.core.remedies.detailed_logging import owed
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Key
@@ -71,18 +72,19 @@ async def _listed(
 def needless(items: Sequence[Remediation], now: datetime) -> list[Remediation]:
     """The records of one target that have ended, and that nothing has a use for any more.
 
-    What is still to be given back is known by its record alone, however old that is.
+    What is still to be given back is known by its record alone, however old that is, and so is what contains.
     """
     if not items:
         return []
-    debt = owed(Ledger(tuple(item.entry for item in items)).of(items[0].entry.target))
+    entries = Ledger(tuple(item.entry for item in items)).of(items[0].entry.target)
+    kept = {entry.name for entry in (owed(entries), latest(entries)) if entry is not None}
     newest_first = sorted(items, key=lambda item: item.entry.reserved_at, reverse=True)
     return [
         item
         for item in newest_first[KEPT_OF_EACH:]
         if item.status.state in FINAL_STATES
         and now - item.entry.ended_at >= RETENTION
-        and (debt is None or item.name != debt.name)
+        and item.name not in kept
     ]
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, RemediationState
 from kiro_operator.core import decide, switches
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
@@ -156,6 +156,11 @@ class Verify:
                     namespace, item, Outcome(RemediationState.VERIFYING, "TakenUp", message)
                 )
             case judgement_of.Expire(reason, message):
+                unsure = item.status.state is RemediationState.ACTING and item.spec.method in WRITES
+                if unsure and reason in {"Changed", "TargetGone"}:
+                    # It may have been done before that, which the content does not tell: it counts.
+                    acted = {"acted_at": item.status.acting_at}
+                    item = await self._act.write(namespace, item, item.status.model_copy(update=acted))
                 return await self._act.record(
                     namespace, item, Outcome(RemediationState.EXPIRED, reason, message)
                 )
@@ -176,7 +181,7 @@ def _verification(look: Look, item: Remediation) -> judgement_of.Verification:
     spec, status = item.spec, item.status
     if spec.change is not None and remedies()[spec.action].holds:
         ref = Ref(spec.target.kind, spec.target.name, spec.target.uid)
-        held = switches.held(ref, spec.change.patch, look.facts)
+        held = switches.held(ref, spec.change.patch, spec.fence.resource_version, look.facts)
         seen_at = look.facts.sampled_at(SAFETY_CONFIG, look.now)
         return judgement_of.verify_held(spec, status, held, seen_at, look.now)
     return judgement_of.verify(

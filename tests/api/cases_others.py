@@ -110,13 +110,13 @@ HEALTH_CHECK = table(
             "bounds the wrong way round",
             "  suspend: false",
             _OPTIMIZATION % _PARAMETER.replace('"50"', '"0.5"'),
-            "min must be below max",
+            "min that is below max",
         ),
         (
             "a step of nothing",
             "  suspend: false",
             _OPTIMIZATION % _PARAMETER.replace('"5"', '"0.0"'),
-            "step must be above 0",
+            "step above 0",
         ),
         (
             "a step beyond the bounds",

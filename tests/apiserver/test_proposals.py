@@ -442,6 +442,7 @@ def test_a_number_to_optimize_by_is_moved_one_step_when_approved(world: World, a
         "patch": '{"data":{"minimumSavingPercent":"10"}}',
         "diff": "data.minimumSavingPercent: 15 → 10",
         "undo": '{"data":{"minimumSavingPercent":"15"}}',
+        "revision": "",
     }
     where = world.path("configmaps", "kiro-optimization", api=CONFIG_MAPS)
     look_again(world)

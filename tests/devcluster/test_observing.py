@@ -56,7 +56,9 @@ def test_a_node_without_pods_has_figures_too(control_plane: ControlPlane) -> Non
             shown = control_plane.kubectl("get", "--raw", path, check=False)
             return dict(json.loads(shown.stdout)["usage"]) if shown.returncode == 0 else None
 
-        assert until(usage, "figures of the empty node", 90.0)["memory"] == "256Mi"
+        # What it is given to use is drawn anew at each scrape.
+        memory = until(usage, "figures of the empty node", 90.0)["memory"]
+        assert 200 <= int(memory.removesuffix("Mi")) <= 300
     finally:
         control_plane.rest.delete(f"{nodes.NODES}/{name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from devcluster.wait import until
 from tests.harness.scenes import CHECKS, LADDER, METHODS, Scene
 from tests.harness.world import STEADY, World, enforce
 
+SLOW_SECONDS = 1.5
+"""How long a request takes in which the watch of policies overtakes it."""
+CREATES = r"/kiroremediations\?"
 RESERVATION = r"/kirosafetypolicies/policy/status"
 
 
@@ -48,6 +52,27 @@ def patient(scene: Scene) -> None:
     ladder = [{"action": LADDER[scene.method], "timeout": "10m"}] * 2
     change = {"spec": {"remediation": {"stabilization": "5m", "ladder": ladder}, "checks": CHECKS}}
     scene.world.plane.rest.patch(scene.world.path("kirohealthchecks", "kiro"), change)
+
+
+@pytest.mark.parametrize("how", WITHDRAWALS)
+def test_a_policy_withdrawn_while_the_record_is_made_stops_the_action(
+    world: World, proxy: FaultProxy, how: str
+) -> None:
+    withdraw, _ = WITHDRAWALS[how]
+    scene = Scene(world, "Evict").set()
+
+    def slowly(_: object) -> None:
+        withdraw(world)
+        time.sleep(SLOW_SECONDS)
+
+    # So slow a request that the watch has told of it first: the reservation is made under the new policy.
+    fault = proxy.before(slowly, method="POST", path=CREATES, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    denied = world.wait_remediation("Denied", timeout=60)
+    assert "actedAt" not in denied[0]["status"]
+    scene.assert_undone()
 
 
 @pytest.mark.parametrize("how", WITHDRAWALS)

@@ -6,6 +6,7 @@ command in its record.
 
 import json
 import shlex
+from collections.abc import Mapping
 
 from kiro_operator.api.v1alpha1.autonomy import Switch
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
@@ -13,7 +14,7 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.evidence.safety_config import BINARY, SAFETY_CONFIG, ConfigData, exact
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
-from kiro_operator.core.policy.types import Fence, Intent
+from kiro_operator.core.policy.types import REVERTED, Entry, Fence, Intent
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.core.switches import is_set, wanted
@@ -103,6 +104,21 @@ def settable(request: Request, action: ActionName) -> tuple[Switch, ConfigData] 
     if actual.digests.get(switch.key) == BINARY:
         return Refusal("NotText", f"{what}: {switch.key} is no text: set it by hand", lasting=True)
     return switch, actual
+
+
+def standing(entries: tuple[Entry, ...]) -> Mapping[str, str]:
+    """What the last containment of a target has set, whatever policies say by now."""
+    last = latest(entries)
+    if last is None or last.change is None:
+        return {}
+    data: Mapping[str, str] = json.loads(last.change.patch)["data"]
+    return data
+
+
+def latest(entries: tuple[Entry, ...]) -> Entry | None:
+    """The last containment of a target, by its entries in order, unless somebody has lifted it in time."""
+    done = [entry for entry in entries if entry.action is ACTION and entry.counts]
+    return done[-1] if done and done[-1].reason != REVERTED else None
 
 
 def undo_of(switch: Switch, actual: ConfigData) -> str:

@@ -90,7 +90,7 @@ def give_back(
     if change.change is None or isinstance(seen, Unobserved):
         return None
     actual = seen.get(target.name)
-    if actual is None or held(target, change.change.patch, snapshot) is not True:
+    if actual is None or held(target, change.change.patch, "", snapshot) is not True:
         return None
     return Intent(
         action=ACTION,

@@ -16,6 +16,7 @@ from kiro_operator.core.evidence.safety_config import (
     ConfigData,
     differences,
     differing,
+    digest,
 )
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
@@ -87,7 +88,11 @@ def propose(request: Request) -> Intent | Refusal:
     if actual.truncated:
         message = f"{named(request.target)} holds more keys than are looked at: mend it by hand"
         return Refusal("TooManyKeys", message, lasting=True)
-    held = contained(wanted.name, actual, request.snapshot.policies.values())
+    kept = {key for key, value in request.contained.items() if actual.digests.get(key) == digest(value)}
+    held = contained(wanted.name, actual, request.snapshot.policies.values()) | kept
+    if kept and not differing(wanted, actual, held):
+        message = f"{named(request.target)} is contained, which only a person lifts"
+        return Refusal("Contained", message, lasting=True)
     if not differing(wanted, actual, held):
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)

@@ -53,6 +53,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """The last of these did not help."""
     limits: ScaleLimits | None
     """Bounds of scaling, where a policy gives them."""
+    contained: Mapping[str, str] = {}
+    """What a containment of the target has set, by its record: only a person lifts it."""
     command: tuple[str, ...] = ()
     """What the admin has this remedy run in a pod; empty: nothing."""
 

@@ -197,10 +197,10 @@ def test_what_keeps_operations_safe_is_not_moved(part: dict[str, Any], reason: s
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"low": "50"}, "min must be below max"),
-        ({"low": "51"}, "min must be below max"),
-        ({"step": "0"}, "step must be above 0"),
-        ({"step": "-1"}, "step must be above 0"),
+        ({"low": "50"}, "min that is below max"),
+        ({"low": "51"}, "min that is below max"),
+        ({"step": "0"}, "step above 0"),
+        ({"step": "-1"}, "step above 0"),
         ({"step": "49.000001"}, "no more than max - min"),
         ({"low": "1%"}, "write a number in quotes"),
         ({"high": "1e3"}, "write a number in quotes"),

@@ -280,8 +280,15 @@ def test_it_succeeds_by_staying(
 
 def test_what_is_set_is_told_from_what_somebody_else_has_set() -> None:
     ref, patch = Ref("ConfigMap", NAME, "u-1"), '{"data":{"operations":"suspended","gone":null}}'
-    assert held(ref, patch, seen(stored({"operations": "suspended", "other": "x"}))) is True
-    assert held(ref, patch, seen(stored({"operations": "supervised"}))) is False
-    assert held(ref, patch, seen(stored({"operations": "suspended", "gone": ""}))) is False
-    assert held(ref, patch, seen(stored({"operations": "suspended"}, metadata={"uid": "u-2"}))) is False
-    assert held(ref, patch, seen(None)) is False
+    assert held(ref, patch, "6", seen(stored({"operations": "suspended", "other": "x"}))) is True
+    assert held(ref, patch, "6", seen(stored({"operations": "supervised"}))) is False
+    assert held(ref, patch, "6", seen(stored({"operations": "suspended", "gone": ""}))) is False
+    assert held(ref, patch, "6", seen(stored({"operations": "suspended"}, metadata={"uid": "u-2"}))) is False
+    assert held(ref, patch, "6", seen(None)) is False
+
+
+def test_a_list_that_is_older_than_the_change_is_nobody_who_took_it_back() -> None:
+    ref, patch = Ref("ConfigMap", NAME, "u-1"), '{"data":{"operations":"suspended"}}'
+    stale = held(ref, patch, "7", seen(stored({"operations": "supervised"})))
+    assert isinstance(stale, Unobserved)
+    assert stale.reason == "Stale"

@@ -287,7 +287,7 @@ def test_a_clock_that_was_set_back_gives_it_its_time_once_more_and_no_longer() -
 
 def test_what_nobody_looks_at_any_more_is_no_change_of_somebody_else() -> None:
     facts = replace(seen(None), samples={SAFETY_CONFIG.name: Sample(2, NOW, {})})
-    stays = held(TARGET, SET.patch, facts)
+    stays = held(TARGET, SET.patch, "6", facts)
     assert isinstance(stays, Unobserved)
     found = verify_held(spec_of("7"), ACTED, held=stays, seen_at=NOW, now=NOW)
     assert (found.state, found.reason) == (RemediationState.FAILED, "NotWatched")
@@ -359,3 +359,11 @@ def test_after_a_crash_it_is_given_back_whatever_is_found(
     live = Live(workload=None, written=stored({"level": level}), failing=failing)
     status = KiroRemediationStatus(state=state)
     assert isinstance(resume(spec, status, live, reserved_at=NOW, now=NOW), answer)
+
+
+def test_what_is_owed_is_given_back_before_anything_else_is_set() -> None:
+    ago = NOW - timedelta(minutes=40)
+    late = entry(reserved_at=ago, acted_at=ago, completed_at=NOW - timedelta(minutes=30))
+    found = seen(stored({"level": "debug"}), allowed(detailedLogging=SWITCH | {"value": "trace"}))
+    first = plan(found, late, wrong=True).decisions[0]
+    assert (first.intent.method, first.decision) == (Method.GIVE_BACK, "Allowed")

@@ -24,7 +24,14 @@ from kiro_operator.core.checks.signal_quality.threshold_fit import Threshold, Th
 from kiro_operator.core.decide import Plan, Policy, decide
 from kiro_operator.core.evidence.series import SERIES, Answer, Series
 from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
-from kiro_operator.core.objects import AutoscalerSpec, HorizontalPodAutoscaler, Metadata, ScaleTargetRef
+from kiro_operator.core.objects import (
+    Approval,
+    AutoscalerSpec,
+    HorizontalPodAutoscaler,
+    Metadata,
+    ScaleTargetRef,
+)
+from kiro_operator.core.objects.approvals import ApprovalSpec, PlanReference, PlanTarget
 from kiro_operator.core.patches import merged, much_the_same, undoing
 from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.situation import census, situate
@@ -736,3 +743,25 @@ def test_a_threshold_is_proposed_where_it_fits(percent: int, named: str, wanted:
     moved = replace(intent, change=replace(intent.change, patch=json.dumps(near)))
     [gone] = plan(thresholds(percent), proposed(intent=moved, name=intent.name), own=OWN).withdrawn
     assert gone.reason == "Superseded"
+
+
+def test_what_would_not_be_proposed_now_is_not_done_either() -> None:
+    waiting = proposed()
+    yes = Approval(
+        metadata=Metadata(name="yes", namespace="kiro", uid="a1", creation_timestamp=ago(minutes=10)),
+        spec=ApprovalSpec(
+            gate="operator-approver",
+            decision="Approve",
+            decided_by="dana@example.com",
+            reason="waste",
+            plan=PlanReference(
+                waiting.intent.digest,
+                PlanTarget(waiting.intent.target.kind, waiting.intent.target.name, waiting.intent.target.uid),
+            ),
+            expires_at=(NOW + timedelta(hours=1)).isoformat(),
+        ),
+    )
+    [done] = plan(wasteful(), waiting, approvals=(yes,)).decisions
+    assert done.decision == "Allowed"
+    [blind] = plan(wasteful(), waiting, seen=facts(autoscalers=BLIND), approvals=(yes,)).decisions
+    assert (blind.decision, blind.gate) == ("Denied", "proposal")

@@ -17,8 +17,8 @@ from kiro_operator.core.checks import registry
 from kiro_operator.core.decide import Inputs, Policy, decide
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
 from kiro_operator.core.patches import merged
-from kiro_operator.core.policy.types import Entry, Ledger
-from kiro_operator.core.snapshot import Sample, Snapshot, Unobserved
+from kiro_operator.core.policy.types import Change, Entry, Ledger
+from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
 from tests.core.policy.make import NOW, policy, snapshot
 
@@ -209,3 +209,42 @@ def test_who_changes_it_again_soon_after_is_for_a_person_to_stop() -> None:
     made = plan(facts, ledger=Ledger((done,)))
     assert not made.decisions
     assert [item.reason for item in made.escalations] == ["LadderExhausted"]
+
+
+BUDGET = {"limit": 5, "window": "1h"}
+SUSPENDED = {"configMap": "kiro-safety-config", "key": "operations", "value": "suspended"}
+CONTAINED = Entry(
+    name="configmap-x-e1s1",
+    action=ActionName.CONTAIN,
+    method=Method.PATCH,
+    target=Ref("ConfigMap", "kiro-safety-config", "u-1"),
+    episode=1,
+    step=1,
+    state=RemediationState.SUCCEEDED,
+    reserved_at=NOW - timedelta(hours=2),
+    acted_at=NOW - timedelta(hours=2),
+    completed_at=NOW - timedelta(hours=2),
+    change=Change('{"data": {"operations": "suspended"}}', "d", '{"data": {"operations": "enabled"}}'),
+    check="service-account-permissions",
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actions": ["RestoreSafetyConfig"], "containment": SUSPENDED},
+        {"actions": ["RestoreSafetyConfig"]},
+        {"actions": ["RestoreSafetyConfig", "Contain"], "containment": SUSPENDED | {"value": "paused"}},
+    ],
+    ids=["Contain is listed no more", "containment is gone", "its value is another one"],
+)
+def test_a_policy_that_says_less_lifts_no_containment(change: dict[str, Any]) -> None:
+    actions = [{"name": name, "approval": "Automatic", "budget": BUDGET} for name in change["actions"]]
+    wanted = {"safetyConfig": {"data": DESIRED | {"operations": "enabled"}}}
+    said = strict(**wanted, **change | {"actions": actions})
+    found = seen(stored(DESIRED | {"operations": "suspended"}), said)
+    result = plan(found, ledger=Ledger((CONTAINED,)))
+    assert not [each for each in result.decisions if each.decision == "Allowed"]
+    # Without the record it is a change like any other.
+    free = plan(found)
+    assert [each.decision for each in free.decisions] == ["Allowed"]

@@ -12,8 +12,8 @@ NUMBER = "^-?[0-9]{1,9}([.][0-9]{1,6})?$"
 """What counts as a number, here and in the ConfigMap. Exponents and units are none."""
 
 _WRITE = 'write a number in quotes, such as "5" or "0.25"'
-_ORDER = "min must be below max"
-_STEP = "step must be above 0, and no more than max - min"
+_ORDER = "write a min that is below max"
+_STEP = "write a step above 0, and no more than max - min"
 _NUMBERS = f"[self.min, self.max, self.step].all(n, n.matches('{NUMBER}'))"
 
 
