@@ -3,8 +3,6 @@
 import contextlib
 from pathlib import Path
 
-MIB = 1024 * 1024
-
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a living process over all its threads, to the nanosecond; of living threads only."""

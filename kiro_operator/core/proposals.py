@@ -398,7 +398,7 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
         if past.ended_at is None:
             return True
         ago = inputs.now - min(past.ended_at, inputs.now)
-        if past.state not in NEVER_ACTED and ago < settling:
+        if (past.acted or past.state not in NEVER_ACTED) and ago < settling:
             return True
         if not _alike(draft, past):
             continue

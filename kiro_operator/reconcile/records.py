@@ -133,6 +133,7 @@ def proposals_of(target: Target, remediations: Iterable[Remediation]) -> tuple[P
             mine=item.spec.health_check.uid == target.uid,
             reason=item.status.reason,
             ended_at=item.status.completed_at,
+            acted=item.status.acted_at is not None,
         )
         for item in remediations
         if item.spec.action in PROPOSALS

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -36,8 +35,6 @@ _NOT_REACHED = Unobserved(
     "OutOfTime", "the queries before it took all the time there is for one sample: ask fewer, or allow less"
 )
 _TOO_LARGE = Unobserved("AnswerTooLarge", "the answer is larger than what is judged")
-
-Access = tuple[Mapping[str, str], ssl.SSLContext | bool]
 
 
 class McpSessions:

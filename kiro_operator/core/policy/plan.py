@@ -53,6 +53,8 @@ class Past(Struct, frozen=True, kw_only=True):
     """The KiroHealthCheck that is planned for has asked for it."""
     reason: str = ""
     ended_at: datetime | None = None
+    acted: bool = False
+    """It was carried out, also where its end does not tell, as when its KiroHealthCheck was deleted."""
 
 
 class New(Struct, frozen=True):

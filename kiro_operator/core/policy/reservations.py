@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Reservation
 from kiro_operator.core.policy.types import Entry
 
+MOST = 200
+"""Reservations that a status can hold: twice what the largest budget allows, so that the newest decide."""
+
 
 def widest_window(policy: KiroSafetyPolicySpec) -> timedelta:
     """The longest time a reservation matters."""
@@ -40,7 +43,7 @@ def kept(
             found[entry.name] = Reservation(
                 remediation=entry.name, action=entry.action, time=entry.reserved_at.replace(microsecond=0)
             )
-    return sorted(found.values(), key=lambda item: (item.time, item.remediation))
+    return sorted(found.values(), key=lambda item: (item.time, item.remediation))[-MOST:]
 
 
 def exceeds(reservations: Sequence[Reservation], policy: KiroSafetyPolicySpec, now: datetime) -> str:

@@ -14,7 +14,6 @@ from kiro_operator.core.steering.problems import Problem, quoted
 
 Inclusion = Literal["always", "fileMatch", "manual", "auto"]
 INCLUSIONS: tuple[Inclusion, ...] = ("always", "fileMatch", "manual", "auto")
-KEYS = frozenset({"inclusion", "fileMatchPattern", "name", "description"})
 IGNORED = frozenset({"globs", "applyTo", "filePatterns"})
 """Keys of other tools, which Kiro passes over."""
 LOOKED_AT = 40

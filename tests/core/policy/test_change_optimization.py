@@ -480,3 +480,10 @@ def test_a_protected_config_map_is_left_though_it_is_approved() -> None:
 
 def test_it_is_one_of_those_that_a_person_decides_on() -> None:
     assert ActionName.CHANGE_OPTIMIZATION in PROPOSALS
+
+
+def test_a_step_whose_end_does_not_tell_rests_as_well() -> None:
+    lower = facts(config(**{KEY: "10"}))
+    gone = ended("Expired", "HealthCheckDeleted", timedelta(hours=1))
+    assert plan(BOLDER, gone, seen=lower).proposals
+    assert not plan(BOLDER, replace(gone, acted=True), seen=lower).proposals

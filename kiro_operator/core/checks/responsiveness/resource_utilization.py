@@ -21,7 +21,6 @@ from kiro_operator.core.verdict import Finding, Status, Verdict, skipped, unknow
 
 _SCALED = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
 _FOR_THEMSELVES = frozenset({"Job", "CronJob", "Node"})
-_NAMED = 3
 _MOST_OF = 2
 
 
