@@ -212,6 +212,9 @@ def test_whoever_loses_a_right_says_which_and_the_rest_goes_on(
     _grant(home, every)
     # These first: metrics take half a minute to show what a pod uses.
     on_each(_look_from_afar, scene.blind)
+    for each in scene.blind:
+        # Not in a thread of those, with which it would end.
+        each.world.operator("--cluster-facts-namespace", each.world.namespace)
     on_each(lambda case: case.prepare(case.world), every)
     operator = OperatorProcess(
         home.plane,
@@ -327,7 +330,6 @@ def _look_from_afar(blind: Blind) -> None:
     _look(world)
     if any(right.resource == "pods" for right in blind.missing):
         faults.usage(world.plane, world.namespace, "app=kiro", memory="40Gi")
-    world.operator("--cluster-facts-namespace", world.namespace)
 
 
 def _observe_all(world: Installed) -> None:
