@@ -122,13 +122,11 @@ def standing(
     """What counts at a gate: a denial for good, an approval once and until it expires."""
     if isinstance(approvals, Unobserved) or not intent.digest:
         return Standing(gate, "Waiting")
-    mine = [item for item in approvals if item.spec.plan.digest == intent.digest]
+    mine = [item for item in approvals if item.spec.gate == gate and item.spec.plan.digest == intent.digest]
     mine.sort(key=lambda item: item.metadata.name)
     for item in mine:
-        # At whichever gate: a policy that lists it no more does not take a denial back.
         if not item.approves:
             return Standing(gate, "Denied", item)
-    mine = [item for item in mine if item.spec.gate == gate]
     moment = _latest(mine, ledger, now)
     used = {uid: entry.name for entry in ledger.entries for uid in entry.approvals}
     note = ""

