@@ -35,7 +35,7 @@ from tests.harness.world import enforce
 from tools.rbac import declared
 
 Object = dict[str, Any]
-SECONDS = 90.0
+SECONDS = 30.0
 INTERVAL = "10s"
 LISTED_EVERYWHERE = ("kirohealthchecks", "kirosafetypolicies")
 

@@ -18,8 +18,8 @@ from tests.harness.world import WATCHED_ONLY, World, enforce
 KEY = "kiro.dev/test-node"
 COUNT = 3
 
-PATIENT = [*WATCHED_ONLY, {"id": "pods-ready", "parameters": {"notReadyGrace": "4s", "startGrace": "4s"}}]
-"""More than a busy machine takes to have a pod ready, and less than one that starts slowly."""
+PATIENT = [*WATCHED_ONLY, {"id": "pods-ready", "parameters": {"notReadyGrace": "1s", "startGrace": "4s"}}]
+"""A start: more than a busy machine takes to have a pod ready, and less than one that starts slowly."""
 
 
 @pytest.fixture
