@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from devcluster import faults
+from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.apiserver.test_proposals import OPTIMIZING, RIGHT_SIZE, logged, optimizer, waiting
 from tests.faults.test_crash import CREATES, is_write
 from tests.harness.approvers import Approver, wait_for_vouching
-from tests.harness.world import STEADY, World, enforce
+from tests.harness.world import STEADY, Object, World, enforce
 
 CHECK = "autoscaling-configuration"
 SCALERS = "/apis/autoscaling/v2"
@@ -57,14 +58,13 @@ def most(world: World) -> int:
     return int(world.get("horizontalpodautoscalers", "kiro", api=SCALERS)["spec"]["maxReplicas"])
 
 
-@pytest.mark.parametrize("moment", ["before the action", "after the action"])
-def test_what_was_approved_is_done_once(world: World, proxy: FaultProxy, moment: str) -> None:
-    wait_for_vouching(world.plane)
-    approver = Approver(world.plane, world.namespace)
-    begin(world)
+def killed(
+    world: World, proxy: FaultProxy, approver: Approver, moment: str, path: str
+) -> tuple[OperatorProcess, Object]:
+    """Have a proposal approved, and the operator die at the write to that path; its record as it is then."""
     operator = world.operator(*STEADY, server=proxy.url, start=False)
     at = proxy.before if moment == "before the action" else proxy.after
-    fault = at(lambda _: operator.kill(), forward=False, path=SEEN, when=is_write, count=1)
+    fault = at(lambda _: operator.kill(), forward=False, path=path, when=is_write, count=1)
     operator.start()
     approver.decide(waiting(world))
     world.wait_fault(fault)
@@ -72,6 +72,15 @@ def test_what_was_approved_is_done_once(world: World, proxy: FaultProxy, moment:
     proxy.lift()
     [begun] = world.remediations()
     assert begun["status"]["state"] == "Acting"
+    return operator, begun
+
+
+@pytest.mark.parametrize("moment", ["before the action", "after the action"])
+def test_what_was_approved_is_done_once(world: World, proxy: FaultProxy, moment: str) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    begin(world)
+    operator, begun = killed(world, proxy, approver, moment, SEEN)
     assert most(world) == (2 if moment == "before the action" else 3)
 
     world.restart(operator)
@@ -121,17 +130,8 @@ def test_a_step_that_was_approved_is_taken_once(
     wait_for_vouching(world.plane)
     approver = Approver(world.plane, world.namespace)
     faults.append_log(optimizer(world, "missed-opportunities"), [logged("opportunity", 1, 9)])
-    operator = world.operator(*STEADY, server=proxy.url, start=False)
-    at = proxy.before if moment == "before the action" else proxy.after
     config = r"/configmaps/kiro-optimization"
-    fault = at(lambda _: operator.kill(), forward=False, path=config, when=is_write, count=1)
-    operator.start()
-    approver.decide(waiting(world))
-    world.wait_fault(fault)
-    operator.wait()
-    proxy.lift()
-    [begun] = world.remediations()
-    assert begun["status"]["state"] == "Acting"
+    operator, begun = killed(world, proxy, approver, moment, config)
     if not seen:
         proxy.answer(503, path=config, method="GET")
 
