@@ -14,10 +14,10 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from devcluster.launch import bound
 from devcluster.plane import ControlPlane
 from devcluster.wait import until
 
-LAUNCH = Path(__file__).with_name("launch.py")
 READY_SECONDS = 30.0
 
 
@@ -77,7 +77,6 @@ class OperatorProcess:
         address = urlsplit(self._server)
         folder = self._plane.service_account_dir(self._namespace, self._service_account)
         command = [
-            sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()),
             sys.executable, "-m", "kiro_operator",
             "--service-account-dir", str(folder), "--namespace", self._namespace, "--port", "0", *self._flags,
         ]  # fmt: skip
@@ -88,7 +87,7 @@ class OperatorProcess:
             "POD_NAME": f"{self._service_account}-{os.getpid()}",
         }
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+            self._process = subprocess.Popen(bound(command), stdout=output, stderr=output, env=environment)
         if wait:
             self._port = int(until(self._listening, "the operator to listen", READY_SECONDS)["port"])
             until(lambda: self.probe("/readyz")[0] == 200, "the operator to be ready", READY_SECONDS)

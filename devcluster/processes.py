@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import ssl
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from devcluster.build import tail
 from devcluster.components import Component, Layout
 from devcluster.errors import BootFailed
-from devcluster.paths import HERE
+from devcluster.launch import bound
 from devcluster.state import ComponentState
 
 PROBE_SECONDS = 2.0
@@ -48,9 +46,7 @@ class Process:
             return
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                # -I -S: the launcher needs no site packages and starts in a few milliseconds.
-                *(sys.executable, "-I", "-S", str(HERE / "launch.py"), str(os.getpid())),
-                *self.component.arguments,
+                *bound(self.component.arguments),
                 cwd=self._folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

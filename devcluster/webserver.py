@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from typing import Self
 
 from devcluster import wait
 from devcluster.errors import BootFailed
-from devcluster.paths import HERE
+from devcluster.launch import bound
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -57,8 +55,7 @@ class WebServer(ABC):
         skip = log.stat().st_size
         with log.open("ab") as out:
             self._process = subprocess.Popen(
-                # Ends with this process, however that ends.
-                [sys.executable, "-I", "-S", str(HERE / "launch.py"), str(os.getpid()), *command],
+                bound([*command]),
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
