@@ -160,7 +160,8 @@ class Verify:
                 if unsure and reason in {"Changed", "TargetGone"}:
                     # It may have been done before that, which the content does not tell: it counts.
                     acted = {"acted_at": item.status.acting_at}
-                    item = await self._act.write(namespace, item, item.status.model_copy(update=acted))
+                    item = Remediation(item.record)
+                    item.status = item.status.model_copy(update=acted)
                 return await self._act.record(
                     namespace, item, Outcome(RemediationState.EXPIRED, reason, message)
                 )
