@@ -10,13 +10,12 @@ from msgspec.structs import replace
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
 from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
+from kiro_operator.core.objects.meta import PROTECTED
 from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
-
-PROTECTED = "kiro.dev/protected"
 
 
 def exact(

@@ -275,15 +275,18 @@ def _keeps(decision: Decision) -> bool:
 
 def _kept(decision: Decision, namespace: str) -> Escalation:
     intent = decision.intent
-    how = detailed_logging.by_hand(intent.target, intent.change.patch if intent.change else "", namespace)
-    message = clip(f"{intent.message} as soon as it may be; {how}; {decision.message}")
+    how = contain.by_hand(intent.target.name, intent.change.patch if intent.change else "", namespace)
+    message = clip(
+        f"{intent.message} as soon as it may be; to give it back by hand: {how}; {decision.message}"
+    )
     return Escalation(intent.target, intent.check, decision.reason, intent.reason, message)
 
 
 def _hand_back(inputs: Inputs) -> list[Intent | Escalation | Held]:
     """What was set for a while, and whose time is over: whoever asked for it, and whatever is found now."""
     proposals: list[Intent | Escalation | Held] = []
-    targets = {entry.target.uid: entry.target for entry in inputs.ledger.entries}
+    logging = (entry for entry in inputs.ledger.entries if entry.action is ActionName.DETAILED_LOGGING)
+    targets = {entry.target.uid: entry.target for entry in logging}
     for _, target in sorted(targets.items()):
         entries = inputs.ledger.of(target)
         change = detailed_logging.owed(entries)
@@ -313,10 +316,10 @@ def _hand_back(inputs: Inputs) -> list[Intent | Escalation | Held]:
 
 def _out_of_sight(change: Entry, namespace: str) -> Escalation:
     """Nothing is written that no policy names any more, and nobody looks at it: a person has to."""
-    how = detailed_logging.by_hand(change.target, change.change.undo if change.change else "", namespace)
+    how = contain.by_hand(change.target.name, change.change.undo if change.change else "", namespace)
     message = (
         f"{named(change.target)}: {change.name} has set it for a while, and no KiroSafetyPolicy names it any "
-        f"more: name it again, or {how}, and delete KiroRemediation {change.name}"
+        f"more: name it again, or to give it back by hand: {how}, and delete KiroRemediation {change.name}"
     )
     return Escalation(change.target, change.check, NOT_WATCHED, NOT_WATCHED, clip(message))
 

@@ -20,6 +20,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.patches import is_keyed, is_strategic, merged, much_the_same
 from kiro_operator.core.policy.approvals import change, revision
+from kiro_operator.core.policy.gates.backoff import RETRY
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
 from kiro_operator.core.policy.rollouts import is_rolled_out
 from kiro_operator.core.policy.ruling import rule
@@ -46,7 +47,7 @@ LIFETIME = timedelta(days=7)
 """How long a proposal waits for a person."""
 HOLD = timedelta(days=1)
 """How long much the same is not proposed again after it was carried out, or came to nothing."""
-AGAIN = timedelta(seconds=30)
+AGAIN = RETRY.initial
 """How long it is not after the API server refused it: it may be permitted by now."""
 MOST = 16
 """Proposals that wait in a namespace at a time."""
@@ -356,9 +357,7 @@ def _fresh(
         if isinstance(draft, Refusal):
             told += _refusal(item, draft, gates)
             continue
-        if _held(key, draft, inputs):
-            continue
-        if _is_untold(item, draft, inputs):
+        if _held(key, draft, inputs) or _is_untold(item, draft, inputs):
             continue
         intent = _intent(item, draft, inputs)
         decision = gates(intent)

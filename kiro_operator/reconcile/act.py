@@ -48,8 +48,8 @@ from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
-from kiro_operator.reconcile.policies import Policies, Policy
-from kiro_operator.reconcile.records import Remediation, manifest
+from kiro_operator.reconcile.policies import Policies, Policy, Versions
+from kiro_operator.reconcile.records import Remediation, ledger_of, manifest
 from kiro_operator.reconcile.target import Target
 
 RULES = (
@@ -105,7 +105,6 @@ class _Records(msgspec.Struct):
     items: list[Record]
 
 
-Versions = tuple[tuple[str, str, int], ...]
 Send = Callable[[str, Remediation, str], Awaitable[Outcome | None]]
 
 
@@ -358,8 +357,7 @@ class Act:
 
     async def _reserve(self, namespace: str, ready: list[Remediation]) -> str:
         """Reserve budget at every policy of the namespace; returns why not, or nothing when it is done."""
-        found = [Remediation(record) for record in self._store.all(namespace)]
-        entries = [item.entry for item in found if not item.open]
+        entries = ledger_of(Remediation(record) for record in self._store.all(namespace)).entries
         now = self._clock.now().replace(microsecond=0)
         wanted = [
             Reservation(

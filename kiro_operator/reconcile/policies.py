@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,10 @@ class _Request:
         self.problem = ""
         self.error: Exception | None = None
         self.settled = False
+
+
+Versions = tuple[tuple[str, str, int], ...]
+"""Name, UID and generation of each policy of a namespace."""
 
 
 class Policy:
@@ -219,7 +223,7 @@ class Policies:
         found = self._policies.get(namespace, {})
         return [found[name] for name in sorted(found)]
 
-    def versions(self, namespace: str) -> tuple[tuple[str, str, int], ...]:
+    def versions(self, namespace: str) -> Versions:
         """Which policies there are, and what each says: while this stays, what they allowed is allowed."""
         return tuple((policy.key[1], policy.uid, policy.generation) for policy in self.of(namespace))
 
@@ -261,7 +265,7 @@ class Policies:
             if status != policy.status:
                 await self._write(policy, status)
 
-    async def reserve(self, policy: Policy, wanted: list[Reservation], ledger: list[Entry]) -> str:
+    async def reserve(self, policy: Policy, wanted: list[Reservation], ledger: Sequence[Entry]) -> str:
         """Reserve budget for actions, all or none; returns why not, or nothing when it is done.
 
         Whoever comes while a write is under way is taken along by the next one: sixty actions of one
@@ -288,7 +292,7 @@ class Policies:
             raise request.error
         return request.problem
 
-    async def _reserve_all(self, policy: Policy, requests: "list[_Request]", ledger: list[Entry]) -> None:
+    async def _reserve_all(self, policy: Policy, requests: "list[_Request]", ledger: Sequence[Entry]) -> None:
         """One write for all requests that fit; the others learn what stands in their way."""
         for _ in range(ATTEMPTS):
             now = self._clock.now()

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 
 import msgspec
-from msgspec import Struct
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
+from kiro_operator.adapters.kubernetes.safety_config import ConfigMap
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.api.v1alpha1.evidence.optimization import is_number
 from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG, OptimizationConfig
-from kiro_operator.core.objects import Metadata
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
 
@@ -23,12 +22,6 @@ RULES = (
     ),
 )
 _WHAT = "what Kiro optimizes by"
-
-
-class _ConfigMap(Struct, frozen=True, rename="camel"):
-    metadata: Metadata
-    data: dict[str, str] | None = None
-    binary_data: dict[str, str] | None = None
 
 
 class OptimizationConfigs:
@@ -62,7 +55,7 @@ def kept(body: bytes, keys: Iterable[str]) -> OptimizationConfig:
     Raises:
         msgspec.DecodeError: it is no ConfigMap.
     """
-    found = msgspec.json.decode(body, type=_ConfigMap)
+    found = msgspec.json.decode(body, type=ConfigMap)
     data, binary = found.data or {}, found.binary_data or {}
     there = [key for key in keys if key in data or key in binary]
     numbers = {key: data[key] for key in there if key in data and is_number(data[key])}

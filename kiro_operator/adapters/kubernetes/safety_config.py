@@ -32,7 +32,9 @@ VALUE = 2048
 _WHAT = "the safety configuration"
 
 
-class _ConfigMap(Struct, frozen=True, rename="camel"):
+class ConfigMap(Struct, frozen=True, rename="camel"):
+    """A ConfigMap as it is read one by one, with what it holds."""
+
     metadata: Metadata
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
@@ -79,7 +81,7 @@ def kept(body: bytes) -> ConfigData:
     Raises:
         msgspec.DecodeError: it is no ConfigMap.
     """
-    found = msgspec.json.decode(body, type=_ConfigMap)
+    found = msgspec.json.decode(body, type=ConfigMap)
     data, binary = found.data or {}, found.binary_data or {}
     keys = sorted({*data, *binary})
     return ConfigData(

@@ -12,11 +12,10 @@ from msgspec import Struct
 from kiro_operator.core.evidence.steering import Document, Holder, Mount
 from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Base, ManagedField
+from kiro_operator.core.objects.meta import PROTECTED
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
-
-_PROTECTED = "kiro.dev/protected"
 
 
 class _Metadata(Base, frozen=True):
@@ -142,7 +141,7 @@ def _holder(config_map: _ConfigMap) -> Holder:
         metadata.uid,
         metadata.resource_version,
         metadata.labels,
-        metadata.annotations.get(_PROTECTED, ""),
+        metadata.annotations.get(PROTECTED, ""),
         keeper(
             [*metadata.labels, *metadata.annotations],
             {field.manager for field in metadata.managed_fields},

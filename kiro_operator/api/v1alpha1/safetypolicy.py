@@ -347,6 +347,10 @@ class KiroSafetyPolicySpec(ApiModel):
     )
 
 
+RESERVATIONS = 200
+"""Those that a status can hold: twice what the largest budget allows, so that the newest decide."""
+
+
 class Reservation(ApiModel):
     """One action that counts against the budget."""
 
@@ -375,7 +379,7 @@ class KiroSafetyPolicyStatus(ApiModel):
         description="Conditions, by type.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    reservations: Annotated[list[Reservation], Field(max_length=200)] = Field(
+    reservations: Annotated[list[Reservation], Field(max_length=RESERVATIONS)] = Field(
         default=[],
         description="Actions of the widest budget window.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["remediation"]},

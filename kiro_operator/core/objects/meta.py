@@ -7,6 +7,9 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct, field
 
+PROTECTED = "kiro.dev/protected"
+"""The annotation of what is never acted on."""
+
 
 class Base(Struct, frozen=True, gc=False, rename="camel"):
     """Base of every projection: immutable and outside the garbage collector."""
@@ -24,7 +27,7 @@ class OwnerReference(Base, frozen=True):
 class Annotations(Base, frozen=True):
     """The annotations that the operator reads; all others are skipped."""
 
-    protected: str = field(default="", name="kiro.dev/protected")
+    protected: str = field(default="", name=PROTECTED)
     restarted_by: str = field(default="", name="kiro.dev/restarted-by")
     revision: str = field(default="", name="deployment.kubernetes.io/revision")
     argocd_tracking: str = field(default="", name="argocd.argoproj.io/tracking-id")

@@ -7,11 +7,8 @@ API server has accepted. An action needs room in both.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Reservation
+from kiro_operator.api.v1alpha1.safetypolicy import RESERVATIONS, KiroSafetyPolicySpec, Reservation
 from kiro_operator.core.policy.types import Entry
-
-MOST = 200
-"""Reservations that a status can hold: twice what the largest budget allows, so that the newest decide."""
 
 
 def widest_window(policy: KiroSafetyPolicySpec) -> timedelta:
@@ -43,7 +40,7 @@ def kept(
             found[entry.name] = Reservation(
                 remediation=entry.name, action=entry.action, time=entry.reserved_at.replace(microsecond=0)
             )
-    return sorted(found.values(), key=lambda item: (item.time, item.remediation))[-MOST:]
+    return sorted(found.values(), key=lambda item: (item.time, item.remediation))[-RESERVATIONS:]
 
 
 def exceeds(reservations: Sequence[Reservation], policy: KiroSafetyPolicySpec, now: datetime) -> str:

@@ -67,8 +67,7 @@ def propose(request: Request) -> Intent | Refusal:
     what, where = named(request.target), request.snapshot.namespace
     undo = undo_of(switch, actual)
     lift = (
-        f"to lift it: kubectl patch configmap {switch.config_map} -n {where} --type=merge "
-        f"-p {shlex.quote(undo)}"
+        f"to lift it: {by_hand(switch.config_map, undo, where)}"
         if undo
         else f"to lift it give {switch.key} its value again, which cannot be told here"
     )
@@ -128,6 +127,11 @@ def undo_of(switch: Switch, actual: ConfigData) -> str:
         return ""
     undo = json.dumps({"data": {switch.key: before}})
     return undo if len(undo) <= _UNDO else ""
+
+
+def by_hand(name: str, patch: str, namespace: str) -> str:
+    """The command by which a person makes such a change."""
+    return f"kubectl patch configmap {name} -n {namespace} --type=merge -p {shlex.quote(patch)}"
 
 
 REMEDY = Remedy(

@@ -3,7 +3,6 @@
 What is still to be given back is read off the records, so that a crash or another leader forgets nothing.
 """
 
-import shlex
 from datetime import timedelta
 
 from kiro_operator.api.v1alpha1.autonomy import DetailedLogging
@@ -15,7 +14,7 @@ from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import REVERTED, Change, Entry, Fence, Intent
 from kiro_operator.core.remedies.contain import admitted, settable, undo_of
 from kiro_operator.core.remedies.types import Refusal, Remedy, Request, writing
-from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.switches import held
 from kiro_operator.core.writes import Chosen
 
@@ -106,14 +105,6 @@ def give_back(
         timeout=timeout,
         stabilization=stabilization,
         change=Change(change.change.undo, f"{named(target)}: as it was before {change.name}"),
-    )
-
-
-def by_hand(target: Ref, undo: str, namespace: str) -> str:
-    """The command by which a person gives back what the operator may not."""
-    return (
-        f"to give it back by hand: kubectl patch configmap {target.name} -n {namespace} --type=merge "
-        f"-p {shlex.quote(undo)}"
     )
 
 

@@ -90,10 +90,10 @@ def propose(request: Request) -> Intent | Refusal:
         return Refusal("TooManyKeys", message, lasting=True)
     kept = {key for key, value in request.contained.items() if actual.digests.get(key) == digest(value)}
     held = contained(wanted.name, actual, request.snapshot.policies.values()) | kept
-    if kept and not differing(wanted, actual, held):
-        message = f"{named(request.target)} is contained, which only a person lifts"
-        return Refusal("Contained", message, lasting=True)
     if not differing(wanted, actual, held):
+        if kept:
+            message = f"{named(request.target)} is contained, which only a person lifts"
+            return Refusal("Contained", message, lasting=True)
         return Refusal("Healed", f"{named(request.target)} is as it should be", lasting=False)
     fence = Fence(actual.uid, actual.resource_version)
     diff = "; ".join(differences(wanted, actual, held))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Reservation
-from kiro_operator.core.policy.reservations import MOST, exceeds, kept, next_release, used, widest_window
+from kiro_operator.api.v1alpha1.safetypolicy import RESERVATIONS, KiroSafetyPolicySpec, Reservation
+from kiro_operator.core.policy.reservations import exceeds, kept, next_release, used, widest_window
 from tests.core.policy.asking import EVICT, UP
 from tests.core.policy.make import NOW, RESTART, SCALE, ago, entry, policy
 
@@ -116,8 +116,9 @@ def test_next_release(minutes: tuple[float, ...], expected: datetime | None) -> 
 
 def test_of_more_than_a_status_can_hold_the_newest_are_kept() -> None:
     spec = policy(budget={"limit": 100, "window": "168h"})
-    many = [reserved(f"r{minutes:03}", minutes) for minutes in range(MOST + 50)]
+    many = [reserved(f"r{minutes:03}", minutes) for minutes in range(RESERVATIONS + 50)]
     left = kept(many, spec, (), NOW)
-    assert [item.remediation for item in left] == [f"r{minutes:03}" for minutes in reversed(range(MOST))]
+    newest = [f"r{minutes:03}" for minutes in range(RESERVATIONS)]
+    assert [item.remediation for item in left] == newest[::-1]
     # That many are beyond the largest budget all the same.
     assert exceeds(left, spec, NOW)
