@@ -122,11 +122,13 @@ class Operator:
             )
             if argv
         }
+        approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
         act = Act(
             client=self.client,
             actuator=Actuator(self.client),
             elector=self.elector,
             policies=policies,
+            approvals=approvals,
             store=self.watches.kinds[REMEDIATIONS].store,
             events=self.events,
             metrics=self.metrics,
@@ -134,7 +136,6 @@ class Operator:
             commands=commands,
         )
         verify = Verify(act)
-        approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
         self.loop = Loop(
             watches=self.watches,
             observation=Observation(

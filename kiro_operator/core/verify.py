@@ -20,6 +20,7 @@ from kiro_operator.api.v1alpha1.remediation import (
 )
 from kiro_operator.core.amended import holds, objection
 from kiro_operator.core.objects import Pod, Workload
+from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import REVERTED, WORKLOADS, remediation_name
 from kiro_operator.core.snapshot import Ref, Unobserved
@@ -302,9 +303,22 @@ def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire
     """What to make of an action whose fence was lost: Act says that it may be sent again.
 
     The network may have sent it twice, and an earlier attempt may have come late: what looks done counts as
-    done, as after a crash.
+    done, as after a crash. The gates are not asked again for it; that somebody protected the object meanwhile
+    is seen from the object itself.
     """
-    return _came(spec, live, sent=True) or Act()
+    answer = _came(spec, live, sent=True) or Act()
+    if isinstance(answer, Act) and _is_protected(live):
+        return Expire("Protected", f"{spec.target.kind} {spec.target.name} or its pod is protected by now")
+    return answer
+
+
+def _is_protected(live: Live) -> bool:
+    """Of a workload or a pod; what is written by whole objects is not sent again in another version."""
+    found = (live.workload, live.pod)
+    return any(
+        isinstance(each, Workload | Pod) and is_protected(each.metadata.annotations.protected)
+        for each in found
+    )
 
 
 def _came(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | AlreadyDone | Expire | None:

@@ -38,7 +38,7 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.permissions import Rule, Scope
-from kiro_operator.core.policy.approvals import revision
+from kiro_operator.core.policy.approvals import by, denial, revision
 from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.remedies.types import Refusal
@@ -46,6 +46,7 @@ from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write, cel
+from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
 from kiro_operator.reconcile.policies import Policies, Policy, Versions
@@ -118,6 +119,7 @@ class Act:
         actuator: Actuator,
         elector: Elector,
         policies: Policies,
+        approvals: Approvals,
         store: Store[Record],
         events: EventRecorder,
         metrics: Metrics,
@@ -128,6 +130,7 @@ class Act:
         self._actuator = actuator
         self._elector = elector
         self._policies = policies
+        self._approvals = approvals
         self._store = store
         self._events = events
         self._metrics = metrics
@@ -376,6 +379,9 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
+        if against := denial(spec.digest, self._approvals.of(namespace)):
+            # Who denied it while the record was made may have been heard by now.
+            return Outcome(RemediationState.DENIED, "ApprovalDenied", f"denied for good {by(against)}")
         if spec.method is Method.EXEC:
             return await self._commands.run(namespace, remediation)
         version = spec.fence.resource_version

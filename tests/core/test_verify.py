@@ -402,3 +402,13 @@ def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
     writes = {"change": CHANGE, "fence": {"uid": "c", "resourceVersion": "50"}}
     asked = spec(method, **(writes if method in {PATCH, CREATE} else {}))
     assert isinstance(refused(asked, live), expected)
+
+
+@pytest.mark.parametrize(("mark", "expected"), [("true", Expire), ("yes", Expire), ("false", Act)])
+def test_what_somebody_protected_meanwhile_is_not_sent_again(mark: str, expected: type) -> None:
+    """It is the same object in another version, so that nothing else stands in the way."""
+    marked = replace(BAD, metadata=replace(BAD.metadata, annotations=Annotations(protected=mark)))
+    assert isinstance(refused(spec(EVICT), Live(workload=None, pod=marked, failing=None)), expected)
+    same = at(generation=3)
+    same = replace(same, metadata=replace(same.metadata, annotations=Annotations(protected=mark)))
+    assert isinstance(refused(spec(ROLL), Live(workload=same, failing=None)), expected)

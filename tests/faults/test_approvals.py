@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import time
+
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Request
 from devcluster.wait import until
 from tests.apiserver.test_approvals import MANUAL, asked, expiry
 from tests.faults.test_crash import CREATES
+from tests.faults.test_withdrawn import SLOW_SECONDS
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.scenes import Scene
 from tests.harness.world import STEADY, World
+
+
+def test_a_denial_that_comes_while_the_record_is_made_stops_the_action(
+    world: World, proxy: FaultProxy
+) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    scene = Scene(world, "Evict").set(actions=MANUAL)
+    world.operator(*STEADY, server=proxy.url)
+    request = asked(world)
+
+    def deny(_: Request) -> None:
+        approver.decide(request, "Deny")
+        time.sleep(SLOW_SECONDS)
+
+    # So slow a request that the watch has told of it first.
+    fault = proxy.before(deny, method="POST", path=CREATES, count=1)
+    approver.decide(request)
+    world.wait_fault(fault)
+
+    (denied,) = world.wait_remediation("Denied", timeout=60)
+    assert denied["status"]["reason"] == "ApprovalDenied"
+    assert f"by {approver.name}" in denied["status"]["message"]
+    assert "actedAt" not in denied["status"]
+    scene.assert_undone()
 
 
 def test_what_was_reserved_is_not_done_once_its_approval_has_expired(world: World, proxy: FaultProxy) -> None:

@@ -96,6 +96,32 @@ def test_a_policy_withdrawn_between_decision_and_action_stops_the_action(
     scene.assert_undone()
 
 
+@pytest.mark.parametrize(
+    ("method", "sent"), [("Evict", r"/eviction\?"), ("RolloutRestart", r"/deployments/kiro\?")]
+)
+def test_what_somebody_protects_as_the_action_is_on_its_way_is_left_alone(
+    world: World, proxy: FaultProxy, method: str, sent: str
+) -> None:
+    scene = Scene(world, method).set()
+    mark = {"metadata": {"annotations": {"kiro.dev/protected": "true"}}}
+
+    def protect(_: object) -> None:
+        if method == "RolloutRestart":
+            world.plane.rest.patch(world.path("deployments", "kiro", api="/apis/apps/v1"), mark)
+            return
+        for pod in world.pods():
+            world.plane.rest.patch(world.path("pods", pod["metadata"]["name"], api="/api/v1"), mark)
+
+    fault = proxy.before(protect, method="POST" if method == "Evict" else "PATCH", path=sent, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    (left,) = world.wait_remediation("Expired", timeout=60)
+    assert left["status"]["reason"] == "Protected"
+    world.wait_condition("RemediationAllowed", "False", reason="Protected")
+    scene.assert_undone()
+
+
 @pytest.mark.parametrize("how", WITHDRAWALS)
 def test_a_policy_withdrawn_after_the_action_allows_no_other(world: World, how: str) -> None:
     withdraw, reason = WITHDRAWALS[how]

@@ -63,3 +63,29 @@ def test_a_change_survives_the_death_of_its_process(
         if event["objectRef"].get("name") == NAME and event["responseStatus"]["code"] == 200
     ]
     assert len(changes) == 1
+
+
+def test_a_change_that_may_have_been_made_before_somebody_elses_counts(
+    world: World, proxy: FaultProxy
+) -> None:
+    once = {"limit": 1, "window": "1h"}
+    prepare(world, actions=[{"name": "RestoreSafetyConfig", "approval": "Automatic", "budget": once}])
+    written = world.path("configmaps", NAME, api="/api/v1")
+    world.plane.rest.patch(written, {"data": {"limit": "9"}})
+    flags = (*STEADY, "--cluster-facts-namespace", world.namespace)
+    operator = world.operator(*flags, server=proxy.url, start=False)
+    fault = proxy.after(lambda _: operator.kill(), forward=False, path=WRITTEN, when=is_patch, count=1)
+    operator.start()
+    world.wait_fault(fault, timeout=60)
+    operator.wait()
+    proxy.lift()
+    world.plane.rest.patch(written, {"data": {"limit": "8"}})
+
+    world.restart(operator)
+
+    [left] = world.wait_remediation("Expired", timeout=60)
+    assert left["status"]["reason"] == "Changed"
+    assert left["status"]["actedAt"] == left["status"]["actingAt"]
+    world.wait_condition("RemediationAllowed", "False", reason="BudgetExhausted")
+    assert len(world.remediations()) == 1
+    assert config(world)["limit"] == "8"

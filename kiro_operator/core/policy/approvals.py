@@ -22,6 +22,7 @@ from kiro_operator.core.objects import Approval, DaemonSet, StatefulSet, Workloa
 from kiro_operator.core.policy.text import named, stamp
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.told import words
 
 DEFAULT_GATE = "operator-approver"
 """Where a Manual action waits that no gate of the policy lists."""
@@ -99,6 +100,21 @@ def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:
         if intent.action.lower() in {action.lower() for action in item.actions}
     )
     return tuple(sorted(named_here)) or (DEFAULT_GATE,)
+
+
+def denial(digest: str, approvals: Sequence[Approval] | Unobserved) -> Approval | None:
+    """The denial of a plan, at whichever gate: a policy that asks elsewhere, or nobody, takes none back."""
+    if isinstance(approvals, Unobserved) or not digest:
+        return None
+    found = (item for item in approvals if item.spec.plan.digest == digest and not item.approves)
+    return min(found, key=lambda item: item.metadata.name, default=None)
+
+
+def by(approval: Approval) -> str:
+    """Who decided at which gate, and why, as it may be told."""
+    spec = approval.spec
+    who, why = words(spec.decided_by, people=True), words(spec.reason)
+    return f"at gate {spec.gate} by {who} (KiroApproval {approval.metadata.name}): {why}"
 
 
 class Standing(Struct, frozen=True):

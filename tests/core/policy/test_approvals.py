@@ -118,7 +118,8 @@ LATER = entry(step=9, at=NOW + 2 * HOUR, ended=NOW + 2 * HOUR)
         ((approval("Deny", digest="0" * 64),), {}, person("ApprovalRequired")),
         ((approval(uid="uid-of-its-successor"),), {}, person("ApprovalRequired")),
         ((approval(gate="executive"),), {}, person("ApprovalRequired")),
-        ((approval("Deny", gate="executive"), approval()), {}, OPEN),
+        # Of another gate, which the policy may have listed when it was made, a denial is final all the same.
+        ((approval("Deny", gate="executive"), approval()), {}, waits("ApprovalDenied")),
         # Until it expires, at most a day after it was made.
         ((approval(lasts=timedelta(minutes=1)),), {}, person("ApprovalRequired")),
         ((approval(lasts=timedelta(minutes=1, seconds=1)),), {}, OPEN),
@@ -147,8 +148,9 @@ def test_approval_of_which_plan_counts(approvals: tuple[Approval, ...], options:
 def test_an_automatic_action_asks_nobody() -> None:
     automatic = SPEC["actions"]
     assert told(judge(seen=Unobserved("ApprovalUnprotected", "m"), actions=automatic)) == OPEN
-    # Nor does a denial bind it: the policy says that nobody is asked.
-    assert told(judge(approval("Deny"), actions=automatic)) == OPEN
+    assert told(judge(approval("Deny", digest="0" * 64), actions=automatic)) == OPEN
+    # What was denied while somebody was asked stays denied.
+    assert told(judge(approval("Deny"), actions=automatic)) == waits("ApprovalDenied")
 
 
 @pytest.mark.parametrize(
