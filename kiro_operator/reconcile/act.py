@@ -175,15 +175,22 @@ class Act:
     async def propose(self, target: Target, new: Sequence[New], named: Policy) -> None:
         """Put on record what a person is to decide on, as exact as the live objects allow.
 
-        What cannot be read or written is tried again with the next look: nothing depends on it.
+        Raises:
+            ports.ApiError, ports.Unreachable: one was not, and the others were tried. A missing right is only
+                logged: what lacks it is looked at again when anything else is to be.
         """
+        failed: ports.ApiError | ports.Unreachable | None = None
         for item in new:
+            what = f"{item.intent.action} of {item.intent.target.name} not proposed"
             try:
                 await self._propose(target, item, named)
+            except ports.Forbidden as error:
+                logger.warning("%s: %s", what, error)
             except (ports.ApiError, ports.Unreachable) as error:
-                logger.warning(
-                    "%s of %s not proposed: %s", item.intent.action, item.intent.target.name, error
-                )
+                logger.warning("%s: %s", what, error)
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def _propose(self, target: Target, new: New, named: Policy) -> None:
         aim = new.intent.target

@@ -111,6 +111,20 @@ def test_what_was_about_to_be_proposed_is_proposed_once(world: World, proxy: Fau
     assert written(world) == []
 
 
+def test_what_could_not_be_put_on_record_is_tried_again_without_a_reason(
+    world: World, proxy: FaultProxy
+) -> None:
+    begin(world)
+    # Nothing changes, and the check looks again in five minutes.
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), {"spec": {"interval": "5m"}})
+    fault = proxy.answer(503, method="POST", path=CREATES, count=2)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    world.wait_remediation("Proposed", timeout=30)
+    assert len(world.remediations()) == 1
+
+
 @pytest.mark.parametrize(
     ("moment", "seen", "outcome"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Request
+from devcluster.wait import until
 from tests.apiserver.test_contain import DESIRED, NAME, allow_secrets, config, prepare
 from tests.harness.world import STEADY, World
 
@@ -68,8 +69,7 @@ def test_a_change_survives_the_death_of_its_process(
 def test_a_change_that_may_have_been_made_before_somebody_elses_counts(
     world: World, proxy: FaultProxy
 ) -> None:
-    once = {"limit": 1, "window": "1h"}
-    prepare(world, actions=[{"name": "RestoreSafetyConfig", "approval": "Automatic", "budget": once}])
+    prepare(world)
     written = world.path("configmaps", NAME, api="/api/v1")
     world.plane.rest.patch(written, {"data": {"limit": "9"}})
     flags = (*STEADY, "--cluster-facts-namespace", world.namespace)
@@ -86,6 +86,8 @@ def test_a_change_that_may_have_been_made_before_somebody_elses_counts(
     [left] = world.wait_remediation("Expired", timeout=60)
     assert left["status"]["reason"] == "Changed"
     assert left["status"]["actedAt"] == left["status"]["actingAt"]
-    world.wait_condition("RemediationAllowed", "False", reason="BudgetExhausted")
+    # It has had its turn on the ladder, and took its part of the budget.
+    world.wait_condition("Escalated", "True", reason="LadderExhausted")
+    until(lambda: world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20", "the budget", 20)
     assert len(world.remediations()) == 1
     assert config(world)["limit"] == "8"

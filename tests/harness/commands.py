@@ -37,8 +37,10 @@ class Kiro:
         self.state("broken")
 
     def state(self, state: str) -> None:
-        """What the client's test finds."""
-        (self.folder / "state").write_text(f"{state}\n")
+        """What the client's test finds; never a file that is half written."""
+        written = self.folder / "state.new"
+        written.write_text(f"{state}\n")
+        written.replace(self.folder / "state")
 
     def does(self, name: str, script: str) -> None:
         """What a command does."""
