@@ -37,7 +37,7 @@ from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
-from kiro_operator.core.permissions import Rule, Scope
+from kiro_operator.core.permissions import Rule
 from kiro_operator.core.policy.approvals import by, denial, revision
 from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
@@ -45,7 +45,7 @@ from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.templates import returning
-from kiro_operator.core.writes import Must, Operation, Write, cel
+from kiro_operator.core.writes import Must, Operation, Write
 from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
@@ -54,16 +54,9 @@ from kiro_operator.reconcile.records import Remediation, ledger_of, manifest
 from kiro_operator.reconcile.target import Target
 
 RULES = (
-    Rule(
-        GROUP,
-        ("kiroremediations",),
-        ("create", "delete"),
-        "an action is recorded before it is done; records are kept for a bounded time",
-    ),
+    Rule(GROUP, ("kiroremediations",), ("create",), "an action is recorded before it is done"),
     Rule(GROUP, ("kiroremediations/status",), ("patch",), "how far an action went is recorded"),
-    Rule(GROUP, ("kiroremediations",), ("list",), "records are swept", Scope.CLUSTER),
 )
-_FINAL = ", ".join(cel(state) for state in sorted(FINAL_STATES))
 ADMITTED = (
     Write(
         by="records",
@@ -76,18 +69,6 @@ ADMITTED = (
                 "&& !has(object.metadata.annotations)\n"
                 "&& object.metadata.?labels[?'app.kubernetes.io/managed-by'].orValue('') == 'kiro-operator'",
                 "a KiroRemediation is labelled as the operator's own and bound to nothing",
-            ),
-        ),
-    ),
-    Write(
-        by="records-sweep",
-        api_version=API_VERSION,
-        resources=("kiroremediations",),
-        operations=(Operation.DELETE,),
-        musts=(
-            Must(
-                f"oldObject.?status.?state.orValue('') in [{_FINAL}]",
-                "a KiroRemediation that is not over is a lock, and part of the budget",
             ),
         ),
     ),

@@ -18,15 +18,36 @@ from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
-from kiro_operator.api.v1alpha1.types import API_VERSION
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.objects import Metadata, Record
+from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.remedies.contain import latest
 from kiro_operator.core.remedies.detailed_logging import owed
+from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Key
 from kiro_operator.reconcile.verify import Verify
 
+RULES = (
+    Rule(GROUP, ("kiroremediations",), ("list",), "records are swept", Scope.CLUSTER),
+    Rule(GROUP, ("kiroremediations",), ("delete",), "records are kept for a bounded time"),
+)
+_FINAL = ", ".join(cel(state) for state in sorted(FINAL_STATES))
+ADMITTED = (
+    Write(
+        by="records-sweep",
+        api_version=API_VERSION,
+        resources=("kiroremediations",),
+        operations=(Operation.DELETE,),
+        musts=(
+            Must(
+                f"oldObject.?status.?state.orValue('') in [{_FINAL}]",
+                "a KiroRemediation that is not over is a lock, and part of the budget",
+            ),
+        ),
+    ),
+)
 RETENTION = timedelta(hours=168)
 """How long finished records are kept: the longest window a budget can have."""
 KEPT_OF_EACH = 5
