@@ -481,7 +481,17 @@ async def test_criteria(control_plane: ControlPlane, namespace: str) -> None:
     assert await after({"maxUnhealthy": "40%"}) == PASS
     assert await after({"forbiddenWindows": [always]}) == (FAIL, "AlwaysForbidden")
     assert await after({"mode": "DryRun"}) == ("Warn", "AlwaysForbidden")
-    assert await after({"mode": "Enforce", "forbiddenWindows": []}) == PASS
+    nightly = {"name": "nightly", "schedule": "0 2 * * *", "duration": "1h", "timeZone": "Europe/Berlin"}
+    daily = always | {"duration": "23h"}
+    assert await after({"mode": "Enforce", "forbiddenWindows": [daily], "maintenanceWindows": [nightly]}) == (
+        FAIL,
+        "AlwaysForbidden",
+    )
+    assert await after({"forbiddenWindows": []}) == PASS
+    only = {"maintenanceWindows": [], "maxUnhealthy": None, "unhealthyRange": "[0-0]"}
+    assert await after(only) == (FAIL, "NeverHealthyEnough")
+    assert await after({"unhealthyRange": "[2-3]"}) == ("Warn", "RangeHoldsBack")
+    assert await after({"unhealthyRange": "[0-3]"}) == PASS
 
 
 # --- all of it ----------------------------------------------------------------------------------
