@@ -22,9 +22,9 @@ from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
 from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
 from kiro_operator.core.proposals import attend, instead_of_scaling
-from kiro_operator.core.remedies import contain, detailed_logging, remedies
+from kiro_operator.core.remedies import commands, contain, detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
-from kiro_operator.core.remedies.types import Refusal, Request, Wanted
+from kiro_operator.core.remedies.types import Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import Ref, Unobserved, workload
 from kiro_operator.core.switches import NOT_WATCHED
@@ -185,14 +185,16 @@ def _climb(
         recovered_at=memory.get(target.uid, Wellness()).recovered_at,
         quiet=quiet_period(remediation),
     )
-    refusal: Refusal | None = None
-    unset = False
+    # Against what no command helps, what was to be run is no matter.
+    graver = any(map(_is_graver, patient.wanted))
+    refusal = None if graver else commands.not_found(tried(inputs.ledger.of(target), at.episode))
+    unset = refusal is not None
     for number, rung in enumerate(ladder[at.rung :], at.rung):
         if unset and rung.action not in COMMANDS:
-            # That nobody has set up the milder step is no reason for a graver one.
+            # That the milder step is not set up, or not there, is no reason for a graver one.
             break
         asking = tuple(want for want in patient.wanted if rung.action in want.finding.remedies)
-        if not asking or (rung.action in COMMANDS and any(map(_is_graver, patient.wanted))):
+        if not asking or (rung.action in COMMANDS and graver):
             continue
         proposal = remedies()[rung.action].propose(
             Request(

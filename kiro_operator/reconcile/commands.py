@@ -9,6 +9,7 @@ from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import RemediationState
 from kiro_operator.api.v1alpha1.types import format_duration
+from kiro_operator.core.remedies.commands import NOT_FOUND
 from kiro_operator.core.remedies.commands import told as told_of
 from kiro_operator.reconcile.outcomes import Outcome, advice
 from kiro_operator.reconcile.records import Remediation
@@ -45,8 +46,8 @@ class Commands:
         except TimeoutError:
             told = "the command did not begin and end in time, and may go on in the pod"
         except NoProgram:
-            message = f"container {spec.command.container} has no program {argv[0]}"
-            return Outcome(RemediationState.FAILED, "CommandNotFound", message)
+            message = f"nothing was run: container {spec.command.container} has no program {argv[0]}"
+            return Outcome(RemediationState.FAILED, NOT_FOUND, message)
         except ports.NotFound:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
         except ports.Forbidden as forbidden:

@@ -136,16 +136,19 @@ def test_a_dry_run_runs_nothing_and_says_what_it_would(world: World, platform: K
     assert platform.runs == []
 
 
-def test_a_program_that_is_not_there_fails_at_once_and_the_next_rung_comes(
+def test_a_program_that_is_not_there_fails_at_once_and_nothing_graver_follows(
     world: World, platform: Kiro
 ) -> None:
+    """Nothing was run. A person is called, and the client is not restarted in its place."""
     platform.watch(CHECK)
     flags = [*FLAGS[:2], "--mcp-reconnect-command", "no-such-program"]
     world.operator(*flags)
     [failed] = world.wait_remediation("Failed", timeout=60)
     assert failed["status"]["reason"] == "CommandNotFound"
-    until(lambda: len(course(world)) > 1, "the next rung", 60)
-    assert course(world)[1] == ("Restart", "RolloutRestart", "kiro")
+    assert failed["status"]["message"] == "nothing was run: container kiro has no program no-such-program"
+    escalated = world.wait_condition("Escalated", "True", reason="CommandNotFound")
+    assert "ReconnectMCP ran nothing" in escalated["message"]
+    assert course(world) == [("ReconnectMCP", "Exec", "kiro")]
 
 
 @pytest.mark.parametrize(

@@ -488,7 +488,7 @@ async def test_criteria(control_plane: ControlPlane, namespace: str) -> None:
         "AlwaysForbidden",
     )
     assert await after({"forbiddenWindows": []}) == PASS
-    only = {"maintenanceWindows": [], "maxUnhealthy": None, "unhealthyRange": "[0-0]"}
+    only: dict[str, Any] = {"maintenanceWindows": [], "maxUnhealthy": None, "unhealthyRange": "[0-0]"}
     assert await after(only) == (FAIL, "NeverHealthyEnough")
     assert await after({"unhealthyRange": "[2-3]"}) == ("Warn", "RangeHoldsBack")
     assert await after({"unhealthyRange": "[0-3]"}) == PASS

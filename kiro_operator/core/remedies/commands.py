@@ -8,7 +8,7 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.mcp_client import choose
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
-from kiro_operator.core.policy.types import Command, Fence, Intent
+from kiro_operator.core.policy.types import Command, Entry, Fence, Intent
 from kiro_operator.core.redact import redact
 from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request
 from kiro_operator.core.snapshot import Ref, Unobserved, controller_of
@@ -25,6 +25,8 @@ RULES: tuple[Rule, ...] = (
 )
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 """Sequences of a terminal: before a word they would hide it from redaction."""
+NOT_FOUND = "CommandNotFound"
+"""Reason of a Failed action whose container has no such program: nothing was run."""
 SHOWN = 300
 """Characters of a command's output that are told: its end, where errors stand."""
 
@@ -86,6 +88,18 @@ def _propose(action: ActionName, flag: str, request: Request) -> Intent | Refusa
         pod=Ref("Pod", pod.metadata.name, pod.metadata.uid),
         command=Command(request.command, container),
     )
+
+
+def not_found(tried: tuple[Entry, ...]) -> Refusal | None:
+    """Why no graver step follows what was tried: a command of it does not exist, so that nothing was run."""
+    missing = [entry for entry in tried if entry.reason == NOT_FOUND]
+    if not missing:
+        return None
+    message = (
+        f"{missing[-1].action} ran nothing, for the container has no such program: correct the operator's "
+        "flag or spec.mcp.client.container, and run the command by hand; nothing graver is done instead"
+    )
+    return Refusal(NOT_FOUND, message, lasting=True)
 
 
 def told(status: int, output: bytes, *, whole: bool) -> str:

@@ -213,6 +213,27 @@ def test_without_a_command_nothing_graver_comes_and_the_flag_is_named(
     assert flag in escalation.message
 
 
+def test_a_program_that_is_not_there_is_no_reason_for_a_restart() -> None:
+    """Neither of the client nor of the server behind it; another command is still tried."""
+    absent = tried(RECONNECT, 1, reason="CommandNotFound")
+    facts = seen({MCP_HEALTH.name: DOWN})
+    made = planned(facts, "mcp-server-health", entries=(absent,))
+    assert not made.decisions
+    [escalation] = made.escalations
+    assert (escalation.reason, escalation.target.name) == ("CommandNotFound", "kiro")
+    assert "ReconnectMCP ran nothing" in escalation.message
+    stale = seen({MCP_HEALTH.name: DOWN, MCP_SESSIONS.name: STALE})
+    both = planned(stale, "mcp-server-health", "mcp-data-accuracy", entries=(absent,))
+    assert [item.intent.action for item in both.decisions] == [RESYNC]
+
+
+def test_what_crashes_is_restarted_although_a_program_is_not_there() -> None:
+    absent = tried(RECONNECT, 1, reason="CommandNotFound")
+    crash = failing(finding("kiro-0", ref("kiro")))
+    made = planned(seen({MCP_HEALTH.name: DOWN}), "mcp-server-health", entries=(absent,), more=crash)
+    assert [item.intent.action for item in made.decisions] == [RESTART]
+
+
 @pytest.mark.parametrize("unseen", ["deployments", "stateful_sets", "daemon_sets", "services"])
 @pytest.mark.parametrize(("check_id", "samples"), [("mcp-server-health", {MCP_HEALTH.name: DOWN})])
 def test_while_it_cannot_be_seen_where_to_act_nothing_is_done_and_nothing_taken_for_mended(
