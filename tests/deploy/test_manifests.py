@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,9 +10,14 @@ import yaml
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheck
 from kiro_operator.api.v1alpha1.safetybaseline import KiroSafetyBaseline
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicy, Mode
+from kiro_operator.core.checks import registry
+from kiro_operator.core.remedies import permissions, proposers, remedies
+from kiro_operator.core.verdict import Status
 from kiro_operator.settings import parse
+from tests.adapters.helpers import facts
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, objects, of_kind
 
+EVERYTHING = DEPLOY / "samples" / "policy-everything.yaml"
 SAMPLES = sorted(path for path in (DEPLOY / "samples").glob("*.yaml") if path.stem != "approvers")
 
 
@@ -112,7 +119,12 @@ def test_samples_are_what_the_operator_reads(path: Any) -> None:
     if body["kind"] == "KiroSafetyBaseline":
         KiroSafetyBaseline.model_validate({"spec": body["spec"]})
         return
-    modes = {"observe": Mode.OBSERVE, "dry-run": Mode.DRY_RUN, "enforce": Mode.ENFORCE}
+    modes = {
+        "observe": Mode.OBSERVE,
+        "dry-run": Mode.DRY_RUN,
+        "enforce": Mode.ENFORCE,
+        "everything": Mode.DRY_RUN,
+    }
     read = KiroSafetyPolicy.model_validate({"spec": body["spec"]})
     assert read.spec.mode is modes[path.stem.removeprefix("policy-")]
 
@@ -125,3 +137,74 @@ def test_the_dry_run_has_the_limits_of_the_real_thing() -> None:
     for spec in specs:
         del spec["mode"]
     assert specs[0] == specs[1]
+
+
+def _fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The paths of all fields of a schema; what a map holds is its user's."""
+    if "items" in schema:
+        yield from _fields(schema["items"], path)
+    for name, field in schema.get("properties", {}).items():
+        yield f"{path}.{name}"
+        yield from _fields(field, f"{path}.{name}")
+
+
+def _written(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all fields that a manifest sets."""
+    for item in value if isinstance(value, list) else ():
+        yield from _written(item, path)
+    for name, field in value.items() if isinstance(value, dict) else ():
+        yield f"{path}.{name}"
+        yield from _written(field, f"{path}.{name}")
+
+
+def test_the_sample_of_everything_shows_each_field_of_a_policy() -> None:
+    crd = yaml.safe_load((ROOT / "crds" / "kiro.dev_kirosafetypolicies.yaml").read_text())
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    text = EVERYTHING.read_text()
+    spec = yaml.safe_load(text)["spec"]
+    # Of these three a policy has one; the others stand beside it, to be chosen instead.
+    others = {".minHealthy", ".unhealthyRange"}
+    assert set(_fields(schema)) - set(_written(spec)) == others
+    for name in others:
+        alternative = text.replace("  maxUnhealthy:", "  # maxUnhealthy:").replace(
+            f"# {name[1:]}:", f"{name[1:]}:"
+        )
+        chosen = yaml.safe_load(alternative)["spec"]
+        assert name in set(_written(chosen))
+        KiroSafetyPolicy.model_validate({"spec": chosen})
+
+
+def test_the_sample_of_everything_lists_each_action_with_its_overlay() -> None:
+    text = EVERYTHING.read_text()
+    listed = {item["name"]: item["approval"] for item in yaml.safe_load(text)["spec"]["actions"]}
+    assert set(listed) == {*remedies(), *proposers()}
+    assert {name for name in listed if name in proposers()} <= {
+        name for name, approval in listed.items() if approval == "Manual"
+    }
+    lines = text.splitlines()
+    for action, rules in permissions().items():
+        [line] = [line for line in lines if line.split("#")[0].strip() == f"- name: {action}"]
+        assert all(f"/{rule.grant.value}" in line for rule in rules), line
+
+
+@pytest.mark.parametrize("name", ["enforce", "everything"])
+def test_the_samples_make_sense_when_they_are_enforced(name: str) -> None:
+    body = yaml.safe_load((DEPLOY / "samples" / f"policy-{name}.yaml").read_text())
+    spec = KiroSafetyPolicy.model_validate({"spec": body["spec"] | {"mode": "Enforce"}}).spec
+    check = registry()["decision-criteria"].check
+    snapshot = facts("kiro-system", policies={"platform": spec})
+    verdict = check.judge(snapshot, check.parameters(), datetime(2026, 3, 2, tzinfo=UTC))
+    assert verdict.status is Status.PASS, verdict.message
+
+
+def test_the_gates_of_the_sample_are_those_of_its_approvers() -> None:
+    gates = {gate["name"] for gate in yaml.safe_load(EVERYTHING.read_text())["spec"]["approvalGates"]}
+    roles = yaml.safe_load_all((DEPLOY / "samples" / "approvers.yaml").read_text())
+    named = {
+        resource.partition("/")[2]
+        for role in roles
+        for rule in role.get("rules", ())
+        for resource in rule["resources"]
+        if rule["verbs"] == ["approve"]
+    }
+    assert gates <= named
