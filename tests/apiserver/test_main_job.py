@@ -147,16 +147,17 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(world: World) -> None:
     world.operator()
     world.wait_condition("Healthy", "True")
 
-    world.break_pod()
+    pod = world.break_pod()["metadata"]["name"]
 
     world.wait_condition("Healthy", "False")
     assert world.condition("RemediationAllowed")["reason"] == "ModeDryRun"
 
-    def decided() -> bool:
+    def decided() -> list[str]:
         decisions = world.get("kirohealthchecks", "kiro")["status"]["decisions"]
-        return bool([item for item in decisions if item["decision"] == "DryRun"])
+        return [item["message"] for item in decisions if item["decision"] == "DryRun"]
 
-    until(decided, "the dry run's decision", 10)
+    [message] = until(decided, "the dry run's decision", 10)
+    assert message.endswith(f"this would be done now: Evict of Deployment kiro: Pod {pod}")
     assert not world.remediations()
 
 

@@ -201,7 +201,8 @@ def test_the_words_of_a_ruling() -> None:
     )
     dry = rule(wanted, (Policy("a", policy(mode="DryRun")),), *ASKED)
     assert (dry.decision, dry.gate, dry.reason) == ("DryRun", "mode", "ModeDryRun")
-    assert dry.message == "the policy is in mode DryRun: this would be done now"
+    words = "the policy is in mode DryRun: this would be done now"
+    assert dry.message == f"{words}: Evict of Deployment api: Pod api-0"
     free = rule(wanted, (Policy("a", policy()),), *ASKED)
     assert (free.decision, free.gate, free.reason) == ("Allowed", "all", "Allowed")
     assert free.message == "all 19 gates let it through"

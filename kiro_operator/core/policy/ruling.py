@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
-from kiro_operator.core.policy.approvals import gates_of, standing
+from kiro_operator.core.policy.approvals import change, gates_of, standing
 from kiro_operator.core.policy.gates import GATES, run_gates
 from kiro_operator.core.policy.plan import Decision, Policy
 from kiro_operator.core.policy.text import clip
@@ -53,7 +53,7 @@ def rule(
             intent, "Denied", narrowest.gate, reason, message, until, needs_person, passed, standings
         )
     if any(spec.mode is not Mode.ENFORCE for spec, _ in specs):
-        message = "the policy is in mode DryRun: this would be done now"
+        message = clip(f"the policy is in mode DryRun: this would be done now: {change(intent)}")
         return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=passed, standings=standings)
     message = f"all {len(GATES)} gates let it through"
     return Decision(intent, "Allowed", "all", "Allowed", message, passed=passed, standings=standings)
