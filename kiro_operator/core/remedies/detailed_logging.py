@@ -8,6 +8,7 @@ from datetime import timedelta
 from kiro_operator.api.v1alpha1.autonomy import DetailedLogging
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
+from kiro_operator.api.v1alpha1.types import format_duration
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
@@ -52,7 +53,9 @@ def propose(request: Request) -> Intent | Refusal:
         Method.PATCH,
         Fence(actual.uid, actual.resource_version),
         content={"data": {switch.key: switch.value}},
-        diff=f"{named(request.target)}: {switch.key} → {switch.value!r} for {switch.duration}",
+        diff=(
+            f"{named(request.target)}: {switch.key} → {switch.value!r} for {format_duration(switch.duration)}"
+        ),
         undo=undo,
         holding=switch.duration,
     )
