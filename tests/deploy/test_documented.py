@@ -1,4 +1,4 @@
-"""The kustomizations that the documentation shows are ones that kubectl renders, and each changes something."""
+"""The kustomizations that the documentation shows are ones that kubectl renders, and each has an effect."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def rendered(tree: Path, folder: str, body: str) -> str:
 
 
 def mine() -> str:
+    """The one that is shown first; README shows the same."""
     [found] = {block for block in BLOCKS.values() if block.startswith(f"# {MINE}/kustomization.yaml,")}
     return found
 
