@@ -185,9 +185,11 @@ def _climb(
         recovered_at=memory.get(target.uid, Wellness()).recovered_at,
         quiet=quiet_period(remediation),
     )
-    # Against what no command helps, what was to be run is no matter.
+    # What was to be run is no matter against what no command helps, nor once it is taken off the ladder.
     graver = any(map(_is_graver, patient.wanted))
-    refusal = None if graver else commands.not_found(tried(inputs.ledger.of(target), at.episode))
+    listed = {rung.action for rung in ladder}
+    done = (entry for entry in tried(inputs.ledger.of(target), at.episode) if entry.action in listed)
+    refusal = None if graver else commands.not_found(done)
     unset = refusal is not None
     for number, rung in enumerate(ladder[at.rung :], at.rung):
         if unset and rung.action not in COMMANDS:

@@ -9,7 +9,7 @@ from kiro_operator.adapters.kubernetes.exec import NoProgram
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import RemediationState
 from kiro_operator.api.v1alpha1.types import format_duration
-from kiro_operator.core.remedies.commands import NOT_FOUND
+from kiro_operator.core.policy.types import NOT_FOUND
 from kiro_operator.core.remedies.commands import told as told_of
 from kiro_operator.reconcile.outcomes import Outcome, advice
 from kiro_operator.reconcile.records import Remediation

@@ -19,7 +19,7 @@ from msgspec import Struct
 from kiro_operator.api.v1alpha1.healthcheck import LadderStep, Remediation
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.core.policy.history import tried
-from kiro_operator.core.policy.types import Entry
+from kiro_operator.core.policy.types import NOT_FOUND, Entry
 
 SHORTEST_QUIET = timedelta(minutes=10)
 """Twice the longest pause of a container that crashes again and again."""
@@ -81,6 +81,10 @@ def _climb(done: tuple[Entry, ...], ladder: Sequence[LadderStep]) -> tuple[int, 
     rung = 0
     evictions: list[Entry] = []
     for entry in done:
+        on_it = any(step.action is entry.action for step in ladder)
+        if entry.reason == NOT_FOUND and not on_it:
+            # Nothing was run, and whoever took it off the ladder asks for what comes after it.
+            continue
         at = next((at for at in range(rung, len(ladder)) if ladder[at].action is entry.action), rung)
         if entry.method is Method.EVICT and at < len(ladder):
             if at != rung:

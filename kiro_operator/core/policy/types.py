@@ -15,6 +15,8 @@ WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 """Kinds that run pods and that actions are for."""
 REVERTED = "Reverted"
 """Reason of a Failed action whose change somebody else took back."""
+NOT_FOUND = "CommandNotFound"
+"""Reason of a Failed action whose container has no such program: nothing was run."""
 
 
 class Fence(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """What the remedies have in common that run a command of the admin's in a pod of the MCP client."""
 
 import re
+from collections.abc import Iterable
 from functools import partial
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
@@ -8,7 +9,7 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.mcp_client import choose
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
-from kiro_operator.core.policy.types import Command, Entry, Fence, Intent
+from kiro_operator.core.policy.types import NOT_FOUND, Command, Entry, Fence, Intent
 from kiro_operator.core.redact import redact
 from kiro_operator.core.remedies.types import API_VERSION, Refusal, Remedy, Request
 from kiro_operator.core.snapshot import Ref, Unobserved, controller_of
@@ -25,8 +26,6 @@ RULES: tuple[Rule, ...] = (
 )
 _COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 """Sequences of a terminal: before a word they would hide it from redaction."""
-NOT_FOUND = "CommandNotFound"
-"""Reason of a Failed action whose container has no such program: nothing was run."""
 SHOWN = 300
 """Characters of a command's output that are told: its end, where errors stand."""
 
@@ -90,7 +89,7 @@ def _propose(action: ActionName, flag: str, request: Request) -> Intent | Refusa
     )
 
 
-def not_found(tried: tuple[Entry, ...]) -> Refusal | None:
+def not_found(tried: Iterable[Entry]) -> Refusal | None:
     """Why no graver step follows what was tried: a command of it does not exist, so that nothing was run."""
     missing = [entry for entry in tried if entry.reason == NOT_FOUND]
     if not missing:

@@ -227,6 +227,20 @@ def test_a_program_that_is_not_there_is_no_reason_for_a_restart() -> None:
     assert [item.intent.action for item in both.decisions] == [RESYNC]
 
 
+def test_who_takes_the_command_off_the_ladder_asks_for_the_restart() -> None:
+    facts = seen({MCP_HEALTH.name: DOWN})
+    verdicts = {"mcp-server-health": (judged("mcp-server-health", facts), True)}
+    absent = (tried(RECONNECT, 1, reason="CommandNotFound"),)
+    ladder = spec((RESTART, "5m"))
+    made = decide(inputs(verdicts, facts, absent, policies=(Policy("safe", ALLOWED),), health_check=ladder))
+    [decision] = made.decisions
+    assert (decision.decision, decision.intent.action, decision.intent.target.name) == (
+        "Allowed",
+        RESTART,
+        "kiro",
+    )
+
+
 def test_what_crashes_is_restarted_although_a_program_is_not_there() -> None:
     absent = tried(RECONNECT, 1, reason="CommandNotFound")
     crash = failing(finding("kiro-0", ref("kiro")))
