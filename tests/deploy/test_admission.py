@@ -788,7 +788,8 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
 def test_what_an_admin_may_choose_is_patched_as_the_page_says(
     tmp_path: Path, page: str, word: str, name: str
 ) -> None:
-    [patches] = re.findall(r"```yaml\n(patches:.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    added = r"```yaml\n# added to production/kustomization.yaml\n(patches:.*?)```"
+    [patches] = re.findall(added, (ROOT / "docs" / page).read_text(), re.DOTALL)
     base = os.path.relpath(DEPLOY / "base", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(f"resources: [{base}]\n{patches}")
     policies = {
