@@ -131,25 +131,24 @@ class Sweep:
 
     async def records(self) -> None:
         """End the actions of KiroHealthChecks that are gone, and delete records past their time."""
-        by_target: dict[tuple[str, bool], list[tuple[str, Remediation]]] = {}
+        by_target: dict[tuple[str, str, bool], list[Remediation]] = {}
         async for record in _listed(self._client.get, "kiroremediations", Record, {}):
             try:
                 item = Remediation(record)
             except (ValidationError, ValueError) as error:
                 logger.warning("KiroRemediation %s cannot be read: %s", record.metadata.name, error)
                 continue
-            # Proposals number no episodes, and crowd out nothing that does.
-            course = (item.spec.target.uid, item.spec.action in PROPOSALS)
-            by_target.setdefault(course, []).append((record.metadata.namespace, item))
+            # A ledger is that of a namespace: what is missing, or belongs to the whole cluster, is the same
+            # target in each. Proposals number no episodes, and crowd out nothing that does.
+            course = (record.metadata.namespace, item.spec.target.uid, item.spec.action in PROPOSALS)
+            by_target.setdefault(course, []).append(item)
         now = self._clock.now()
-        for items in by_target.values():
-            for namespace, item in items:
+        for (namespace, _, _), items in by_target.items():
+            for item in items:
                 if item.status.state not in FINAL_STATES and await self._asker_is_gone(namespace, item):
                     await self._verify.end_orphan(namespace, item)
-            old = {item.name for item in needless([item for _, item in items], now)}
-            for namespace, item in items:
-                if item.name in old:
-                    await self._delete(namespace, item)
+            for item in needless(items, now):
+                await self._delete(namespace, item)
 
     async def _delete(self, namespace: str, item: Remediation) -> None:
         # In a namespace that is not onboarded the record stays, which is no reason to keep others.

@@ -5,17 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from kiro_operator.core.objects import Record
 from kiro_operator.core.objects.meta import RecordMetadata
+from kiro_operator.core.snapshot import absent
 from kiro_operator.reconcile.records import Remediation
-from kiro_operator.reconcile.sweep import KEPT_OF_EACH, RETENTION, needless
+from kiro_operator.reconcile.sweep import KEPT_OF_EACH, RETENTION, Sweep, needless
+from kiro_operator.reconcile.verify import Verify
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 LONG_AGO = NOW - RETENTION - timedelta(days=1)
 UID = "11111111-2222-4333-8444-555555555555"
 
 
-def record(step: int, state: str = "Succeeded", *, at: datetime = LONG_AGO, **spec: Any) -> Remediation:
+def record(
+    step: int, state: str = "Succeeded", *, at: datetime = LONG_AGO, namespace: str = "", **spec: Any
+) -> Remediation:
     at += timedelta(minutes=step)
     body = {
         "action": "DetailedLogging",
@@ -35,7 +41,9 @@ def record(step: int, state: str = "Succeeded", *, at: datetime = LONG_AGO, **sp
     }
     done = {"actedAt": at.isoformat(), "completedAt": at.isoformat()}
     status = {"state": state} | (done if state == "Succeeded" else {"completedAt": at.isoformat()})
-    metadata = RecordMetadata(name=f"e1s{step}", uid=f"u-{step}", creation_timestamp=at)
+    metadata = RecordMetadata(
+        name=f"e1s{step}", namespace=namespace, uid=f"u-{step}{namespace}", creation_timestamp=at
+    )
     return Remediation(Record(metadata=metadata, spec=body | spec, status=status))
 
 
@@ -46,6 +54,60 @@ def tries(first: int, count: int = KEPT_OF_EACH, **more: Any) -> list[Remediatio
 
 def names(items: list[Remediation]) -> list[str]:
     return [item.name for item in needless(items, NOW)]
+
+
+class Listing:
+    """Stands where records are listed and deleted; every KiroHealthCheck is there."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.records = records
+        self.deleted: list[str] = []
+
+    async def get(self, path: str, **_: str) -> bytes:
+        if "kirohealthchecks" in path:
+            return msgspec.json.encode({"metadata": {"name": "kiro", "uid": UID}})
+        return msgspec.json.encode({"metadata": {}, "items": self.records})
+
+    async def delete(self, path: str, _body: object) -> bytes:
+        self.deleted.append(path)
+        return b"{}"
+
+
+class Still:
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+async def swept(*items: Remediation) -> list[str]:
+    """What a sweep deletes: namespace and name."""
+    listing = Listing([item.record for item in items])
+    await Sweep(listing, Verify(None), Still(), selector="").records()  # type: ignore[arg-type]
+    return ["/".join(path.split("/")[5::2]) for path in listing.deleted]
+
+
+async def test_each_namespace_has_records_of_its_own() -> None:
+    """What is missing has the same name and stand-in for a UID everywhere, and so have its records."""
+    missing = absent("ConfigMap", "kiro-safety-config")
+    target = {"apiVersion": "v1", "kind": missing.kind, "name": missing.name, "uid": missing.uid}
+    made: dict[str, Any] = {"action": "RestoreSafetyConfig", "method": "Create", "target": target}
+    old = [record(1, namespace=f"n{number}", **made) for number in range(KEPT_OF_EACH + 1)]
+    new = record(1, at=NOW - timedelta(hours=1), namespace="today", **made)
+
+    assert await swept(*old, new) == []
+
+
+async def test_what_others_have_on_record_of_a_target_loses_nobody_what_is_to_be_given_back() -> None:
+    theirs = [record(step, at=NOW, namespace="theirs") for step in range(2, 3 + KEPT_OF_EACH)]
+    mine = record(1, namespace="mine")
+
+    assert await swept(mine, *theirs) == []
+
+
+async def test_what_is_swept() -> None:
+    assert await swept(*tries(1, KEPT_OF_EACH + 1, namespace="mine")) == ["mine/e1s1"]
 
 
 def test_what_is_not_given_back_yet_is_kept_however_old_it_is() -> None:
