@@ -8,7 +8,16 @@ of objects stay, because without them no fault can be found.
 import re
 from collections.abc import Sequence
 
-from kiro_operator.core.redact_rules import CREDENTIALS, NUMBERS, PERSONAL, REDACTED, Rule
+from kiro_operator.core.redact_rules import (
+    CREDENTIALS,
+    ITEMS,
+    LISTS,
+    LISTS_GATE,
+    NUMBERS,
+    PERSONAL,
+    REDACTED,
+    Rule,
+)
 
 __all__ = ["REDACTED", "redact", "without_credentials"]
 
@@ -42,6 +51,8 @@ def without_credentials(text: str) -> str:
 def _without(text: str, rules: Sequence[Rule]) -> str:
     if "PRIVATE KEY" in text:
         text = _BLOCK.sub(REDACTED, _without_tails(text))
+    if LISTS_GATE.search(text):
+        text = LISTS.sub(_without_items, text)
     lower = text.lower()
     lines, lows = text.split("\n"), lower.split("\n")
     for rule in rules:
@@ -49,6 +60,14 @@ def _without(text: str, rules: Sequence[Rule]) -> str:
         if needles:
             _apply(rule, needles, lines, lows)
     return "\n".join(lines)
+
+
+def _without_items(match: re.Match[str]) -> str:
+    items = match["items"]
+    key = match[0].removesuffix(items)
+    for item in ITEMS:
+        items = item.sub(rf"\g<dash>{REDACTED}", items)
+    return key + items
 
 
 def _apply(rule: Rule, needles: list[str], lines: list[str], lows: list[str]) -> None:

@@ -25,11 +25,14 @@ class Rule(Struct, frozen=True):
     """What goes may stand in the line after the needle."""
 
 
+_KEYS = (
+    r"api|access|account|private|signing|encryption|master|client|licen[cs]e|ssh|ssl|tls|service|storage|"
+    r"integration|shared|app|application|session|auth|deploy|hmac|functions"
+)
 _WORDS = (
-    r"pass(?:word|wd|phrase|code)|(?:(?<![a-z])|db|my|root|admin|smtp|mail|user|ftp|key|store|redis|pg)"
-    r"pass(?![a-z])|(?<!old)pwd(?!=/)|secret|token|shared[_-]?access[_-]?\w{1,16}|"
-    r"(?:api|access|account|private|signing|encryption|master|client|licen[cs]e|ssh|ssl|tls|service|storage|"
-    r"integration|shared|app|application|session|auth|deploy|hmac|functions)[_-]?key|"
+    r"pass(?:word|wd|phrase|code)|(?:(?<![a-z])|db|my|root|admin|smtp|mail|user|ftp|key|store|redis|pg|require)"
+    r"pass(?![a-z])|master[_-]?auth(?![a-z])|(?<!old)pwd(?!=/)|secret|token|shared[_-]?access[_-]?\w{1,16}|"
+    rf"(?:{_KEYS})[_-]?key|"
     r"credentials?|session[_-]?id|(?<!mcp-)authorization(?!\.k8s)|x-amz-signature|(?<![a-z])sig(?:nature)?(?![a-z])|"
     r"(?<![a-z])_auth(?![a-z])|(?<=[\"'])auth(?=\\*[\"'])|(?<![a-z])(?:ssn|cvv|cvc)(?![a-z])"
 )
@@ -39,6 +42,9 @@ _KEY_NEEDLES = (
 )  # fmt: skip
 _ANY = "pass|pwd|secret|token|access|key|credential|session|authorization|sig|auth|ssn|cvv|cvc"
 _KEY_GATE = re.compile(rf"(?:{_ANY})[\w.-]{{0,60}}(?:\\*[\"'])?\s{{0,8}}[:=]")
+_PLURAL_GATE = re.compile(
+    r"(?:words|wds|phrases|codes|secrets|tokens|keys)(?:\\*[\"'])?\s{0,8}[:=](?![\s:=>]{0,8}[0-9.]{1,20}[\s,}\]])"
+)
 _NAME_GATE = re.compile(rf"name[\"'\\]{{0,4}}\s{{0,4}}:\s{{0,4}}[\"'\\]{{0,4}}[\w.-]{{0,60}}(?:{_ANY})")
 _FLAG_GATE = re.compile(rf"-[\w-]{{0,60}}(?:{_ANY})[\w-]{{0,60}}\s")
 _HARMLESS = (
@@ -48,10 +54,21 @@ _HARMLESS = (
 )
 """A key that ends so does not hold the secret itself: maxTokens, secretName, token_type."""
 
+_PLURALS = rf"(?:pass(?:words|wds|phrases|codes)|(?<![a-z])pwds|(?<!pull)secrets|tokens|(?:{_KEYS})[_-]?keys)"
+"""What ends so holds several, or says how many there are."""
+_COUNT = (
+    r"(?!\\*[\"']?(?:[-+]?[0-9][0-9_.,]*[kKMG%]?|true|false|null|none|nil|\[\s{0,4}\]"
+    r"|\{(?:\s{0,4}\\*\"[\w-]{1,40}\\*\"\s{0,4}:\s{0,4}[-+0-9.]{1,20},?){0,16}\s{0,4}\})\\*[\"']?(?:[\s,;)}\]]|$))"
+)
+"""A number, or none, is no secret: tokens: 120."""
+
 _STOP = r"(?!\\*\"(?:[\s,}\]]|$))"
 _BARE = rf"(?:{_STOP}\S)+"  # up to the end of the JSON string that it stands in
 _SCHEMES = r"bearer|basic|negotiate|token|bot|apikey|key|sharedkey|splunk|ssws|flyv1"
-_VALUE = (
+_LIST = (
+    rf"\[[^\]\r\n]*\]?|{_BARE}(?:(?<=,)[ \t]{{1,2}}(?![\w.-]{{1,60}}\s{{0,8}}[:=]){_BARE})+"  # one, another
+)
+_BEGINNING = (
     r"(?:(?P<esc>\\+[\"'])(?:(?!(?P=esc))[^\r\n])*(?P<unesc>(?P=esc))?"  # \"value\" in JSON within JSON
     r"|(?P<quote>[\"'])(?:(?!(?P=quote))[^\\\r\n]|\\.)*(?P<unquote>(?P=quote))?"
     r"|(?P<json>(?:(?<=[^\\]\":)|(?<=[^\\]\": ))"
@@ -60,8 +77,9 @@ _VALUE = (
     rf"|[|>][+-]?[ \t]*(?:\r?\n[^\r\n]+|\\+n\s*{_BARE})"  # a YAML block
     rf"|\[?(?:{_SCHEMES})\s+{_BARE}"
     r"|digest\s+(?:[^\"\r\n\\]|\\.|(?<==)\"[^\"\r\n]*\")+"
-    rf"|{_BARE}|\S+)"
 )
+_VALUE = rf"{_BEGINNING}|{_BARE}|\S+)"
+_VALUES = rf"{_BEGINNING}|{_LIST}|{_BARE}|\S+)"
 
 
 def _hidden(match: re.Match[str]) -> str:
@@ -166,6 +184,25 @@ CREDENTIALS: tuple[Rule, ...] = (
         _KEY_GATE,
     ),
     Rule(
+        ("pass", "pwds", "secrets", "tokens", "keys"),
+        re.compile(
+            rf"(?P<key>{_PLURALS}(?:\\*[\"'])?\s{{0,8}}(?::=|=>|::|[:=])\s{{0,8}}){_COUNT}{_VALUES}",
+            re.IGNORECASE,
+        ),
+        _hidden,
+        _PLURAL_GATE,
+    ),
+    # Redis, as its configuration file and its commands have it.
+    Rule(
+        ("requirepass", "masterauth", "auth-pass"),
+        re.compile(
+            r"(?P<key>\b(?:requirepass|masterauth|auth-pass\s{1,4}[\w.-]{1,64})(?:\\*[\"'])?\s{1,8}(?:\\*[\"'])?)"
+            rf"(?![:=]){_BARE}",
+            re.IGNORECASE,
+        ),
+        rf"\g<key>{REDACTED}",
+    ),
+    Rule(
         _KEY_NEEDLES,
         re.compile(
             rf"(?P<key>(?<![\w-])--?[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}\s{{1,8}})(?!-){_VALUE}",
@@ -228,6 +265,22 @@ CREDENTIALS: tuple[Rule, ...] = (
         ("$2", "$5$", "$6$", "$y$", "$argon2"),
         re.compile(r"\$(?:2[aby]|5|6|y|argon2id?)\$[\w./$=,+-]{20,}"),
     ),
+)
+
+_DASH = r"[ \t]{0,40}-[ \t]"
+_LINE, _INNER_LINE = r"\r?\n", r"(?:\\+r)?\\+n"
+_ITEM, _INNER_ITEM = r"[^\r\n]+", r"(?:\\+[\"'/tu]|[^\"\r\n\\])+"
+LISTS = re.compile(
+    rf"(?:{_PLURALS}|{_WORDS})(?:\\*[\"'])?[ \t]{{0,8}}:[ \t]{{0,8}}"
+    rf"(?P<items>(?:{_LINE}{_DASH}{_ITEM})+|(?:{_INNER_LINE}{_DASH}{_INNER_ITEM})+)",
+    re.IGNORECASE,
+)
+"""A key whose values are the items of a list in YAML, each in a line; also in a string of JSON."""
+LISTS_GATE = re.compile(rf":[ \t]{{0,8}}(?:{_LINE}|{_INNER_LINE}){_DASH}")
+"""Cheaper, and found in all texts that one could be in."""
+ITEMS = (
+    re.compile(rf"(?P<dash>{_LINE}{_DASH}){_ITEM}"),
+    re.compile(rf"(?P<dash>{_INNER_LINE}{_DASH}){_INNER_ITEM}"),
 )
 
 _EMAIL = Rule(
