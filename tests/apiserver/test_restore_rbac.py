@@ -104,6 +104,19 @@ def test_a_role_that_gathers_its_rules_is_cut_off_from_where_they_come(world: Re
     world.plane.rest.delete(f"{ROLES}/{world.name}-more")
 
 
+@pytest.mark.parametrize("kind", ["ClusterRole", "ClusterRoleBinding"])
+def test_what_is_kept_in_git_is_reverted_there(world: Restoring, kind: str) -> None:
+    world.baseline()
+    world.role(GET, EXEC) if kind == "ClusterRole" else world.role(GET, PATCH)
+    world.bind(world.kiro) if kind == "ClusterRole" else world.bind(world.kiro, MALLORY)
+    world.change(kind, metadata={"annotations": {"argocd.argoproj.io/tracking-id": "kiro:rbac/roles"}})
+
+    world.begin()
+
+    world.wait_condition("Escalated", "True", reason="OwnedByGitOps")
+    assert not world.writes()
+
+
 BEYOND: dict[str, tuple[Object, str]] = {
     "another resource": ({"rules": [GET, EXEC]}, "create pods/exec"),
     "a subresource": ({"rules": [GET, {**GET, "resources": ["pods/log"]}]}, "get pods/log"),

@@ -63,7 +63,7 @@ def kept(body: bytes, keys: Iterable[str]) -> OptimizationConfig:
         found.metadata.uid,
         found.metadata.resource_version,
         found.metadata.labels,
-        found.metadata.annotations.protected,
+        found.metadata.protected,
         numbers,
         tuple(key for key in there if key not in numbers),
     )

@@ -18,7 +18,7 @@ from kiro_operator.core.access import RBAC, subject
 from kiro_operator.core.evidence.access import RbacRule, Subject
 from kiro_operator.core.evidence.restorable import RESTORABLE, Bounds, FoundBinding, FoundRole, Restorable
 from kiro_operator.core.grants import declared
-from kiro_operator.core.objects import Metadata
+from kiro_operator.core.objects.meta import MarkedMetadata
 from kiro_operator.core.permissions import Grant, Rule, Scope
 from kiro_operator.core.remedies.restore_rbac import NAME
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Unobserved
@@ -56,12 +56,12 @@ class _RoleRef(Struct, frozen=True):
 
 
 class _Role(Struct, frozen=True):
-    metadata: Metadata
+    metadata: MarkedMetadata
     rules: tuple[RbacRule, ...] | None = None
 
 
 class _Binding(Struct, frozen=True, rename="camel"):
-    metadata: Metadata
+    metadata: MarkedMetadata
     role_ref: _RoleRef
     subjects: tuple[Subject, ...] | None = None
 
@@ -122,7 +122,8 @@ def _role(found: _Role | None) -> FoundRole | None:
         uid=metadata.uid,
         resource_version=metadata.resource_version,
         labels=metadata.labels,
-        protected=metadata.annotations.protected,
+        protected=metadata.protected,
+        gitops=metadata.gitops,
         rules=found.rules or (),
     )
 
@@ -135,7 +136,8 @@ def _binding(found: _Binding | None) -> FoundBinding | None:
         uid=metadata.uid,
         resource_version=metadata.resource_version,
         labels=metadata.labels,
-        protected=metadata.annotations.protected,
+        protected=metadata.protected,
+        gitops=metadata.gitops,
         role_kind=found.role_ref.kind,
         role_name=found.role_ref.name,
         subjects=found.subjects or (),

@@ -10,7 +10,7 @@ from kiro_operator.adapters.kubernetes.client import MALFORMED, Client
 from kiro_operator.adapters.kubernetes.unobserved import malformed, unobserved
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.evidence.safety_config import BINARY, SAFETY_CONFIG, ConfigData, digest
-from kiro_operator.core.objects import Metadata
+from kiro_operator.core.objects.meta import MarkedMetadata
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.redact import redact
 from kiro_operator.core.snapshot import Unobserved
@@ -35,7 +35,7 @@ _WHAT = "the safety configuration"
 class ConfigMap(Struct, frozen=True, rename="camel"):
     """A ConfigMap as it is read one by one, with what it holds."""
 
-    metadata: Metadata
+    metadata: MarkedMetadata
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
 
@@ -91,7 +91,8 @@ def kept(body: bytes) -> ConfigData:
         found.metadata.uid,
         found.metadata.resource_version,
         found.metadata.labels,
-        found.metadata.annotations.protected,
+        found.metadata.protected,
+        found.metadata.gitops,
     )
 
 

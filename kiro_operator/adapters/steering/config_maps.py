@@ -3,32 +3,22 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 
 from kiro_operator.core.evidence.steering import Document, Holder, Mount
-from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Base, ManagedField
-from kiro_operator.core.objects.meta import PROTECTED
+from kiro_operator.core.objects.meta import MarkedMetadata
 from kiro_operator.core.steering.keys import path_of
 
 OWN = "kiro-operator"
 
 
-class _Metadata(Base, frozen=True):
-    name: str
-    uid: str = ""
-    resource_version: str = ""
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
-    managed_fields: tuple[ManagedField, ...] = ()
-
-
 class _ConfigMap(Base, frozen=True):
-    metadata: _Metadata
+    metadata: MarkedMetadata
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
 
@@ -141,11 +131,8 @@ def _holder(config_map: _ConfigMap) -> Holder:
         metadata.uid,
         metadata.resource_version,
         metadata.labels,
-        metadata.annotations.get(PROTECTED, ""),
-        keeper(
-            [*metadata.labels, *metadata.annotations],
-            {field.manager for field in metadata.managed_fields},
-        ),
+        metadata.protected,
+        metadata.gitops,
         tuple(sorted(config_map.binary_data or {})),
     )
 

@@ -16,6 +16,8 @@ class Found(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = {}
     protected: str = ""
     """Value of the annotation kiro.dev/protected."""
+    gitops: str = ""
+    """The GitOps tool that keeps it; empty for none."""
 
 
 class FoundRole(Found, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ class ConfigData(Struct, frozen=True):
     labels: Mapping[str, str] = {}
     protected: str = ""
     """Value of the annotation kiro.dev/protected."""
+    gitops: str = ""
+    """The GitOps tool that keeps it; empty for none."""
 
 
 SAFETY_CONFIG: Polled[Mapping[str, ConfigData | None]] = Polled("safety-config", dict[str, ConfigData | None])

@@ -7,6 +7,8 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct, field
 
+from kiro_operator.core.gitops import keeper
+
 PROTECTED = "kiro.dev/protected"
 """The annotation of what is never acted on."""
 
@@ -76,6 +78,28 @@ class ManagedMetadata(Metadata, frozen=True):
     """Metadata with the history of its managers, for the kinds whose changes are judged."""
 
     managed_fields: tuple[ManagedField, ...] = ()
+
+
+class MarkedMetadata(Base, frozen=True):
+    """Metadata with all marks, of what is read one by one: who keeps it, and whether it is protected."""
+
+    name: str
+    uid: str = ""
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    managed_fields: tuple[ManagedField, ...] = ()
+
+    @property
+    def protected(self) -> str:
+        """Value of the annotation kiro.dev/protected."""
+        return self.annotations.get(PROTECTED, "")
+
+    @property
+    def gitops(self) -> str:
+        """The GitOps tool that keeps it; empty for none that is known."""
+        managers = {field.manager for field in self.managed_fields if not field.subresource}
+        return keeper([*self.labels, *self.annotations], managers)
 
 
 class RecordMetadata(Metadata, frozen=True):

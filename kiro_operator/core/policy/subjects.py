@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG, OptimizationConfig
+from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.restorable import RESTORABLE, Found
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
 from kiro_operator.core.evidence.steering import STEERING
@@ -62,7 +62,10 @@ def _steering(ref: Ref, snapshot: Snapshot) -> Subject | None:
 
 def _optimization(ref: Ref, snapshot: Snapshot) -> Subject | None:
     seen = snapshot.value(OPTIMIZATION_CONFIG)
-    return None if seen is None or isinstance(seen, Unobserved) else _subject(seen, ref)
+    if seen is None or isinstance(seen, Unobserved) or seen.uid != ref.uid:
+        return None
+    # Who keeps it is looked at in the object itself, when a proposal is made and when it is carried out.
+    return Subject(seen.resource_version, seen.labels, is_protected(seen.protected))
 
 
 def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
@@ -75,12 +78,12 @@ def _autoscaler(ref: Ref, snapshot: Snapshot) -> Subject | None:
     return Subject(metadata.resource_version, metadata.labels, is_protected(metadata.annotations.protected))
 
 
-def _subject(found: ConfigData | Found | OptimizationConfig | None, ref: Ref) -> Subject | None:
+def _subject(found: ConfigData | Found | None, ref: Ref) -> Subject | None:
     if found is None:
         return Subject() if ref.uid.startswith(ABSENT) else None
     if found.uid != ref.uid:
         return None
-    return Subject(found.resource_version, found.labels, is_protected(found.protected))
+    return Subject(found.resource_version, found.labels, is_protected(found.protected), found.gitops)
 
 
 def is_protected(annotation: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Protected
 from kiro_operator.api.v1alpha1.types import LabelSelector, LabelSelectorRequirement
@@ -450,6 +451,23 @@ def reverted(step: int, **changes: Any) -> Entry:
 )
 def test_gitops(entries: tuple[Entry, ...], method: Method, expected: Any) -> None:
     assert told(ask("gitops", intent(method), entries=entries)) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "expected"),
+    [
+        ("RestoreSafetyConfig", "Patch", person("OwnedByGitOps")),
+        ("RestoreSteering", "Patch", person("OwnedByGitOps")),
+        ("RestoreRBAC", "Create", person("OwnedByGitOps")),
+        # One key, which is not to be in Git: waiting for a person would have operations go on that do harm.
+        ("Contain", "Patch", OPEN),
+        ("DetailedLogging", "Patch", OPEN),
+        ("DetailedLogging", "GiveBack", OPEN),
+    ],
+)
+def test_what_is_kept_in_git(action: str, method: str, expected: Any) -> None:
+    made = replace(intent(Method(method)), action=ActionName(action))
+    assert told(ask("gitops", made, situation(gitops="Flux"))) == expected
 
 
 @pytest.mark.parametrize(

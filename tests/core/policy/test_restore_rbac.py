@@ -110,6 +110,13 @@ def test_a_role_that_differs_is_given_the_rules_that_are_desired(rules: tuple[Rb
     assert json.loads(intent.change.patch) == {"rules": DESIRED, "aggregationRule": None}
 
 
+def test_a_role_that_is_kept_in_git_is_reverted_there() -> None:
+    made = plan(seen(found=role(GET, gitops="Argo CD")))
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "gitops", "OwnedByGitOps")
+    assert [item.reason for item in made.escalations] == ["OwnedByGitOps"]
+
+
 def test_the_difference_is_on_record() -> None:
     [decision] = plan(seen(found=role(GET, EXEC))).decisions
     assert "taken out: create pods/exec; added: get deployments.apps" in decision.intent.change.diff

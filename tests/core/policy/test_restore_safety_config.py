@@ -21,6 +21,7 @@ from kiro_operator.core.policy.types import Change, Entry, Ledger
 from kiro_operator.core.snapshot import Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
 from tests.core.policy.make import NOW, policy, snapshot
+from tests.core.policy.test_restore_steering import MARKS
 
 CHECK_ID, ACTION = "safety-config", ActionName.RESTORE_SAFETY_CONFIG
 DESIRED = {"mode": "supervised", "limit": "3"}
@@ -86,6 +87,15 @@ def test_after_the_change_nothing_differs(found: dict[str, Any]) -> None:
     assert after["data"] == DESIRED
     assert not after.get("binaryData")
     assert "hunter2" not in decision.intent.change.diff + decision.intent.message
+
+
+@pytest.mark.parametrize("metadata", MARKS)
+def test_what_is_kept_in_git_is_reverted_there(metadata: dict[str, Any]) -> None:
+    """Two who bring it back to what each of them has would not come to an end."""
+    made = plan(seen(stored({"mode": "free"}, metadata=metadata), strict()))
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate, decision.reason) == ("Denied", "gitops", "OwnedByGitOps")
+    assert [item.reason for item in made.escalations] == ["OwnedByGitOps"]
 
 
 def test_what_is_absent_is_made_anew() -> None:

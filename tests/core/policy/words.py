@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import Storm
 from kiro_operator.core.objects import (
     ConditionKind,
@@ -171,6 +172,10 @@ CASES: dict[str, Callable[[], Answer]] = {
         "autoscaler", intent(UP), situation(intent(UP), snapshot([workload()], [], BLIND))
     ),
     "gitops, not scaled": lambda: ask("gitops"),
+    "gitops, in Git": lambda: ask("gitops", facts=situation(gitops="Flux")),
+    "gitops, a switch in Git": lambda: ask(
+        "gitops", replace(intent(EVICT), action=ActionName.CONTAIN), situation(gitops="Flux")
+    ),
     "gitops, once": lambda: done(reverted(1), gate="gitops", method=UP),
     "gitops, twice": lambda: done(reverted(1), reverted(2), gate="gitops", method=UP),
     "gitops, thrice": lambda: done(reverted(1), reverted(2), reverted(3), gate="gitops", method=UP),

@@ -16,6 +16,7 @@ from kiro_operator.core.policy.types import (
     Situation,
 )
 
+SWITCHES = frozenset({ActionName.CONTAIN, ActionName.DETAILED_LOGGING})
 ENOUGH = 2
 """Once may be an accident."""
 
@@ -26,8 +27,13 @@ def gate(
     """Shut for an object that is kept in Git, and for scaling once two scale-ups were reverted.
 
     Of workloads a GitOps tool owns what Git holds, which is seldom the replicas: whether it does is told
-    by what became of earlier scale-ups.
+    by what became of earlier scale-ups. The key of a switch is not to be in Git either: whether it is,
+    is told by how the action ends.
     """
+    if situation.gitops and intent.action in SWITCHES:
+        return Allow(
+            f"{situation.gitops} keeps {named(intent.target)}; the key of a switch is not to be in Git"
+        )
     if situation.gitops:
         return Deny(
             "OwnedByGitOps",
