@@ -80,7 +80,8 @@ class Intake:
     def health_check(self, body: Mapping[str, Any], *, deleted: bool) -> None:
         """A KiroHealthCheck came, changed or went."""
         key = (str(body["metadata"]["namespace"]), str(body["metadata"]["name"]))
-        if deleted:
+        # A finalizer may keep it: whoever has deleted it wants nothing done for it any more.
+        if deleted or body["metadata"].get("deletionTimestamp"):
             known = self._targets.get(key)
             if known is not None and known.uid == body["metadata"]["uid"]:
                 self.remove(key)

@@ -70,7 +70,7 @@ class _Request:
 
 
 Versions = tuple[tuple[str, str, int], ...]
-"""Name, UID and generation of each policy of a namespace."""
+"""Name, UID and generation of each policy of a namespace, by name."""
 
 
 class Policy:
@@ -114,7 +114,11 @@ class Policy:
             self.status = KiroSafetyPolicyStatus()
         if not unsaved:
             self.storm = self.status.storm
-        if changed:
+        if metadata.get("deletionTimestamp"):
+            # A finalizer may keep it: whoever has deleted it has withdrawn what it allows. What it forbids,
+            # it forbids until it is gone.
+            self.spec, self.problem = None, "it is being deleted"
+        elif changed:
             self.spec, self.problem = _read(body.get("spec") or {}, now)
         return changed
 

@@ -165,4 +165,4 @@ class Sweep:
             found = msgspec.json.decode(await self._client.get(path), type=_Named)
         except ports.NotFound:
             return True
-        return found.metadata.uid != asker.uid
+        return found.metadata.uid != asker.uid or found.metadata.deletion_timestamp is not None

@@ -144,6 +144,27 @@ def test_a_policy_withdrawn_after_the_action_allows_no_other(world: World, how: 
     scene.assert_done_once()
 
 
+def test_what_is_deleted_and_kept_by_a_finalizer_allows_nothing(world: World) -> None:
+    world.deployment()
+    world.policy(**enforce())
+    scene = Scene(world, "Evict")
+    scene.watch()
+    world.operator(*STEADY)
+    world.wait_condition("RemediationAllowed", "True")
+    path = world.path("kirosafetypolicies", "policy")
+    world.plane.rest.patch(path, {"metadata": {"finalizers": ["example.com/kept"]}})
+    world.plane.rest.delete(path)
+    world.wait_condition("RemediationAllowed", "False", reason="PolicyUnusable")
+
+    world.break_pod()
+
+    world.wait_condition("Healthy", "False")
+    assert not world.remediations()
+    scene.assert_undone()
+    world.plane.rest.patch(path, {"metadata": {"finalizers": []}})
+    world.wait_condition("RemediationAllowed", "False", reason="NoPolicy")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: str) -> None:
     scene = Scene(world, method).set()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from kiro_operator.core.objects import Record
 from kiro_operator.core.objects.meta import RecordMetadata
@@ -59,13 +60,14 @@ def names(items: list[Remediation]) -> list[str]:
 class Listing:
     """Stands where records are listed and deleted; every KiroHealthCheck is there."""
 
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(self, records: list[Record], **asker: str) -> None:
         self.records = records
+        self.asker = {"name": "kiro", "uid": UID} | asker
         self.deleted: list[str] = []
 
     async def get(self, path: str, **_: str) -> bytes:
         if "kirohealthchecks" in path:
-            return msgspec.json.encode({"metadata": {"name": "kiro", "uid": UID}})
+            return msgspec.json.encode({"metadata": self.asker})
         return msgspec.json.encode({"metadata": {}, "items": self.records})
 
     async def delete(self, path: str, _body: object) -> bytes:
@@ -79,6 +81,27 @@ class Still:
 
     def monotonic(self) -> float:
         return 0.0
+
+
+class Ends:
+    """Stands where actions are ended that nobody judges any more."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def end_orphan(self, _namespace: str, item: Remediation) -> None:
+        self.ended.append(item.name)
+
+
+@pytest.mark.parametrize(
+    ("asker", "ended"),
+    [({}, []), ({"uid": "another"}, ["e1s1"]), ({"deletionTimestamp": "2026-11-26T00:00:00Z"}, ["e1s1"])],
+)
+async def test_what_is_running_ends_with_who_asked_for_it(asker: dict[str, str], ended: list[str]) -> None:
+    ends = Ends()
+    listing = Listing([record(1, "Verifying").record], **asker)
+    await Sweep(listing, ends, Still(), selector="").records()  # type: ignore[arg-type]
+    assert ends.ended == ended
 
 
 async def swept(*items: Remediation) -> list[str]:

@@ -158,6 +158,8 @@ def _flaw(approval: Approval, intent: Intent, used: str, moment: datetime) -> st
     name, expires = f"KiroApproval {approval.metadata.name}", approval.expiry(LONGEST)
     if approval.spec.plan.target.uid != intent.target.uid:
         return f"{name} names another target"
+    if approval.metadata.deletion_timestamp is not None:
+        return f"{name} is being deleted"
     if used:
         return f"{name} was used by {used}"
     if expires is None:

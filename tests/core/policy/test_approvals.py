@@ -66,12 +66,19 @@ def approval(
     expires: str | None = None,
     digest: str = "",
     uid: str = "uid-api",
+    deleted: datetime | None = None,
 ) -> Approval:
     """What somebody decided a minute ago on the plan of these tests, for an hour."""
     made = created or ago(minutes=1)
     end = (made + (lasts or HOUR)).isoformat()
     return Approval(
-        metadata=Metadata(name=name, namespace="kiro", uid=f"uid-{name}", creation_timestamp=made),
+        metadata=Metadata(
+            name=name,
+            namespace="kiro",
+            uid=f"uid-{name}",
+            creation_timestamp=made,
+            deletion_timestamp=deleted,
+        ),
         spec=ApprovalSpec(
             gate=gate,
             decision=decision,
@@ -134,6 +141,10 @@ LATER = entry(step=9, at=NOW + 2 * HOUR, ended=NOW + 2 * HOUR)
         ((approval(),), {"now": ago(hours=2)}, OPEN),
         ((approval(), approval(name="z", created=NOW + 2 * HOUR)), {"now": ago(hours=2)}, OPEN),
         ((approval(),), {"entries": (LATER,)}, person("ApprovalRequired")),
+        # Whoever deletes one takes it back, also where a finalizer keeps it; a denial lasts until it is gone.
+        ((approval(deleted=NOW),), {}, person("ApprovalRequired")),
+        ((approval(name="a", deleted=NOW), approval(name="b")), {}, OPEN),
+        ((approval("Deny", deleted=NOW),), {}, waits("ApprovalDenied")),
         # Once.
         ((approval(),), {"entries": (USED,)}, person("ApprovalRequired")),
         ((approval(), approval(name="again")), {"entries": (USED,)}, OPEN),
