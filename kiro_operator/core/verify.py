@@ -307,7 +307,8 @@ def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire
     is seen from the object itself.
     """
     answer = _came(spec, live, sent=True) or Act()
-    if isinstance(answer, Act) and _is_protected(live):
+    # An annotation of a Deployment counts as a change of it, as that of no other object does.
+    if not isinstance(answer, AlreadyDone) and _is_protected(live):
         return Expire("Protected", f"{spec.target.kind} {spec.target.name} or its pod is protected by now")
     return answer
 
