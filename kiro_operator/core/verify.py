@@ -234,7 +234,7 @@ class Live(Struct, frozen=True, kw_only=True):
     """The pod to evict, or to run a command in."""
     written: Mapping[str, Any] | Unobserved | None = None
     """The whole object, for the methods Create and Patch."""
-    failing: bool | None
+    failing: bool | None = None
     """Whether anything is found against the target; None when that cannot be told."""
 
 

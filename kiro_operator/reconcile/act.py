@@ -128,16 +128,12 @@ class Act:
         """Actions begun here that the watch has not shown yet; the ledger is not complete without them."""
         return [entry for (where, _), entry in self._pending.items() if where == namespace]
 
-    def begin(self, target: Target, decisions: Sequence[Decision]) -> Versions:
-        """Take the allowed actions into the ledger. To be called without a wait after deciding them.
-
-        Returns by what policies they are allowed.
-        """
+    def begin(self, target: Target, decisions: Sequence[Decision]) -> None:
+        """Take the allowed actions into the ledger. To be called without a wait after deciding them."""
         for decision in decisions:
             intent = decision.intent
             self._pending[target.namespace, intent.name] = reserved(intent, self._clock.now())
             self.in_flight.add((target.namespace, intent.name))
-        return self._policies.versions(target.namespace)
 
     async def carry_out(
         self, target: Target, decisions: Sequence[Decision], named: Policy, under: Versions
@@ -207,21 +203,20 @@ class Act:
                 outcome = Outcome(item.state, item.reason, item.message)
                 await self.record(namespace, Remediation(record), outcome)
 
-    async def take_up(self, namespace: str, remediation: Remediation) -> Remediation:
-        """Go on with an action that was reserved, and is known not to have been done."""
+    async def take_up(self, namespace: str, remediation: Remediation, under: Versions) -> None:
+        """Go on with an action that was reserved, is known not to have been done, and is allowed anew.
+
+        To be called without a wait after it was.
+        """
         self.in_flight.add((namespace, remediation.name))
         try:
-            under = self._policies.versions(namespace)
-            done = await self._reserve_and_perform(namespace, [remediation], under)
+            await self._reserve_and_perform(namespace, [remediation], under)
         finally:
             self.in_flight.discard((namespace, remediation.name))
-        return done[0]
 
-    async def _reserve_and_perform(
-        self, namespace: str, ready: list[Remediation], under: Versions
-    ) -> list[Remediation]:
+    async def _reserve_and_perform(self, namespace: str, ready: list[Remediation], under: Versions) -> None:
         if not ready:
-            return []
+            return
         # Acting says that it may have been sent. Said too early it does no harm, so that the two
         # writes need not wait for each other; said too late it could be sent twice.
         problem, acting = await asyncio.gather(
@@ -233,8 +228,9 @@ class Act:
             problem = "the policies changed meanwhile"
         if problem:
             denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem)
-            return await asyncio.gather(*(self.record(namespace, item, denied) for item in acting))
-        return await asyncio.gather(*(self._perform(namespace, item) for item in acting))
+            await asyncio.gather(*(self.record(namespace, item, denied) for item in acting))
+            return
+        await asyncio.gather(*(self._perform(namespace, item) for item in acting))
 
     async def _perform(self, namespace: str, remediation: Remediation) -> Remediation:
         """Send one reserved action and record what came of it.
@@ -276,25 +272,23 @@ class Act:
             return Remediation(record)
         raise ports.NotFound(404, "NotFound", f"KiroRemediation {name} is gone")
 
-    async def live(
-        self, namespace: str, spec: KiroRemediationSpec, *, failing: bool | None = None
-    ) -> verify.Live:
+    async def live(self, namespace: str, spec: KiroRemediationSpec) -> verify.Live:
         """The object that an action changes, read anew."""
         if spec.action in PROPOSALS:
             written = await self._actuator.seen(namespace, spec.target.kind, spec.target.name)
-            return verify.Live(workload=None, written=written, failing=failing)
+            return verify.Live(workload=None, written=written)
         match spec.method:
             case Method.CREATE | Method.PATCH | Method.GIVE_BACK:
                 written = await self._actuator.found(namespace, spec.target.kind, spec.target.name)
-                return verify.Live(workload=None, written=written, failing=failing)
+                return verify.Live(workload=None, written=written)
             case Method.EVICT:
                 pod = await self._actuator.pod(namespace, spec.pod.name) if spec.pod else None
-                return verify.Live(workload=None, pod=pod, failing=failing)
+                return verify.Live(workload=None, pod=pod)
             case Method.EXEC:
                 pod = await self._actuator.chosen(namespace, spec.pod.name) if spec.pod else None
-                return verify.Live(workload=None, pod=pod, failing=failing)
+                return verify.Live(workload=None, pod=pod)
         workload = await self._actuator.workload(namespace, spec.target.kind, spec.target.name)
-        return verify.Live(workload=workload, failing=failing)
+        return verify.Live(workload=workload)
 
     async def write(
         self, namespace: str, remediation: Remediation, status: KiroRemediationStatus

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -30,7 +31,7 @@ from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
-from kiro_operator.reconcile.judge import Judgement, judge
+from kiro_operator.reconcile.judge import judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency
@@ -211,34 +212,21 @@ class Loop:
             self._observation.sample_now(target)
         else:
             self._observation.schedule(target)
-        started = self._clock.monotonic()
-        judgement = judge(target, self._observation.snapshot(target, {}), now)
-        self._metrics.judge_duration.observe(self._clock.monotonic() - started)
-        self._metrics.last_judgement.set(now.timestamp())
-        facts = self._whole(target)
-        self._watch_for_storms(target, facts, now)
-        look = Look(
-            target=target,
-            judgement=judgement,
-            policies=self._in_force(target),
-            facts=facts,
-            approvals=self._approvals.of(target.namespace),
-            now=now,
-        )
-        remediations = await self._attend(look)
-        plan = self._plan(target, judgement, remediations, now)
+        look = await self._attend(target)
+        remediations = self._remediations(target.namespace)
+        plan = self._plan(look, remediations)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
         storms = any(policy.storm for policy in self._policies.of(target.namespace))
         target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held) or storms
-        status = self._status(target, judgement, plan, remediations, now)
+        status = self._status(look, plan, remediations)
         named = self._named_policy(target)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
-            under = self._act.begin(target, allowed)
+            self._act.begin(target, allowed)
             # The condition and the action do not wait for each other.
             results = await asyncio.gather(
                 self._reporter.write(target, status),
-                self._act.carry_out(target, allowed, named, under),
+                self._act.carry_out(target, allowed, named, look.under),
                 return_exceptions=True,
             )
             for result in results:
@@ -255,7 +243,30 @@ class Loop:
         await self._act.withdraw(target.namespace, plan.withdrawn)
         if plan.proposals and named is not None:
             await self._act.propose(target, plan.proposals, named)
-        self._set_alarm(target, judgement, plan, remediations, now)
+        self._set_alarm(look, plan, remediations)
+
+    def _look(self, target: Target) -> Look:
+        """Judge a target, and put together all that a plan for it rests on."""
+        now, started = self._clock.now(), self._clock.monotonic()
+        judgement = judge(target, self._observation.snapshot(target, {}), now)
+        self._metrics.judge_duration.observe(self._clock.monotonic() - started)
+        self._metrics.last_judgement.set(now.timestamp())
+        facts = self._whole(target)
+        self._watch_for_storms(target, facts, now)
+        ledger = ledger_of(self._remediations(target.namespace))
+        for entry in self._act.pending(target.namespace):
+            if all(known.name != entry.name for known in ledger.entries):
+                ledger = ledger.plus(entry)
+        return Look(
+            target=target,
+            judgement=judgement,
+            policies=self._in_force(target),
+            under=self._policies.versions(target.namespace),
+            ledger=ledger,
+            facts=facts,
+            approvals=self._approvals.of(target.namespace),
+            now=now,
+        )
 
     def _watch_for_storms(self, target: Target, facts: Snapshot, now: datetime) -> None:
         """Have each policy hold the namespace's pods against what it agrees to.
@@ -267,47 +278,41 @@ class Loop:
         for key in self._policies.weather(target.namespace, casualties(facts, now)):
             self.queue.add((POLICY, key))
 
-    async def _attend(self, look: Look) -> list[Remediation]:
+    async def _attend(self, target: Target) -> Look:
         """Follow the running actions; a missing permission must not keep the verdicts from being told."""
-        target = look.target
         if target.refused and self._clock.monotonic() >= target.refused_until:
             target.refused = ""
-        remediations = self._remediations(target.namespace)
+        looking = partial(self._look, target)
         if target.refused:
-            return remediations
+            return looking()
         try:
-            return await self._verify.attend(look, remediations)
+            return await self._verify.attend(looking, self._remediations(target.namespace))
         except ports.Forbidden as refusal:
             self._refuse(target, refusal)
-            return self._remediations(target.namespace)
+            return looking()
 
     def _refuse(self, target: Target, refusal: ports.Forbidden) -> None:
         logger.warning("KiroHealthCheck %s/%s cannot act: %s", *target.key, refusal)
         target.refused = advice_from(refusal.message)
         target.refused_until = self._clock.monotonic() + REFUSED_FOR
 
-    def _plan(
-        self, target: Target, judgement: Judgement, remediations: list[Remediation], now: datetime
-    ) -> Plan:
+    def _plan(self, look: Look, remediations: list[Remediation]) -> Plan:
+        target, judgement = look.target, look.judgement
         verdicts = {
             item.registered.id: (item.verdict, item.registered.id in judgement.actionable)
             for item in judgement.judged
         }
-        ledger = ledger_of(remediations)
-        for entry in self._act.pending(target.namespace):
-            if all(known.name != entry.name for known in ledger.entries):
-                ledger = ledger.plus(entry)
         plan = decide(
             Inputs(
                 verdicts=verdicts,
                 spec=target.spec,
-                policies=self._in_force(target),
-                ledger=ledger,
-                snapshot=self._whole(target),
-                now=now,
+                policies=look.policies,
+                ledger=look.ledger,
+                snapshot=look.facts,
+                now=look.now,
                 memory=target.memory,
                 commands=self._commands,
-                approvals=self._approvals.of(target.namespace),
+                approvals=look.approvals,
                 own=Ref("KiroHealthCheck", target.name, target.uid),
                 proposals=proposals_of(target, remediations),
                 untold=self._act.untold,
@@ -316,25 +321,18 @@ class Loop:
         target.memory, target.planned = plan.memory, True
         return plan
 
-    def _status(
-        self,
-        target: Target,
-        judgement: Judgement,
-        plan: Plan,
-        remediations: list[Remediation],
-        now: datetime,
-    ) -> KiroHealthCheckStatus:
-        in_force = self._in_force(target)
-        allowed = permission(in_force)
+    def _status(self, look: Look, plan: Plan, remediations: list[Remediation]) -> KiroHealthCheckStatus:
+        target = look.target
+        allowed = permission(look.policies)
         if allowed.allowed and not any(decision.decision == "Denied" for decision in plan.decisions):
             # What is wanted and held back says more than that nothing would be let through.
-            allowed = paused(in_force) or allowed
+            allowed = paused(look.policies) or allowed
         outcome = Outcome(
             generation=target.generation,
             namespace=target.namespace,
-            now=now,
+            now=look.now,
             stalled=target.problem or plans.policy_problem(target, self._policies),
-            judged=judgement.judged,
+            judged=look.judgement.judged,
             spec=target.spec,
             permission=allowed,
             decisions=plans.decisions(plan),
@@ -344,14 +342,8 @@ class Loop:
         )
         return summarize(outcome, target.status)
 
-    def _set_alarm(
-        self,
-        target: Target,
-        judgement: Judgement,
-        plan: Plan,
-        remediations: list[Remediation],
-        now: datetime,
-    ) -> None:
+    def _set_alarm(self, look: Look, plan: Plan, remediations: list[Remediation]) -> None:
+        target, judgement, now = look.target, look.judgement, look.now
         due = earliest(
             judgement.next_check,
             plan.next,

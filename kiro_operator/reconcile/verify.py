@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator import ports
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
@@ -22,18 +23,23 @@ from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.outcomes import Outcome, proposal
-from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
+from kiro_operator.reconcile.policies import Versions
+from kiro_operator.reconcile.records import Remediation, intent_of
 from kiro_operator.reconcile.target import Target
 
 logger = logging.getLogger(__name__)
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """What one reconciliation sees of a target."""
+    """What is to be seen of a target at one moment."""
 
     target: Target
     judgement: Judgement
-    policies: Sequence[decide.Policy]
+    policies: tuple[decide.Policy, ...]
+    under: Versions
+    """Which policies these are: what they allow is allowed while they stay."""
+    ledger: Ledger
+    """With what was begun and is not to be seen yet."""
     facts: Snapshot
     """Of the whole namespace."""
     approvals: tuple[Approval, ...] | Unobserved
@@ -49,28 +55,36 @@ class Verify:
         """When to look at each running action again, by its UID."""
         self._abandoning: set[asyncio.Task[None]] = set()
 
-    async def attend(self, look: Look, remediations: list[Remediation]) -> list[Remediation]:
-        """Move on every running action that this KiroHealthCheck asked for; returns all as they are then."""
+    async def attend(self, looking: Callable[[], Look], remediations: Sequence[Remediation]) -> Look:
+        """Move on every running action that this KiroHealthCheck asked for; returns what is to be seen then.
+
+        Whatever had to be waited for, ``looking`` is asked once more before anything rests on what was seen:
+        meanwhile a policy may have been paused, a pod may have healed, another KiroHealthCheck have acted.
+        """
+        look = looking()
         target = look.target
-        moved: list[Remediation] = []
         for item in remediations:
             mine = item.spec.health_check.uid == target.uid
             busy = (target.namespace, item.name) in self._act.in_flight
             if not mine or busy or item.status.state in FINAL_STATES:
-                moved.append(item)
-            elif item.open:
-                moved.append(await self._propose(target.namespace, item))
+                continue
+            if item.open:
+                waited = await self._propose(target.namespace, item)
             elif item.status.state is RemediationState.VERIFYING:
-                moved.append(await self._watch(look, item))
+                waited = await self._watch(look, item)
             else:
-                moved.append(await self._resume(look, item, ledger_of(remediations)))
-        return moved
+                await self._resume(target.namespace, looking, item)
+                waited = True
+            if waited:
+                look = looking()
+        return look
 
-    async def _propose(self, namespace: str, item: Remediation) -> Remediation:
+    async def _propose(self, namespace: str, item: Remediation) -> bool:
         """Say of a proposal what a crash kept from being said; nothing else is to be done about it here."""
         if item.status.state is RemediationState.PROPOSED:
-            return item
-        return await self._act.record(namespace, item, proposal(intent_of(item), namespace))
+            return False
+        await self._act.record(namespace, item, proposal(intent_of(item), namespace))
+        return True
 
     def next_look(self, remediations: Sequence[Remediation]) -> datetime | None:
         """When to look again at what is running."""
@@ -111,9 +125,11 @@ class Verify:
         ended = Outcome(RemediationState.EXPIRED, "HealthCheckDeleted", message)
         await self._act.record(namespace, written, ended)
 
-    async def _watch(self, look: Look, item: Remediation) -> Remediation:
+    async def _watch(self, look: Look, item: Remediation) -> bool:
+        """Judge whether an action helped; returns whether that had to be waited for."""
         namespace = look.target.namespace
-        if item.spec.action in PROPOSALS:
+        proposed = item.spec.action in PROPOSALS
+        if proposed:
             live = await self._act.live(namespace, item.spec)
             found = _workload(item, look.facts)
             result = judgement_of.in_force(item.spec, item.status, live.written, found, look.now)
@@ -122,9 +138,8 @@ class Verify:
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
             self._looks.pop(uid, None)
-            return await self._act.record(
-                namespace, item, Outcome(result.state, result.reason, result.message)
-            )
+            await self._act.record(namespace, item, Outcome(result.state, result.reason, result.message))
+            return True
         if result.next is not None:
             self._looks[uid] = result.next
         status = item.status
@@ -139,22 +154,25 @@ class Verify:
                 "message": result.message,
             }
             status = status.model_copy(update=update)
-        return await self._act.write(namespace, item, status)
+        return await self._act.write(namespace, item, status) is not item or proposed
 
-    async def _resume(self, look: Look, item: Remediation, ledger: Ledger) -> Remediation:
+    async def _resume(self, namespace: str, looking: Callable[[], Look], item: Remediation) -> None:
         """Go on with an action that another process, or this one before an error, left half done."""
-        namespace, uid = look.target.namespace, item.record.metadata.uid
+        live, uid = await self._act.live(namespace, item.spec), item.record.metadata.uid
+        # Whether it is still called for, and allowed, is asked when nothing has to be waited for any more.
+        look = looking()
         findings = _findings(look.judgement, item)
-        failing = None if isinstance(findings, Unobserved) else bool(findings)
-        live = await self._act.live(namespace, item.spec, failing=failing)
+        if not isinstance(findings, Unobserved):
+            live = replace(live, failing=bool(findings))
         self._looks.pop(uid, None)
         match judgement_of.resume(
             item.spec, item.status, live, reserved_at=item.entry.reserved_at, now=look.now
         ):
             case judgement_of.AlreadyDone(message):
-                return await self._act.record(
+                await self._act.record(
                     namespace, item, Outcome(RemediationState.VERIFYING, "TakenUp", message)
                 )
+                return
             case judgement_of.Expire(reason, message):
                 unsure = item.status.state is RemediationState.ACTING and item.spec.method in WRITES
                 if unsure and reason in {"Changed", "TargetGone"}:
@@ -162,20 +180,20 @@ class Verify:
                     acted = {"acted_at": item.status.acting_at}
                     item = Remediation(item.record)
                     item.status = item.status.model_copy(update=acted)
-                return await self._act.record(
-                    namespace, item, Outcome(RemediationState.EXPIRED, reason, message)
-                )
+                await self._act.record(namespace, item, Outcome(RemediationState.EXPIRED, reason, message))
+                return
             case judgement_of.Wait(until):
                 self._looks[uid] = until
-                return item
+                return
         intent = intent_of(item)
-        others = ledger.without(item.name)
+        others = look.ledger.without(item.name)
         situation = situate(intent, look.facts, others, census(look.facts), look.approvals)
         ruling = decide.rule(intent, look.policies, situation, others, look.now)
         if ruling.decision != "Allowed":
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
-            return await self._act.record(namespace, item, denied)
-        return await self._act.take_up(namespace, item)
+            await self._act.record(namespace, item, denied)
+            return
+        await self._act.take_up(namespace, item, look.under)
 
 
 def _verification(look: Look, item: Remediation) -> judgement_of.Verification:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devcluster import faults
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from tests.harness.scenes import CHECKS, LADDER, METHODS, Scene
@@ -125,6 +126,72 @@ def test_what_somebody_protects_as_the_action_is_on_its_way_is_left_alone(
     assert left["status"]["reason"] == reason
     world.wait_condition("RemediationAllowed", "False", reason="Protected")
     scene.assert_undone()
+
+
+@pytest.mark.parametrize("how", WITHDRAWALS)
+def test_a_policy_withdrawn_while_a_successor_looks_stops_the_action(
+    world: World, proxy: FaultProxy, how: str
+) -> None:
+    """What a dead leader left half done is carried out under what the policies say by then."""
+    withdraw, reason = WITHDRAWALS[how]
+    scene = Scene(world, "Evict").set()
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+
+    def kill(_: object) -> None:
+        operator.kill()
+
+    left = proxy.after(kill, forward=False, method="POST", path=CREATES, count=1)
+    operator.start()
+    world.wait_fault(left)
+    operator.wait()
+
+    def slowly(_: object) -> None:
+        withdraw(world)
+        time.sleep(SLOW_SECONDS)
+
+    looks = proxy.before(slowly, method="GET", path=r"/pods/[^/?]+$", count=1)
+    world.restart(operator)
+    world.wait_fault(looks)
+
+    denied = world.wait_remediation("Denied", timeout=60)
+    assert denied[0]["status"]["reason"] == reason
+    assert "actedAt" not in denied[0]["status"]
+    scene.assert_undone()
+
+
+def test_nothing_is_done_to_what_healed_while_another_action_was_looked_after(
+    world: World, proxy: FaultProxy
+) -> None:
+    world.deployment("other")
+    Scene(world, "Evict").set()
+    ladder = [{"action": "Restart", "timeout": "60s"}]
+    longer = {"spec": {"remediation": {"stabilization": "6s", "ladder": ladder}}}
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), longer)
+    world.operator(*STEADY, server=proxy.url)
+    until(
+        lambda: world.remediations() and world.remediations()[0]["status"].get("healthySince"), "health", 60
+    )
+    pause(world)
+    broken = world.break_pod(name="other")["metadata"]["name"]
+    world.wait_condition("RemediationAllowed", "False", reason="Paused")
+
+    def heal(_: object) -> None:
+        faults.clear(world.plane, world.namespace, broken)
+        world.all_ready("other", 4)
+        world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"pauseRequests": []}})
+        time.sleep(SLOW_SECONDS)
+
+    # This write is waited for. The verdict on the other one is from before it, and may be acted on after it.
+    written = proxy.before(
+        heal, method="PATCH", path=r"/kiroremediations/.*/status", count=1,
+        when=lambda seen: seen.json["status"].get("state") == "Succeeded",
+    )  # fmt: skip
+    world.wait_fault(written)
+
+    world.wait_condition("Healthy", "True")
+    world.wait_condition("RemediationAllowed", "True")
+    assert len(world.evictions()) == 1
+    assert len(world.remediations()) == 1
 
 
 @pytest.mark.parametrize("how", WITHDRAWALS)

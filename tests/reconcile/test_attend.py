@@ -1,0 +1,107 @@
+"""Following running actions takes time: what is planned next rests on what is to be seen afterwards."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, RemediationState
+from kiro_operator.core.objects import Record
+from kiro_operator.core.objects.meta import RecordMetadata
+from kiro_operator.core.policy.types import Ledger
+from kiro_operator.reconcile.judge import Judgement
+from kiro_operator.reconcile.outcomes import Outcome
+from kiro_operator.reconcile.records import Remediation, ledger_of
+from kiro_operator.reconcile.target import Target
+from kiro_operator.reconcile.verify import Look, Verify
+from tests.adapters.helpers import facts
+from tests.reconcile.test_own import body
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+UID = "11111111-2222-4333-8444-555555555555"
+
+
+def record(name: str, state: str, *, asker: str) -> Remediation:
+    spec = {
+        "action": "Restart",
+        "method": "RolloutRestart",
+        "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": f"uid-{name}"},
+        "fence": {"uid": f"uid-{name}", "resourceVersion": "7"},
+        "healthCheck": {"name": "platform", "uid": asker},
+        "policy": {"name": "policy", "uid": UID},
+        "check": "pods-ready",
+        "reason": "CrashLoopBackOff",
+        "message": "it fails",
+        "episode": 1,
+        "step": 1,
+        "timeout": "5m",
+        "stabilization": "1m",
+    }
+    at = NOW - timedelta(hours=1)
+    status = {"state": state, "actingAt": at.isoformat(), "actedAt": at.isoformat()}
+    metadata = RecordMetadata(name=name, uid=f"record-{name}", creation_timestamp=at)
+    return Remediation(Record(metadata=metadata, spec=spec, status=status))
+
+
+class Slow:
+    """Stands where records are written: while one is, another KiroHealthCheck begins an action."""
+
+    def __init__(self) -> None:
+        self.records = [record("mine", "Verifying", asker="u")]
+        self.in_flight: set[tuple[str, str]] = set()
+
+    async def record(self, _namespace: str, item: Remediation, outcome: Outcome) -> Remediation:
+        self.records.append(record("theirs", "Acting", asker="another"))
+        return self._moved(item, outcome.state)
+
+    async def write(self, _namespace: str, item: Remediation, status: KiroRemediationStatus) -> Remediation:
+        return item if status == item.status else await self.record("", item, Outcome(status.state, "", ""))
+
+    def _moved(self, item: Remediation, state: RemediationState) -> Remediation:
+        moved = Remediation(item.record)
+        moved.status = item.status.model_copy(update={"state": state})
+        return moved
+
+
+@pytest.fixture
+def target() -> Target:
+    made = Target(("kiro-system", "platform"))
+    made.take(body(1, {}))
+    return made
+
+
+async def test_what_others_began_meanwhile_is_in_the_ledger(target: Target) -> None:
+    slow = Slow()
+    verify = Verify(slow)  # type: ignore[arg-type]
+
+    seen = await verify.attend(lambda: look(target, ledger_of(slow.records)), list(slow.records))
+
+    # Nobody could tell in time whether the one helped, so that it ends, and that has to be written.
+    assert [entry.name for entry in seen.ledger.entries] == ["mine", "theirs"]
+
+
+async def test_where_nothing_is_waited_for_nothing_is_looked_at_twice(target: Target) -> None:
+    slow = Slow()
+    slow.records = [record("mine", "Succeeded", asker="u"), record("theirs", "Acting", asker="another")]
+    looks: list[Look] = []
+
+    def looking() -> Look:
+        looks.append(look(target, Ledger()))
+        return looks[-1]
+
+    assert await Verify(slow).attend(looking, slow.records) is looks[0]  # type: ignore[arg-type]
+    assert len(looks) == 1
+
+
+def look(target: Target, ledger: Ledger) -> Look:
+    return Look(
+        target=target,
+        judgement=Judgement((), frozenset(), None),
+        policies=(),
+        under=(),
+        ledger=ledger,
+        facts=facts(target.namespace),
+        approvals=(),
+        now=NOW,
+    )
