@@ -53,6 +53,7 @@ from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.loop import Loop
 from kiro_operator.reconcile.observe import Observation
+from kiro_operator.reconcile.permits import Permits
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.sweep import Sweep
@@ -122,14 +123,15 @@ class Operator:
             )
             if argv
         }
-        approvals = Approvals(self.watches, ApprovalGuard(self.client, self.clock))
+        approvals = Approvals(self.client, self.watches, ApprovalGuard(self.client, self.clock))
+        records = self.watches.kinds[REMEDIATIONS].store
         act = Act(
             client=self.client,
             actuator=Actuator(self.client),
             elector=self.elector,
             policies=policies,
-            approvals=approvals,
-            store=self.watches.kinds[REMEDIATIONS].store,
+            permits=Permits(self.client, policies, approvals, records, self.clock),
+            store=records,
             events=self.events,
             metrics=self.metrics,
             clock=self.clock,

@@ -38,7 +38,7 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Pod, Record, Workload
 from kiro_operator.core.permissions import Rule
-from kiro_operator.core.policy.approvals import by, denial, revision
+from kiro_operator.core.policy.approvals import revision
 from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.remedies.types import Refusal
@@ -46,10 +46,10 @@ from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write
-from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
-from kiro_operator.reconcile.policies import Policies, Policy, Versions
+from kiro_operator.reconcile.permits import Permits, Under
+from kiro_operator.reconcile.policies import Policies, Policy
 from kiro_operator.reconcile.records import Remediation, ledger_of, manifest
 from kiro_operator.reconcile.target import Target
 
@@ -100,7 +100,7 @@ class Act:
         actuator: Actuator,
         elector: Elector,
         policies: Policies,
-        approvals: Approvals,
+        permits: Permits,
         store: Store[Record],
         events: EventRecorder,
         metrics: Metrics,
@@ -111,7 +111,7 @@ class Act:
         self._actuator = actuator
         self._elector = elector
         self._policies = policies
-        self._approvals = approvals
+        self.permits = permits
         self._store = store
         self._events = events
         self._metrics = metrics
@@ -136,7 +136,7 @@ class Act:
             self.in_flight.add((target.namespace, intent.name))
 
     async def carry_out(
-        self, target: Target, decisions: Sequence[Decision], named: Policy, under: Versions
+        self, target: Target, decisions: Sequence[Decision], named: Policy, under: Under
     ) -> None:
         """Do what was begun. Ends when each action is done, refused or left for ``resume``."""
         names = [(target.namespace, decision.intent.name) for decision in decisions]
@@ -203,7 +203,7 @@ class Act:
                 outcome = Outcome(item.state, item.reason, item.message)
                 await self.record(namespace, Remediation(record), outcome)
 
-    async def take_up(self, namespace: str, remediation: Remediation, under: Versions) -> None:
+    async def take_up(self, namespace: str, remediation: Remediation, under: Under) -> None:
         """Go on with an action that was reserved, is known not to have been done, and is allowed anew.
 
         To be called without a wait after it was.
@@ -214,23 +214,30 @@ class Act:
         finally:
             self.in_flight.discard((namespace, remediation.name))
 
-    async def _reserve_and_perform(self, namespace: str, ready: list[Remediation], under: Versions) -> None:
+    async def _reserve_and_perform(self, namespace: str, ready: list[Remediation], under: Under) -> None:
         if not ready:
             return
         # Acting says that it may have been sent. Said too early it does no harm, so that the two
         # writes need not wait for each other; said too late it could be sent twice.
-        problem, acting = await asyncio.gather(
+        problem, withdrawn, acting = await asyncio.gather(
             self._reserve(namespace, ready),
+            self.permits.withdrawn(namespace, ready, under),
             asyncio.gather(*(self.record(namespace, item, BEGUN) for item in ready)),
         )
-        if not problem and self._policies.versions(namespace) != under:
+        if not problem and self._policies.versions(namespace) != under.policies:
             # Who paused or deleted one while the record was made may have been heard by then.
             problem = "the policies changed meanwhile"
-        if problem:
-            denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem)
-            await asyncio.gather(*(self.record(namespace, item, denied) for item in acting))
-            return
-        await asyncio.gather(*(self._perform(namespace, item) for item in acting))
+        denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem) if problem else None
+        refused = {item.name: withdrawn.get(item.name) or denied for item in acting}
+        await asyncio.gather(*(self._end_or_perform(namespace, item, refused[item.name]) for item in acting))
+
+    async def _end_or_perform(
+        self, namespace: str, remediation: Remediation, refused: Outcome | None
+    ) -> None:
+        if refused is not None:
+            await self.record(namespace, remediation, refused)
+        else:
+            await self._perform(namespace, remediation)
 
     async def _perform(self, namespace: str, remediation: Remediation) -> Remediation:
         """Send one reserved action and record what came of it.
@@ -361,9 +368,9 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
-        if against := denial(spec.digest, self._approvals.of(namespace)):
+        if denied := self.permits.denied(namespace, spec.digest):
             # Who denied it while the record was made may have been heard by now.
-            return Outcome(RemediationState.DENIED, "ApprovalDenied", f"denied for good {by(against)}")
+            return denied
         if spec.method is Method.EXEC:
             return await self._commands.run(namespace, remediation)
         version = spec.fence.resource_version

@@ -1,10 +1,14 @@
 """KiroApprovals as plans may see them: only those whose author the API server vouches for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
 
 from kiro_operator.adapters.kubernetes.admission import ApprovalGuard
-from kiro_operator.adapters.kubernetes.watches import APPROVALS, Watches
+from kiro_operator.adapters.kubernetes.client import Client
+from kiro_operator.adapters.kubernetes.watches import APPROVALS, KINDS, Watches
 from kiro_operator.core.objects import Approval
 from kiro_operator.core.snapshot import Unobserved
 
@@ -14,12 +18,18 @@ SOON = 15.0
 """The same while it is missing: somebody may be about to install it."""
 
 
+class _Approvals(msgspec.Struct):
+    items: list[Approval]
+
+
 class Approvals:
     """The KiroApprovals of each namespace."""
 
-    def __init__(self, watches: Watches, guard: ApprovalGuard) -> None:
+    def __init__(self, client: Client, watches: Watches, guard: ApprovalGuard) -> None:
+        self._client = client
         self._watches = watches
         self._guard = guard
+        self._told: datetime | Unobserved | None = None
 
     def of(self, namespace: str) -> tuple[Approval, ...] | Unobserved:
         """What people decided there, or why no decision counts.
@@ -33,17 +43,30 @@ class Approvals:
         unseen = self._watches.unobserved(APPROVALS, namespace)
         if unseen is not None:
             return unseen
-        found: list[Approval] = [
-            item
-            for item in self._watches.kinds[APPROVALS].store.all(namespace)
-            if not item.approves
-            or (item.metadata.creation_timestamp is not None and item.metadata.creation_timestamp > since)
-        ]
-        return tuple(found)
+        return _vouched_for(self._watches.kinds[APPROVALS].store.all(namespace), since)
+
+    async def anew(self, namespace: str) -> tuple[Approval, ...] | Unobserved:
+        """The same as the API server has it now, for whoever is about to act on it.
+
+        By what is watched a denial may come late, and what was forged while nobody stood guard would count
+        until the next look.
+
+        Raises:
+            ports.ApiError, ports.Unreachable, KeyError, ValueError, msgspec.DecodeError: there is no answer.
+        """
+        found = await self._client.get(KINDS[APPROVALS].path(namespace))
+        # Behind them, so that it was looked at after each of them was made.
+        await self._guard.confirm()
+        since = self._guard.since
+        if isinstance(since, Unobserved):
+            return since
+        return _vouched_for(msgspec.json.decode(found, type=_Approvals).items, since)
 
     async def look(self) -> bool:
-        """Look whether approvals are protected; returns whether that has changed."""
-        return await self._guard.look()
+        """Look whether approvals are protected; returns whether that has changed since the last time."""
+        await self._guard.look()
+        before, self._told = self._told, self._guard.since
+        return before != self._told
 
     async def keep_looking(self, changed: Callable[[], None]) -> None:
         """Look for ever."""
@@ -51,3 +74,12 @@ class Approvals:
             await asyncio.sleep(SOON if isinstance(self._guard.since, Unobserved) else EVERY)
             if await self.look():
                 changed()
+
+
+def _vouched_for(found: Iterable[Approval], since: datetime) -> tuple[Approval, ...]:
+    return tuple(
+        item
+        for item in found
+        if not item.approves
+        or (item.metadata.creation_timestamp is not None and item.metadata.creation_timestamp > since)
+    )

@@ -261,7 +261,7 @@ class Loop:
             target=target,
             judgement=judgement,
             policies=self._in_force(target),
-            under=self._policies.versions(target.namespace),
+            under=self._act.permits.under(target),
             ledger=ledger,
             facts=facts,
             approvals=self._approvals.of(target.namespace),

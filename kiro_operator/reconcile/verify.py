@@ -23,7 +23,7 @@ from kiro_operator.core.verdict import Finding, Status
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.outcomes import Outcome, proposal
-from kiro_operator.reconcile.policies import Versions
+from kiro_operator.reconcile.permits import Under
 from kiro_operator.reconcile.records import Remediation, intent_of
 from kiro_operator.reconcile.target import Target
 
@@ -36,8 +36,7 @@ class Look(Struct, frozen=True, kw_only=True):
     target: Target
     judgement: Judgement
     policies: tuple[decide.Policy, ...]
-    under: Versions
-    """Which policies these are: what they allow is allowed while they stay."""
+    under: Under
     ledger: Ledger
     """With what was begun and is not to be seen yet."""
     facts: Snapshot

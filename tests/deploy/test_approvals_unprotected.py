@@ -11,9 +11,10 @@ import pytest
 
 import devcluster
 from devcluster import ControlPlane
+from devcluster.errors import KubectlFailed
 from devcluster.wait import until
-from kiro_operator.core.admission import PATH
-from tests.apiserver.test_approvals import MANUAL, asked, decision, look_again, note
+from kiro_operator.core.admission import NAME, PATH
+from tests.apiserver.test_approvals import MANUAL, Object, asked, decision, look_again, note
 from tests.deploy.rendered import ROOT
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.scenes import Scene
@@ -41,6 +42,7 @@ def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlP
         plane.apply(ROOT / PATH)
         _what_was_forged_before_does_not_count_now(world, scene)
         _what_is_vouched_for_does(world, scene)
+        _what_is_forged_before_the_next_look_does_not(world, scene)
     finally:
         world.close()
 
@@ -48,11 +50,18 @@ def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlP
 def _nothing_counts(world: World, scene: Scene) -> None:
     request = asked(world, reason="ApprovalUnprotected")
     assert f"apply {PATH}" in decision(world)["message"]
-    # Without the policy whoever may create decides in anybody's name, and for as long as they like.
+    forge(world, request)
+    look_again(world)
+    assert decision(world)["reason"] == "ApprovalUnprotected"
+    scene.assert_undone()
+
+
+def forge(world: World, request: Object, name: str = "forged") -> None:
+    """Without the policy whoever may create decides in anybody's name."""
     forged = {
         "apiVersion": "kiro.dev/v1alpha1",
         "kind": "KiroApproval",
-        "metadata": {"name": "forged"},
+        "metadata": {"name": name},
         "spec": {
             "gate": "operator-approver",
             "decision": "Approve",
@@ -63,9 +72,6 @@ def _nothing_counts(world: World, scene: Scene) -> None:
         },
     }
     world.plane.kubectl("create", "-n", world.namespace, "-f", "-", input=json.dumps(forged))
-    look_again(world)
-    assert decision(world)["reason"] == "ApprovalUnprotected"
-    scene.assert_undone()
 
 
 def _what_was_forged_before_does_not_count_now(world: World, scene: Scene) -> None:
@@ -86,3 +92,31 @@ def _what_is_vouched_for_does(world: World, scene: Scene) -> None:
     )
     assert [item["name"] for item in done["spec"]["approvals"]] != ["forged"]
     scene.assert_done_once()
+
+
+def _what_is_forged_before_the_next_look_does_not(world: World, scene: Scene) -> None:
+    """By the last look, which may be a minute ago, somebody vouches for everybody."""
+    used = {item["metadata"]["name"] for item in world.remediations()}
+    world.break_pod()
+    request = asked(world)
+    world.plane.kubectl("delete", "validatingadmissionpolicybinding", NAME)
+
+    until(lambda: _forged(world, request), "the API server to check nothing any more", 30)
+
+    denied = until(
+        lambda: [item for item in world.remediations() if item["metadata"]["name"] not in used],
+        "a record",
+        30,
+    )
+    world.wait_remediation("Denied")
+    assert denied[0]["spec"]["approvals"][0]["name"] == "quickly"
+    asked(world, reason="ApprovalUnprotected")
+    scene.assert_done_once()
+
+
+def _forged(world: World, request: Object) -> bool:
+    try:
+        forge(world, request, "quickly")
+    except KubectlFailed:
+        return False
+    return True

@@ -67,3 +67,21 @@ def test_what_was_reserved_is_not_done_once_its_approval_has_expired(world: Worl
     scene.assert_undone()
     # And what comes next is to be decided on anew.
     assert asked(world)["digest"] != begun["spec"]["digest"]
+
+
+def test_a_denial_that_a_silent_watch_does_not_tell_of_is_final(world: World, proxy: FaultProxy) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    scene = Scene(world, "RolloutRestart").set(actions=MANUAL, pauseRequests=["INC-7"])
+    world.operator(*STEADY, server=proxy.url)
+    request = asked(world)
+    approver.decide(request)
+    asked(world, reason="Paused")
+    proxy.half_open(path=r"/kiroapprovals\?.*watch=")
+    approver.decide(request, "Deny")
+
+    world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"pauseRequests": []}})
+
+    (denied,) = world.wait_remediation("Denied", timeout=60)
+    assert denied["status"]["reason"] == "ApprovalDenied"
+    scene.assert_undone()

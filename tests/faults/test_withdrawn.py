@@ -159,6 +159,38 @@ def test_a_policy_withdrawn_while_a_successor_looks_stops_the_action(
     scene.assert_undone()
 
 
+def add_a_pause(world: World) -> None:
+    """Nothing is reserved there that could be missed: the policies that were known have not changed."""
+    world.policy("second", **enforce(pauseRequests=["maintenance"]))
+
+
+def suspend(world: World) -> None:
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), {"spec": {"suspend": True}})
+
+
+@pytest.mark.parametrize(
+    ("plural", "stop"), [("kirosafetypolicies", add_a_pause), ("kirohealthchecks", suspend)]
+)
+def test_what_a_silent_watch_does_not_tell_of_stops_the_action(
+    world: World, proxy: FaultProxy, plural: str, stop: Callable[[World], None]
+) -> None:
+    world.deployment()
+    world.policy(**enforce())
+    scene = Scene(world, "Evict")
+    scene.watch()
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_condition("Healthy", "True")
+    proxy.half_open(path=rf"/{plural}\?.*watch=")
+    stop(world)
+
+    world.break_pod()
+
+    denied = world.wait_remediation("Denied", timeout=60)
+    assert denied[0]["status"]["reason"] == "Withdrawn"
+    assert "actedAt" not in denied[0]["status"]
+    scene.assert_undone()
+
+
 def test_nothing_is_done_to_what_healed_while_another_action_was_looked_after(
     world: World, proxy: FaultProxy
 ) -> None:

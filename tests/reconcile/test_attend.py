@@ -12,6 +12,7 @@ from kiro_operator.core.objects.meta import RecordMetadata
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.reconcile.judge import Judgement
 from kiro_operator.reconcile.outcomes import Outcome
+from kiro_operator.reconcile.permits import Under
 from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 from kiro_operator.reconcile.verify import Look, Verify
@@ -99,7 +100,7 @@ def look(target: Target, ledger: Ledger) -> Look:
         target=target,
         judgement=Judgement((), frozenset(), None),
         policies=(),
-        under=(),
+        under=Under((), ()),
         ledger=ledger,
         facts=facts(target.namespace),
         approvals=(),

@@ -53,6 +53,19 @@ class ApprovalGuard:
         """Look once more; returns whether that changes anything. No answer leaves it as it was."""
         before = self.since
         try:
+            await self.confirm()
+        except (ports.ApiError, ports.Unreachable, KeyError, ValueError, *MALFORMED) as error:
+            logger.warning("cannot tell whether approvals are protected: %s", error)
+        return before != self.since
+
+    async def confirm(self) -> None:
+        """Look once more, for whoever rests on it that nobody could forge what was made until now.
+
+        Raises:
+            ports.ApiError, ports.Unreachable, KeyError, ValueError, msgspec.DecodeError: there is no answer
+                that makes sense; what was seen before stays.
+        """
+        try:
             policy, binding = await asyncio.gather(
                 self._get("validatingadmissionpolicies"), self._get("validatingadmissionpolicybindings")
             )
@@ -60,11 +73,7 @@ class ApprovalGuard:
         except ports.Forbidden as error:
             logger.warning("cannot tell whether approvals are protected: %s", error)
             self._seen = Unobserved(UNPROTECTED, RULES[0].advice(""))
-        except (ports.ApiError, ports.Unreachable, KeyError, ValueError, *MALFORMED) as error:
-            logger.warning("cannot tell whether approvals are protected: %s", error)
-            return before != self.since
         self._at = self._clock.monotonic()
-        return before != self.since
 
     async def _get(self, plural: str) -> Mapping[str, Any] | None:
         try:
