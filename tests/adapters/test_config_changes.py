@@ -121,11 +121,20 @@ async def test_bounds(client_of: Callable[[str], Client]) -> None:
             assert isinstance(sample[0], Change)
 
 
+async def test_a_time_that_is_none_hides_no_other(client_of: Callable[[str], Client]) -> None:
+    odd = [{"metadata": {"name": "a", "managedFields": [{"manager": "x", "time": "0000-01-01T00:00:00Z"}]}}]
+    content = json.dumps({"items": [*odd, item()]}).encode()
+    with Server(lambda _: Answer(200, content)) as server:
+        sample = await ConfigChanges(client_of(server.url)).observe(poll(facts("kiro"), PARAMETERS))
+    assert isinstance(sample, tuple)
+    assert [change.manager for change in sample] == ["helm"]
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (
-            Answer(200, b'{"items":[{"metadata":{"name":"a","managedFields":[{"time":"soon"}]}}]}'),
+            Answer(200, b'{"items":[{"metadata":{"name":"a","managedFields":["soon"]}}]}'),
             "MalformedAnswer",
         ),
         (Answer(500, b""), "Unreachable"),

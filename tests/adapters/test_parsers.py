@@ -85,13 +85,23 @@ def test_config_changes(page: Mapping[str, Any], first: datetime) -> None:
         assert change.kind == "ConfigMap"
 
 
-@pytest.mark.parametrize("field", ["time", "creationTimestamp"])
-def test_a_time_without_a_zone_is_none(field: str) -> None:
-    entry = {"manager": "helm", "time": "2026-03-02T11:59:00Z"}
-    metadata = {"name": "a", "creationTimestamp": "2026-03-02T11:59:00Z", "managedFields": [entry]}
+def test_a_time_of_the_api_server_without_a_zone_is_none() -> None:
+    metadata = {"name": "a", "creationTimestamp": "2026-03-02T11:59:00Z"}
     assert read(json.dumps({"items": [{"metadata": metadata}]}).encode(), config_changes._List)
-    (entry if field == "time" else metadata)[field] = "2026-03-02T11:59:00"
+    metadata["creationTimestamp"] = "2026-03-02T11:59:00"
     assert read(json.dumps({"items": [{"metadata": metadata}]}).encode(), config_changes._List) is None
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-03-02T11:59:00", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "soon", ""]
+)
+def test_a_time_that_anybody_may_write_is_one_or_left_out(time: str) -> None:
+    entries = [{"manager": "x", "time": time}, {"manager": "helm", "time": "2026-03-02T11:59:00Z"}]
+    page = {"items": [{"metadata": {"name": "a", "managedFields": entries}}]}
+    found = read(json.dumps(page).encode(), config_changes._List)
+    assert found is not None
+    [change] = config_changes.changes(found.items[0].metadata, datetime(2026, 3, 2, 11, tzinfo=UTC))
+    assert (change.manager, change.time) == ("helm", datetime(2026, 3, 2, 11, 59, tzinfo=UTC))
 
 
 @given(st.binary(max_size=200))

@@ -18,7 +18,9 @@ from kiro_operator.adapters.kubernetes import informer
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.informer import Informer, Kind
 from kiro_operator.adapters.kubernetes.store import Store
-from kiro_operator.core.objects import Service
+from kiro_operator.adapters.kubernetes.watches import KINDS
+from kiro_operator.core.objects import Deployment, Service
+from kiro_operator.core.snapshot import Source
 
 SERVICES = Kind("/api/v1", "services", Service)
 
@@ -236,3 +238,52 @@ def test_the_wait_grows_is_bounded_and_respects_the_server() -> None:
     assert waits[-1] >= 15.0
     throttled = ports.TooManyRequests(429, "", "", retry_after=45.0)
     assert informer._wait(1, throttled) == 45.0
+
+
+async def test_no_time_that_somebody_made_up_hides_all_others(
+    client: Client, control_plane: ControlPlane, namespace: str
+) -> None:
+    """Whoever may write an object may write the times of its managers; the API server knows a year zero."""
+    made = {
+        "metadata": {"name": "odd"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "odd"}},
+            "template": {
+                "metadata": {"labels": {"app": "odd"}},
+                "spec": {"containers": [{"name": "odd", "image": "odd:1"}]},
+            },
+        },
+    }
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    control_plane.rest.post(path, made)
+    entry = {
+        "manager": "odd",
+        "operation": "Update",
+        "apiVersion": "apps/v1",
+        "time": "0000-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }
+    kept = control_plane.rest.patch(f"{path}/odd", {"metadata": {"managedFields": [entry]}})
+    assert entry["time"] in [item["time"] for item in kept["metadata"]["managedFields"]]
+
+    store: Store[Deployment] = Store(lambda *_: None)
+    troubles: list[Exception] = []
+    deployments = Informer(
+        client,
+        KINDS[Source.DEPLOYMENTS],
+        store,
+        namespace=namespace,
+        covers=lambda: frozenset({namespace}),
+        on_synced=lambda: None,
+        on_trouble=troubles.append,
+    )
+    task = asyncio.create_task(deployments.run())
+    try:
+        await until(lambda: bool(troubles) or bool(list(store.all(namespace))))
+    finally:
+        task.cancel()
+
+    assert troubles == []
+    [found] = store.all(namespace)
+    assert [field.time for field in found.metadata.managed_fields if field.manager == "odd"] == [None]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from kiro_operator.core.gitops import keeper
 
@@ -55,8 +55,20 @@ class ManagedField(Base, frozen=True):
 
     manager: str = ""
     operation: str = ""
-    time: Annotated[datetime, Meta(tz=True)] | None = None
+    written: str = field(default="", name="time")
     subresource: str = ""
+
+    @property
+    def time(self) -> datetime | None:
+        """When; None where that is not told, or by a time that there is none of.
+
+        Whoever may write the object may write this as well, and the API server knows a year zero.
+        """
+        try:
+            time = datetime.fromisoformat(self.written)
+        except ValueError:
+            return None
+        return None if time.tzinfo is None else time
 
 
 class Metadata(Base, frozen=True):
