@@ -1,6 +1,6 @@
 """KiroApprovals as they are watched. What is in them is for core/policy/approvals.py to judge."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from kiro_operator.core.objects.meta import Base, Metadata
 
@@ -51,9 +51,10 @@ class Approval(Base, frozen=True):
         """When it ends; None where it says no time, or one further from its creation than ``longest``."""
         created = self.metadata.creation_timestamp
         try:
-            expires = datetime.fromisoformat(self.spec.expires_at)
-        except ValueError:
+            written = datetime.fromisoformat(self.spec.expires_at)
+            expires = written.astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        if created is None or expires.tzinfo is None or expires - created > longest:
+        if created is None or written.tzinfo is None or expires - created > longest:
             return None
         return expires

@@ -134,6 +134,7 @@ LATER = entry(step=9, at=NOW + 2 * HOUR, ended=NOW + 2 * HOUR)
         ((approval(lasts=timedelta(hours=24, seconds=1)),), {}, person("ApprovalRequired")),
         ((approval(expires="2026-06-10T13:00:00"),), {}, person("ApprovalRequired")),
         ((approval(expires="tomorrow"),), {}, person("ApprovalRequired")),
+        ((approval(expires="0001-01-01T00:00:00+23:59"),), {}, person("ApprovalRequired")),
         ((approval(expires=""),), {}, person("ApprovalRequired")),
         # An expired one does not stand in the way of one that is not.
         ((approval(name="a", lasts=timedelta(seconds=1)), approval(name="b")), {}, OPEN),

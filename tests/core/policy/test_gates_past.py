@@ -293,6 +293,10 @@ def test_storm(storm: Storm | None, cooldown: str, method: Method, expected: Any
         ("2026-06-10T11:55:01Z", until("RecentlyRestarted", NOW + timedelta(seconds=1))),
         ("2027-01-01T00:00:00Z", until("RecentlyRestarted", NOW + timedelta(minutes=5))),
         ("yesterday", person("EvidenceMissing")),
+        # Whoever may write the workload may write this: nothing there is to break the plan of all others.
+        ("0001-01-01T00:00:00Z", OPEN),
+        ("0001-01-01T00:00:00+23:59", person("EvidenceMissing")),
+        ("9999-12-31T23:59:59-23:59", person("EvidenceMissing")),
     ],
 )
 @pytest.mark.parametrize("method", list(Method))

@@ -27,15 +27,15 @@ def gate(
         return Allow(f"nobody else restarted {named(intent.target)}")
     try:
         restarted = datetime.fromisoformat(written)
-    except ValueError:
+        # There are times of which UTC has none: anybody may write one, and no plan is to break on it.
+        restarted = restarted.replace(tzinfo=UTC) if restarted.tzinfo is None else restarted.astimezone(UTC)
+    except (ValueError, OverflowError):
         return Deny(
             "EvidenceMissing",
             f"when {named(intent.target)} was restarted cannot be read: its pod template's annotation "
             "kubectl.kubernetes.io/restartedAt is no time, such as 2026-01-31T12:00:00Z",
             needs_person=True,
         )
-    if restarted.tzinfo is None:
-        restarted = restarted.replace(tzinfo=UTC)
     until = min(restarted, now) + policy.cooldown
     if now < until:
         return Deny(
