@@ -129,6 +129,23 @@ async def test_a_lease_that_somebody_deleted_is_made_anew(
     assert lease(control_plane, namespace)["holderIdentity"] == "1"
 
 
+async def test_whoever_sees_that_another_leads_leads_no_longer(
+    client: Client, control_plane: ControlPlane, namespace: str, clock: FakeClock, other_clock: FakeClock
+) -> None:
+    """Where somebody deletes the Lease another one makes it at once, before the deadline of the first."""
+    first, second = elector(client, namespace, "1", clock), elector(client, namespace, "2", other_clock)
+    await first._try()
+    control_plane.rest.delete(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/lease")
+    assert await second._try()
+
+    # A refusal alone says nothing: the answer to a renewal of its own may have been lost.
+    assert not await first._try()
+    assert not await first._try()
+
+    assert second.leading
+    assert not first.leading
+
+
 class Hanging:
     """An API server that takes the second write and never answers."""
 

@@ -168,6 +168,8 @@ class Elector:
             elif self._mine(lease) or self._run_out(lease.spec):
                 self._held = await self._write(lease)
             else:
+                # Somebody may have deleted it, and another one made it, before the deadline.
+                self._deadline = float("-inf")
                 return False
         except (ports.Conflict, ports.AlreadyExists):
             self._held = None
