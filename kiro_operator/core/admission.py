@@ -26,6 +26,11 @@ _MAY = (
     f".namespace({_WHERE}).check('approve').allowed()"
 )
 _MOST = format_duration(LONGEST)
+_UNOWNED = "!has(object.metadata.ownerReferences)"
+_NO_OWNER = (
+    "metadata.ownerReferences: a KiroApproval has no owner: the cluster would delete it with that, "
+    "a denial as well"
+)
 
 
 def _validation(
@@ -84,6 +89,14 @@ POLICY: dict[str, Any] = {
                 "object.spec == oldObject.spec",
                 "spec is immutable: it records what was decided; create another KiroApproval",
                 "Invalid",
+            ),
+            _validation("CREATE", _UNOWNED, _NO_OWNER, "Forbidden"),
+            _validation(
+                "UPDATE",
+                f"{_UNOWNED} || (has(oldObject.metadata.ownerReferences)"
+                " && object.metadata.ownerReferences == oldObject.metadata.ownerReferences)",
+                _NO_OWNER,
+                "Forbidden",
             ),
         ],
     },

@@ -165,6 +165,24 @@ def test_what_is_beside_the_decision_may_be_changed(approvers: Server) -> None:
         answer.raise_for_status()
 
 
+def test_nobody_has_one_collected_as_garbage(approvers: Server) -> None:
+    """The cluster deletes what belongs to an object that is not there; a right to patch is none to delete."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": str(uuid.uuid4())}
+    body = document("dana", decision="Deny")
+    owned = body | {"metadata": body["metadata"] | {"ownerReferences": [owner]}}
+    done = create(approvers, "dana", "technical-leads", owned)
+    assert done.returncode != 0
+    assert "metadata.ownerReferences: a KiroApproval has no owner" in done.stderr
+    assert create(approvers, "dana", "technical-leads", body).returncode == 0
+
+    change = {"metadata": {"ownerReferences": [owner]}}
+    answer = approvers.patch("KiroApproval", body["metadata"]["name"], json.dumps(change))
+
+    assert answer.status_code == 403
+    assert "a KiroApproval has no owner" in answer.json()["message"]
+    assert approvers.get("KiroApproval", body["metadata"]["name"])["spec"]["decision"] == "Deny"
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_who_decides_takes_nothing_back(approvers: Server, role: str) -> None:
     who = ("--as", "dana", "--as-group", group_of(role))
