@@ -26,12 +26,12 @@ Object = dict[str, Any]
 BUDGET = {"limit": 5, "window": "1h"}
 RIGHT_SIZE = {"name": "RightSize", "approval": "Manual", "budget": BUDGET}
 RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
+CONFIG_MAPS = "/api/v1"
 MIB = 2.0**20
 LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
-@pytest.fixture
-def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
+def used(namespace: str) -> list[Samples]:
     """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory, and sends next to nothing."""
     end = round_hour(datetime.now(UTC)) + timedelta(hours=1)
     start = end - timedelta(hours=30)
@@ -40,10 +40,10 @@ def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
     def spent(at: datetime) -> float:
         return 0.048 * (at - start).total_seconds()
 
-    used = course(start, end, lambda _: 90 * MIB, minutes=5)
+    held = course(start, end, lambda _: 90 * MIB, minutes=5)
     history = [
         Samples("container_cpu_usage_seconds_total", labels, course(start, end, spent, minutes=5)),
-        Samples("container_memory_working_set_bytes", labels, used),
+        Samples("container_memory_working_set_bytes", labels, held),
     ]
     for way in ("receive", "transmit"):
         name = f"container_network_{way}_bytes_total"
@@ -52,7 +52,12 @@ def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
     # One reading in twelve is 0.93, and no other one is above 0.85.
     busy = course(start, end, lambda at: (8 * (at.minute // 5) + 5) / 100, minutes=5)
     history.append(Samples("node_cpu_utilization", {"node": "one"}, busy))
-    with Prometheus(tmp_path / "prometheus", history) as server:
+    return history
+
+
+@pytest.fixture
+def prometheus(namespace: str, tmp_path: Path) -> Iterator[Prometheus]:
+    with Prometheus(tmp_path / "prometheus", used(namespace)) as server:
         yield server
 
 
@@ -73,12 +78,23 @@ def begin(
     **policy: Any,
 ) -> None:
     """A Deployment that asks for far too much, and an operator that may propose what would do."""
-    container = {"name": "kiro", "image": "kiro:1", "resources": LARGE}
-    template = {"metadata": {"labels": {"app": "kiro"}}, "spec": {"containers": [container]}}
-    world.deployment(replicas=2, template=template)
+    oversized(world, check, beside, parameters)
     if metadata:
         world.plane.rest.patch(path(world), {"metadata": metadata})
     world.policy(**enforce(**({"actions": [RIGHT_SIZE, RESTART]} | policy)))
+    world.operator(*asking(world, prometheus))
+
+
+def oversized(
+    world: World,
+    check: str = "over-provisioned",
+    beside: str = "pods-ready",
+    parameters: Object | None = None,
+) -> None:
+    """A Deployment that asks for far too much, and a KiroHealthCheck that looks at it."""
+    container = {"name": "kiro", "image": "kiro:1", "resources": LARGE}
+    template = {"metadata": {"labels": {"app": "kiro"}}, "spec": {"containers": [container]}}
+    world.deployment(replicas=2, template=template)
     kept = {check, beside}
     world.health_check(
         safetyPolicyRef={"name": "policy"},
@@ -90,8 +106,11 @@ def begin(
         ],
         remediation={"stabilization": "1s"},
     )
-    where = f"{SERVICE}.{world.namespace}:{PORT}"
-    world.operator("--resolve", f"{where}=127.0.0.1:{prometheus.port}")
+
+
+def asking(world: World, prometheus: Prometheus) -> tuple[str, ...]:
+    """The operator's flags that say where its Prometheus is."""
+    return ("--resolve", f"{SERVICE}.{world.namespace}:{PORT}=127.0.0.1:{prometheus.port}")
 
 
 def path(world: World) -> str:
@@ -341,30 +360,38 @@ def test_a_boundary_is_for_a_person_to_widen(world: World) -> None:
     assert healed["status"]["reason"] == "Healed"
 
 
-def test_a_steering_document_is_mended_when_approved(world: World, approver: Approver) -> None:
-    broken = "\n---\ninclusion: Always\n---\n# Product\n\nPrefer small steps.\n"
-    where = world.path("configmaps", api="/api/v1")
-    body = {"metadata": {"name": "kiro-steering"}, "data": {"product.md": broken, "other.md": "# Other\n"}}
-    world.plane.rest.post(where, body)
-    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "EditSteering"}]))
+STEERING = "kiro-steering"
+MISWRITTEN = "\n---\ninclusion: Always\n---\n# Product\n\nPrefer small steps.\n"
+
+
+def miswritten(world: World) -> None:
+    """A steering document whose front matter Kiro overlooks, and a KiroHealthCheck that looks at it."""
+    data = {"product.md": MISWRITTEN, "other.md": "# Other\n"}
+    body = {"metadata": {"name": STEERING}, "data": data}
+    world.plane.rest.post(world.path("configmaps", api=CONFIG_MAPS), body)
     world.health_check(
         safetyPolicyRef={"name": "policy"},
         interval="5s",
-        steering={"configMaps": ["kiro-steering"]},
+        steering={"configMaps": [STEERING]},
         checks=[
             {"id": "steering-syntax", "interval": "5s"},
             *({"id": name, "enabled": False} for name in registry() if name != "steering-syntax"),
         ],
         remediation={"stabilization": "1s"},
     )
+
+
+def test_a_steering_document_is_mended_when_approved(world: World, approver: Approver) -> None:
+    miswritten(world)
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "EditSteering"}]))
     world.operator()
     request = waiting(world)
     approver.decide(request)
     [done] = world.wait_remediation("Succeeded", timeout=60)
-    data = world.plane.rest.get(f"{where}/kiro-steering")["data"]
+    data = world.get("configmaps", STEERING, api=CONFIG_MAPS)["data"]
     mended = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
     assert data == {"product.md": mended, "other.md": "# Other\n"}
-    assert json.loads(done["spec"]["change"]["undo"]) == {"data": {"product.md": broken}}
+    assert json.loads(done["spec"]["change"]["undo"]) == {"data": {"product.md": MISWRITTEN}}
     world.wait_check("steering-syntax", "Pass", timeout=60)
 
 
@@ -385,22 +412,23 @@ def test_a_threshold_is_for_a_person_to_move(world: World, prometheus: Prometheu
     assert healed["status"]["reason"] == "Healed"
 
 
-CONFIG_MAPS = "/api/v1"
 OPTIMIZING = {"minimumSavingPercent": "15", "mode": "careful", "token": "hunter2-hunter2"}
 
 
 def optimizer(world: World, *checks: str) -> Path:
-    """A Kiro that optimizes by a ConfigMap, and an operator that may propose to move a number of it.
+    """A Kiro that optimizes by a ConfigMap, of which a number may be proposed to move; returns its log."""
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeOptimization"}]))
+    return optimizing(world, *checks)
 
-    Returns what its pod logs.
-    """
+
+def optimizing(world: World, *checks: str) -> Path:
+    """A Kiro that optimizes by a ConfigMap, and a KiroHealthCheck that looks at it; returns its log."""
     make_pod(world.plane, world.namespace)
     pod = world.path("pods", "web", api=CONFIG_MAPS)
     world.plane.rest.patch(pod, {"metadata": {"labels": {"component": "cost-optimization"}}})
     log = faults.logs(world.plane, world.namespace, "web", ["optimizer 2.1 ready"])
     body = {"metadata": {"name": "kiro-optimization"}, "data": OPTIMIZING}
     world.plane.rest.post(world.path("configmaps", api=CONFIG_MAPS), body)
-    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeOptimization"}]))
     parameter = {"key": "minimumSavingPercent", "bolder": "Lower", "min": "1", "max": "50", "step": "5"}
     world.health_check(
         safetyPolicyRef={"name": "policy"},

@@ -100,7 +100,8 @@ def test_what_does_not_help_is_followed_by_restarts_of_client_and_server(
     assert "hunter2" not in str(world.remediations()) + world.describe() + world.log_tail()
 
 
-def test_stale_data_is_resynchronized(world: World, platform: Kiro, shop: McpProcess) -> None:
+def out_of_step(platform: Kiro, shop: McpProcess) -> tuple[str, ...]:
+    """A server that gives wrong answers until it is resynchronized; returns flags of the operator."""
     query = {
         "name": "lamp",
         "tool": "get_price",
@@ -115,7 +116,11 @@ def test_stale_data_is_resynchronized(world: World, platform: Kiro, shop: McpPro
         mcp={"servers": [SHOP | {"goldenQueries": [query]}]},
         remediation={"stabilization": "1s", "ladder": [{"action": "ResyncMCP", "timeout": "30s"}]},
     )
-    world.operator(*FLAGS, "--resolve", f"shop.{world.namespace}:8080={shop.address}")
+    return (*FLAGS, "--resolve", f"shop.{platform.world.namespace}:8080={shop.address}")
+
+
+def test_stale_data_is_resynchronized(world: World, platform: Kiro, shop: McpProcess) -> None:
+    world.operator(*out_of_step(platform, shop))
     world.wait_remediation("Succeeded", timeout=60)
     assert course(world) == [("ResyncMCP", "Exec", "kiro")]
     assert platform.runs == ["resync"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,40 +16,47 @@ WANTED = {"steering-integrity", "steering-syntax"}
 ONLY = [{"id": name, "enabled": False} for name in registry() if name not in WANTED]
 ACTION = {"name": "RestoreSteering", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
 GOOD = {"product.md": "---\ninclusion: always\n---\n# Product\nTea.\n", "tech.md": "# Tech\nPython.\n"}
+OTHER = {"readme.txt": "not a document"}
+BROKEN = {"product.md": "---\ninclusion: [\n", "tech.md": None}
 CHECKS = [
     {"id": "steering-integrity", "interval": "5s", "parameters": {"required": ["tech.md"]}},
     {"id": "steering-syntax", "interval": "5s"},
 ]
 
 
-def begin(world: World, *, on_drift: str = "Restore", metadata: dict[str, Any] | None = None) -> None:
-    body = {"metadata": {"name": NAME} | (metadata or {}), "data": GOOD | {"readme.txt": "not a document"}}
-    world.plane.rest.post(world.path("configmaps", api="/api/v1"), body)
+def begin(world: World, *, metadata: dict[str, Any] | None = None) -> None:
+    prepare(world, metadata)
     world.policy(**enforce(actions=[ACTION]))
-    world.health_check(
-        safetyPolicyRef={"name": "policy"},
-        interval="5s",
-        checks=[*ONLY, *CHECKS],
-        steering={"configMaps": [NAME], "onDrift": on_drift},
-        remediation={"stabilization": "1s"},
-    )
     world.operator()
     world.wait_check("steering-syntax", "Pass", timeout=60)
     texts = [key for key in held(world, HISTORY)["data"] if key.startswith("text.")]
     assert len(texts) == len(GOOD)
 
 
+def prepare(world: World, metadata: dict[str, Any] | None = None) -> None:
+    """Documents that pass, and a KiroHealthCheck that asks to put them back."""
+    body = {"metadata": {"name": NAME} | (metadata or {}), "data": GOOD | OTHER}
+    world.plane.rest.post(world.path("configmaps", api="/api/v1"), body)
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        interval="5s",
+        checks=[*ONLY, *CHECKS],
+        steering={"configMaps": [NAME], "onDrift": "Restore"},
+        remediation={"stabilization": "1s"},
+    )
+
+
 def held(world: World, name: str = NAME) -> dict[str, Any]:
     return world.get("configmaps", name, api="/api/v1")
 
 
-def change(world: World, data: dict[str, str | None]) -> None:
+def change(world: World, data: Mapping[str, str | None]) -> None:
     world.plane.rest.patch(world.path("configmaps", NAME, api="/api/v1"), {"data": data})
 
 
 def test_what_was_broken_and_what_was_taken_out_is_put_back_at_once(world: World) -> None:
     begin(world)
-    change(world, {"product.md": "---\ninclusion: [\n", "tech.md": None, "readme.txt": "changed as well"})
+    change(world, BROKEN | {"readme.txt": "changed as well"})
 
     [done] = world.wait_remediation("Succeeded", timeout=60)
     found = held(world)

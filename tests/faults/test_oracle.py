@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,14 +11,20 @@ import pytest
 
 from tests.faults.matrix.audit import Write, accepted
 from tests.faults.matrix.oracle import (
+    AUTOSCALING,
+    CHANGE_OPTIMIZATION,
+    EDIT_STEERING,
     EVICT,
     RBAC,
     RECONNECT,
     RESTART,
     RESTORE,
+    RESTORE_STEERING,
+    RIGHT_SIZE,
     SCALE,
     Budget,
     Evidence,
+    Remedy,
     Rule,
     judge,
 )
@@ -80,6 +87,8 @@ GOOD = Evidence(
     writes=(
         record("one"),
         write("patch", "kirosafetypolicies/status", "policy", {}),
+        write("create", "configmaps", "kiro-steering-history", {}),
+        write("update", "configmaps", "kiro-steering-history", {}),
         write("patch", "kiroremediations/status", "one", {}),
         eviction(),
         write("patch", "kirohealthchecks/status", "kiro", {}),
@@ -240,6 +249,33 @@ def test_restores_are_told_by_what_they_write() -> None:
     assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == {Rule.UNRECORDED}
 
 
+@pytest.mark.parametrize(
+    ("remedy", "resource", "key"),
+    [
+        (AUTOSCALING, "horizontalpodautoscalers", "spec"),
+        (RIGHT_SIZE, "deployments", "spec"),
+        (RESTORE_STEERING, "configmaps", "data"),
+        (EDIT_STEERING, "configmaps", "data"),
+        (CHANGE_OPTIMIZATION, "configmaps", "data"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_patch_is_told_by_what_its_record_says(remedy: Remedy, resource: str, key: str) -> None:
+    asked = intent(target={"name": "kiro"}, change={"patch": json.dumps({key: {"limit": "4"}})})
+    version = {"metadata": {"uid": "u", "resourceVersion": "7"}}
+
+    def judged(name: str = "kiro", fence: Object = version, **content: Any) -> set[Rule]:
+        written = write("patch", resource, name, fence | {key: content})
+        usual = {remedy.name: 1}
+        return rules(replace(GOOD, remedies=(remedy,), intents=(asked,), usual=usual, writes=(written,)))
+
+    assert judged(limit="4") == set()
+    assert judged(limit="4", fence={"metadata": {"uid": "u"}}) == {Rule.UNFENCED}
+    assert (
+        judged(limit="5") == judged(limit="4", other="1") == judged("other", limit="4") == {Rule.UNRECORDED}
+    )
+
+
 def test_an_operator_ends_for_its_lease_only_and_does_nothing_after_it() -> None:
     assert rules(replace(GOOD, crashes=1)) == {Rule.CRASH}
     assert rules(replace(GOOD, late=("POST eviction: 201",))) == {Rule.LATE}
@@ -287,6 +323,7 @@ def test_an_action_without_a_version_is_unfenced(unfenced: Evidence) -> None:
         write("patch", "deployments/status", "kiro", {}),
         write("patch", "kirohealthchecks", "kiro", {}),
         write("update", "configmaps", "kiro-steering", {}),
+        write("patch", "configmaps", "kiro-steering-history", {}),
         replace(write("create", "namespaces", "new", {}), namespace=""),
     ],
     ids=str,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.core.remedies import permissions
 from tests.faults.matrix import plan
 from tests.faults.matrix.case import Baseline
 from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.mutations import EXEC, Mutation
+from tests.faults.matrix.oracle import EVICT, RESTART
 from tests.faults.matrix.scenarios import SCENARIOS, Outcome
 
 COURSE = ("kirohealthchecks", "kirohealthchecks", "kirosafetypolicies", "kiroremediations")
@@ -35,8 +39,8 @@ def baselines(action: str = "PATCH deployments") -> list[Baseline]:
 def test_a_process_is_killed_at_every_write_of_every_scenario() -> None:
     every = baselines()
     for number, baseline in enumerate(every):
-        # What a scenario begins with is aimed at there.
-        before = [item for item in every[:number] if item.scenario.name != baseline.scenario.after]
+        # What it shares with those that it comes after is aimed at there.
+        before = [item for item in every[:number] if item.scenario.name not in baseline.scenario.after]
         found = plan.cases(baseline, before)
         for kind in plan.KILLED:
             assert [case.mutation for case in found if case.kind == kind] == list(baseline.mutations)
@@ -54,6 +58,34 @@ def test_every_fault_is_aimed_at_an_action_of_each_full_scenario_and_in_turn_of_
     ]
     assert set.union(*thin) == KINDS.keys()
     assert all(one != other for one, other in pairwise(thin))
+
+
+def test_a_scenario_that_comes_after_others_is_killed_at_what_is_its_own() -> None:
+    every = baselines()
+    own = Mutation("PUT configmaps", 1)
+    for number, baseline in enumerate(every):
+        if baseline.scenario.after:
+            longer = replace(baseline, mutations=(*baseline.mutations, own))
+            found = plan.cases(longer, every[:number])
+            action = plan.moments(longer)[1]
+            assert {case.mutation for case in found} == {action, own}
+            for kind in plan.KILLED:
+                assert [case.mutation for case in found if case.kind == kind] == [action, own]
+            assert {case.kind for case in found if case.mutation == action} >= set(plan.LIVING)
+
+
+def test_what_a_scenario_comes_after_is_there_before_it() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    for place, scenario in enumerate(SCENARIOS):
+        assert set(scenario.after) <= set(names[:place])
+
+
+def test_each_remedy_that_changes_something_has_a_scenario() -> None:
+    """By the name that the oracle knows it by; a restart has two."""
+    names = {remedy.name for scenario in SCENARIOS for remedy in scenario.remedies}
+    ways = {ActionName.RESTART: {EVICT.name, RESTART.name}}
+    wanted = [ways.get(action, {action.value}) for action, rules in permissions().items() if rules]
+    assert names == set().union(*wanted)
 
 
 def test_nothing_is_aimed_at_a_command_that_only_a_fence_could_make_good() -> None:

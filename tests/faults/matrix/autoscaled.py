@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from devcluster import ControlPlane
 from kiro_operator.core.checks import registry
-from tests.deploy.rights import Installed
 from tests.faults.matrix.oracle import AUTOSCALING
 from tests.faults.matrix.people import approve_in_turn
 from tests.faults.matrix.scenario import Scenario
@@ -18,19 +15,9 @@ SCALERS = "/apis/autoscaling/v2"
 CHECK = "autoscaling-configuration"
 
 
-class Proposing(Installed):
-    """The operator may do what is proposed as well."""
-
-    parts = (*Installed.parts, "namespace/change-autoscaling")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Autoscaled(Scenario):
     """Its Deployment is at rest, so that it needs no metrics: these would take a minute."""
-
-    def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
-        """With one more right."""
-        return Proposing(plane, namespace, folder)
 
     def set(self, world: World) -> None:
         """Make Deployment, autoscaler, policy and KiroHealthCheck."""
@@ -53,5 +40,10 @@ class Autoscaled(Scenario):
 
 
 AUTOSCALED = Autoscaled(
-    name="autoscaled", remedies=(AUTOSCALING,), manual=True, drive=approve_in_turn, thin=True
+    name="autoscaled",
+    remedies=(AUTOSCALING,),
+    manual=True,
+    parts=("namespace/change-autoscaling",),
+    drive=approve_in_turn,
+    thin=True,
 )

@@ -1,63 +1,85 @@
-"""A client that cannot connect: the command of the admin is run in its pod, once at most."""
+"""A client that cannot connect, a server that answers wrongly: a command is run in a pod, once at most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devcluster import ControlPlane
-from tests.deploy.rights import Installed
+from tests.apiserver.test_reconnect import CHECK, out_of_step
 from tests.faults.matrix.oracle import RECONNECT
-from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.scenario import Place, Scenario
 from tests.harness.commands import FLAGS, Kiro, kiro
+from tests.harness.mcp_servers import McpProcess
 from tests.harness.world import World
 
 
-class Commanding(Installed):
-    """Commands are run in its pods."""
+class Commanding(Place):
+    """Commands are run in its pods. The test of its client finds it broken."""
 
-    parts = (*Installed.parts, "namespace/exec")
+    flags: Sequence[str] = FLAGS
+
+    def begin(self) -> None:
+        """Make pods, policy and KiroHealthCheck."""
+        self.kiro().watch(CHECK)
+
+    def kiro(self) -> Kiro:
+        """Make the pods."""
+        return self.stack.enter_context(kiro(self, self.folder))
+
+    def mend(self) -> None:
+        """Do what the command does."""
+        (self.folder / "state").write_text("well\n")
+
+
+class Resynchronizing(Commanding):
+    """Its server answers wrongly."""
 
     def __init__(self, plane: ControlPlane, namespace: str, folder: Path) -> None:
         super().__init__(plane, namespace, folder)
-        self._stack = ExitStack()
+        self._shop = McpProcess()
 
-    def kiro(self) -> Kiro:
-        """Pods with a client that is broken."""
-        self._stack.enter_context(kiro(self, self.folder)).watch("mcp-connection")
-        return Kiro(self, self.folder)
+    def begin(self) -> None:
+        """Start the server as well."""
+        self.flags = out_of_step(self.kiro(), self.stack.enter_context(self._shop))
 
-    def close(self) -> None:
-        """Also of the commands."""
-        super().close()
-        self._stack.close()
+    def mend(self) -> None:
+        """Have it answer rightly."""
+        self._shop.fault()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Commanded(Scenario):
-    """Its client's own test finds it broken."""
+    """What a command helps against."""
 
-    def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
-        """With commands."""
-        return Commanding(plane, namespace, folder)
+    place: type[Commanding] = Commanding
+    parts: Sequence[str] = ("namespace/exec",)
 
     def set(self, world: World) -> None:
         """Make pods, policy and KiroHealthCheck."""
         assert isinstance(world, Commanding)
-        world.kiro()
+        world.begin()
 
-    def flags(self, world: World) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
-        """The commands."""
-        return FLAGS
+    def flags(self, world: World) -> Sequence[str]:
+        """The commands, and where the server is."""
+        assert isinstance(world, Commanding)
+        return world.flags
 
 
 def mend_once_done(world: World) -> None:
-    """The client connects again once a record says that the command was run, or may have been."""
+    """It is well again once a record says that the command was run, or may have been."""
     assert isinstance(world, Commanding)
     if any("actedAt" in item["status"] for item in world.remediations()):
-        (world.folder / "state").write_text("well\n")
+        world.mend()
 
 
 RECONNECTED = Commanded(name="reconnected", remedies=(RECONNECT,), drive=mend_once_done, thin=True)
+RESYNCED = Commanded(
+    name="resynced",
+    remedies=(replace(RECONNECT, name="ResyncMCP"),),
+    place=Resynchronizing,
+    drive=mend_once_done,
+    after=("reconnected",),
+    thin=True,
+)

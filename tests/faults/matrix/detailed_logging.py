@@ -9,7 +9,7 @@ from functools import cache
 
 from tests.apiserver.test_detailed_logging import CHECKS, NAME
 from tests.faults.matrix.oracle import RESTORE
-from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.scenario import Scenario, content
 from tests.harness.mcp_servers import McpProcess
 from tests.harness.world import World
 from tests.live.test_mcp import server
@@ -50,8 +50,7 @@ class Logged(Scenario):
 
     def holds(self, world: World) -> Sequence[str]:
         """The level, which is as it was, and what nobody may touch beside it."""
-        data = world.get("configmaps", NAME, api="/api/v1")["data"]
-        return tuple(f"{key}={value}" for key, value in sorted(data.items()))
+        return content(world, NAME)
 
 
 LOGGED = Logged(name="logged", remedies=(replace(RESTORE, name="DetailedLogging"),), actions=2, thin=True)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from devcluster import ControlPlane
-from tests.deploy.rights import Installed
 from tests.faults.matrix.oracle import RBAC
 from tests.faults.matrix.scenario import Scenario
 from tests.harness.restoring import EXEC, GET, MALLORY, PATCH, Restoring
@@ -19,9 +16,7 @@ from tests.harness.world import World
 class Narrowed(Scenario):
     """Role and binding are a KiroRemediation each."""
 
-    def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
-        """With deploy/cluster-restore, under names of its own."""
-        return Restoring(plane, namespace, folder)
+    place: type[Restoring] = Restoring
 
     def set(self, world: World) -> None:
         """Make baseline, role, binding, policy and KiroHealthCheck."""

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from kiro_operator.adapters.steering.remembered import SUFFIX
 from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from tests.faults.matrix.audit import Write
 
@@ -29,7 +30,7 @@ BOOKKEEPING = frozenset(
         "leases",
     }
 )
-"""What the operator may write in the namespace beside its actions."""
+"""What the operator may write in the namespace beside its actions, and the history of steering documents."""
 
 
 class Rule(StrEnum):
@@ -156,12 +157,18 @@ def _foreign(evidence: Evidence) -> list[Violation]:
     return [
         Violation(Rule.FOREIGN, str(write))
         for write in evidence.writes
-        if not (write.resource in BOOKKEEPING and write.namespace == evidence.namespace)
+        if not (_keeps_books(write) and write.namespace == evidence.namespace)
         and not any(
             remedy.is_one(write) and write.namespace == (evidence.namespace if remedy.namespaced else "")
             for remedy in evidence.remedies
         )
     ]
+
+
+def _keeps_books(write: Write) -> bool:
+    if write.resource == "configmaps":
+        return write.verb in {"create", "update"} and write.name.endswith(SUFFIX)
+    return write.resource in BOOKKEEPING
 
 
 def _done_twice(evidence: Evidence, actions: Sequence[_Action]) -> list[Violation]:
@@ -308,16 +315,25 @@ def _recorded(intent: Object, *keys: str) -> Object:
     return {key: patch[key] for key in keys if key in patch}
 
 
+def _patching(name: str, resource: str, *keys: str) -> Remedy:
+    """It merges what its record says below these keys."""
+    return Remedy(
+        name,
+        lambda write: (write.verb, write.resource) == ("patch", resource),
+        lambda write, intent: (
+            write.name == _inner(intent, "spec", "target", "name")
+            and _written(write, *keys) == _recorded(intent, *keys) != {}
+        ),
+        _of_this_version,
+    )
+
+
 CONTAIN = replace(RESTORE, name="Contain")
-AUTOSCALING = Remedy(
-    "ChangeAutoscaling",
-    lambda write: (write.verb, write.resource) == ("patch", "horizontalpodautoscalers"),
-    lambda write, intent: (
-        write.name == _inner(intent, "spec", "target", "name")
-        and _written(write, "spec") == _recorded(intent, "spec") != {}
-    ),
-    _of_this_version,
-)
+AUTOSCALING = _patching("ChangeAutoscaling", "horizontalpodautoscalers", "spec")
+RIGHT_SIZE = _patching("RightSize", "deployments", "spec")
+RESTORE_STEERING = _patching("RestoreSteering", "configmaps", "data", "binaryData")
+EDIT_STEERING = _patching("EditSteering", "configmaps", "data", "binaryData")
+CHANGE_OPTIMIZATION = _patching("ChangeOptimization", "configmaps", "data", "binaryData")
 RBAC = Remedy(
     "RestoreRBAC",
     lambda write: write.verb == "patch" and write.resource in {"clusterroles", "clusterrolebindings"},

@@ -13,6 +13,8 @@ SHARE = 6
 """One of so many pairs of scenario and fault is in the sample."""
 TURNS = 3
 """Of a thin scenario, one of so many faults that leave the process alive is played; which, takes turns."""
+LATER = 2
+"""One that comes after others waits so many times as long for its turn."""
 KILLED = frozenset({"killed before the write", "killed after the write"})
 """Aimed at every write of every scenario."""
 LIVING = [name for name, kind in KINDS.items() if kind.everywhere and name not in KILLED]
@@ -25,9 +27,10 @@ TOLD = frozenset(
         "PATCH kiroremediations/status",
         "PATCH kirohealthchecks/status",
         "PATCH kirosafetypolicies/status",
+        "PUT configmaps",
     }
 )
-"""What is no action."""
+"""What is no action; a history of steering documents is put there, and an action patches."""
 
 
 def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
@@ -35,11 +38,12 @@ def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
 
     Args:
         baseline: Of the scenario.
-        before: Of those before it. What one that it begins with writes is aimed at there; a right is taken
-            away where it is first needed.
+        before: Of those before it. A write that one of those has which it comes after is aimed at there, but
+            for its own action; a right is taken away where it is first needed.
     """
     scenario, turn = baseline.scenario, sum(item.scenario.thin for item in before)
-    known = frozenset(m for item in before if item.scenario.name == scenario.after for m in item.mutations)
+    known = {m for item in before if item.scenario.name in scenario.after for m in item.mutations}
+    known.discard(moments(baseline)[1])
     taken = frozenset(name for item in before for name in item.rights)
     chosen = [
         (name, mutation)
@@ -62,11 +66,13 @@ def _every(baseline: Baseline, kind: str) -> Sequence[Mutation]:
 
 
 def _some(baseline: Baseline, turn: int) -> Sequence[Mutation]:
-    """The action, and before or after it in turns; of a thin scenario the action, for each third fault.
+    """The action, and before or after it in turns; of a thin scenario the action, for some of the faults.
 
-    A command has no fence to rest on: each fault is played at it.
+    A command has no fence to rest on: each fault is played at it, where it is run first.
     """
     record, action, told = moments(baseline)
+    if baseline.scenario.after:
+        return [action] if turn % (LATER * TURNS) == 0 else []
     if baseline.scenario.thin:
         return [action] if action.kind == EXEC or turn % TURNS == 0 else []
     return [action, (record, told)[turn % 2]]

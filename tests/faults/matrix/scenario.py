@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,19 @@ from tests.harness.world import World, enforce
 HOUR = timedelta(hours=1)
 
 
+class Place(Installed):
+    """A namespace, and what is started for it, which ends with it."""
+
+    def __init__(self, plane: ControlPlane, namespace: str, folder: Path) -> None:
+        super().__init__(plane, namespace, folder)
+        self.stack = ExitStack()
+
+    def close(self) -> None:
+        """End the operators first."""
+        with self.stack:
+            super().close()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario(ABC):
     """A namespace in which something is to be done.
@@ -26,8 +40,10 @@ class Scenario(ABC):
         actions: How many are done when nothing is in the way.
         limit: The budget of the policy, in an hour.
         manual: Whether a person has to approve them.
+        place: Where it takes place.
+        parts: Of deploy/, what the operator is granted beside an installation.
         drive: Called again and again during a run: does what only the world can do.
-        after: The scenario that it begins with, if any.
+        after: Scenarios whose writes it makes as well: these are aimed at there, but for its own action.
         thin: Whether much of it is as in another scenario: faults that leave the process alive are aimed at
             fewer of its writes.
     """
@@ -37,8 +53,10 @@ class Scenario(ABC):
     actions: int = 1
     limit: int = 20
     manual: bool = False
+    place: type[Installed] = Place
+    parts: Sequence[str] = ()
     drive: Callable[[World], None] = lambda _: None
-    after: str = ""
+    after: Sequence[str] = ()
     thin: bool = False
 
     @property
@@ -48,7 +66,9 @@ class Scenario(ABC):
 
     def world(self, plane: ControlPlane, namespace: str, folder: Path) -> Installed:
         """Where it takes place, with the rights of an installation."""
-        return Installed(plane, namespace, folder)
+        made = self.place(plane, namespace, folder)
+        made.parts = (*made.parts, *self.parts)
+        return made
 
     @abstractmethod
     def set(self, world: World) -> None:
@@ -72,3 +92,9 @@ class Scenario(ABC):
         approval = "Manual" if self.manual else "Automatic"
         allowed = [{"name": name, "approval": approval, "budget": budget} for name in actions]
         world.policy(**enforce(budget=budget, actions=allowed, **spec))
+
+
+def content(world: World, name: str) -> tuple[str, ...]:
+    """What a ConfigMap holds, in the order of its keys."""
+    data = world.get("configmaps", name, api="/api/v1")["data"]
+    return tuple(f"{key}={value}" for key, value in sorted(data.items()))

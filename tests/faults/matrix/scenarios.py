@@ -15,13 +15,16 @@ from kiro_operator.api.v1alpha1.remediation import FINAL_STATES
 from tests.apiserver.test_restore import DESIRED, ONLY
 from tests.apiserver.test_restore import NAME as CONFIG
 from tests.faults.matrix.autoscaled import AUTOSCALED
-from tests.faults.matrix.commanded import RECONNECTED
+from tests.faults.matrix.commanded import RECONNECTED, RESYNCED
 from tests.faults.matrix.contained import CONTAINED
 from tests.faults.matrix.detailed_logging import LOGGED
 from tests.faults.matrix.narrowed import NARROWED
+from tests.faults.matrix.optimized import OPTIMIZED
 from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE
 from tests.faults.matrix.people import approve_in_turn
+from tests.faults.matrix.right_sized import RIGHT_SIZED
 from tests.faults.matrix.scenario import Scenario
+from tests.faults.matrix.steering import STEERING_EDITED, STEERING_RESTORED
 from tests.harness.scenes import CHECKS
 from tests.harness.world import World
 
@@ -183,7 +186,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Broken(name="scale-up", remedies=(SCALE,), ladder="Scale", fault="not-ready", drive=mend_once_scaled),
     Broken(
         name="scale-back", remedies=(SCALE,), actions=2, ladder="Scale", fault="not-ready",
-        spec={"scaleBackAfter": "10s"}, drive=mend_once_scaled, after="scale-up", thin=True,
+        spec={"scaleBackAfter": "10s"}, drive=mend_once_scaled, after=("scale-up",), thin=True,
     ),
     Tampered(name="restore", remedies=(RESTORE,), data={"mode": "free", "backdoor": "on"}),
     Tampered(name="restore-anew", remedies=(RESTORE,), data=None, thin=True),
@@ -198,4 +201,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     AUTOSCALED,
     RECONNECTED,
     NARROWED,
+    RESYNCED,
+    STEERING_RESTORED,
+    STEERING_EDITED,
+    RIGHT_SIZED,
+    OPTIMIZED,
 )  # fmt: skip
