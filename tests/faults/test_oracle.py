@@ -207,13 +207,16 @@ def command(second: float, argv: tuple[str, ...] = ("env", "mcp-client", "reconn
 
 def test_commands_are_counted() -> None:
     asked = intent(pod={"name": "kiro-1"}, command={"argv": ["env", "mcp-client", "reconnect"]})
-    test = command(0.5, ("env", "mcp-client", "test-connection"))
+    looks = [
+        command(0.5, ("env", "mcp-client", "test-connection")),
+        command(0.7, ("tail", "-c", "9", "/var/log/kiro")),
+    ]
     good = replace(
         GOOD,
         remedies=(RECONNECT,),
         intents=(asked,),
         usual={RECONNECT.name: 2},
-        writes=accepted([test, command(1), command(1)], "operator"),
+        writes=accepted([*looks, command(1), command(1)], "operator"),
     )
     assert judge(good) == []
     twice = accepted([command(1), command(2)], "operator")

@@ -97,10 +97,13 @@ def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
 def is_observed(check: str, verdicts: Verdicts) -> bool:
     """Whether the check that asked for an action sees its objects now.
 
-    One that is not run here, such as by another KiroHealthCheck of the namespace, sees nothing.
+    One that is not run here, such as by another KiroHealthCheck of the namespace, sees nothing. Nor does one
+    that fails without findings: that is what an earlier process has seen.
     """
     verdict, _ = verdicts.get(check, (None, False))
-    return verdict is not None and verdict.status not in {Status.UNKNOWN, Status.SKIPPED}
+    if verdict is None or verdict.status in {Status.UNKNOWN, Status.SKIPPED}:
+        return False
+    return verdict.status is not Status.FAIL or bool(verdict.findings)
 
 
 def _escalates(check: str) -> bool:

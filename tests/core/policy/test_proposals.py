@@ -277,6 +277,15 @@ def test_it_is_withdrawn_when_its_reason_is_gone_and_not_when_that_cannot_be_see
     assert not plan({}, proposed()).withdrawn
 
 
+def test_what_an_earlier_process_has_found_keeps_it_up() -> None:
+    """A Fail that was read off the status has no findings, until the first sample is there."""
+    held = {CHECK: (Verdict(Status.FAIL, "OverProvisioned", "waste"), False)}
+    made = plan(held, proposed())
+    assert not made.withdrawn
+    [decision] = made.decisions
+    assert (decision.decision, decision.reason) == ("Denied", "ApprovalRequired")
+
+
 def test_it_is_withdrawn_when_the_target_is_another_one() -> None:
     past = proposed()
     rolled = replace(past.intent, fence=replace(past.intent.fence, revision="2"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.faults.matrix.mutations import ASKED, commanded, is_test
+from tests.faults.matrix.mutations import ASKED, commanded, looks
 
 Object = dict[str, Any]
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -43,7 +43,7 @@ def accepted(events: Iterable[Object], account: str) -> list[Write]:
     for event in events:
         url = urlsplit(event.get("requestURI", ""))
         command = commanded(url.query) if url.path.endswith("/exec") else []
-        if event["user"]["username"] != account or "dryRun" in url.query or is_test(command):
+        if event["user"]["username"] != account or "dryRun" in url.query or looks(command):
             continue
         if event["verb"] not in WRITES and not command:
             continue

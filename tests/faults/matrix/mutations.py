@@ -35,9 +35,9 @@ def commanded(query: str) -> list[str]:
     return parse_qs(query).get("command", [])
 
 
-def is_test(command: Sequence[str]) -> bool:
+def looks(command: Sequence[str]) -> bool:
     """Whether a command looks, and changes nothing."""
-    return "test-connection" in command
+    return "test-connection" in command or command[:1] == ["tail"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Mutation:
 def kind_of(request: Request) -> str:
     """Of a mutation; empty for a request that is none."""
     found = PATH.match(request.path)
-    if found and found["sub"] == "exec" and not is_test(commanded(request.query)):
+    if found and found["sub"] == "exec" and not looks(commanded(request.query)):
         return EXEC
     if "dryRun" in request.query:
         return ""
