@@ -380,6 +380,8 @@ class Keeper:
 
     def __init__(self) -> None:
         self.refuse = 0
+        self.times = 1000
+        """How often it does."""
         self.writes: list[dict[str, Any]] = []
         self.held: dict[str, Any] | None = None
         self.text = "# Product\n"
@@ -390,7 +392,8 @@ class Keeper:
             return Answer(200, json.dumps(body).encode())
         if request.method == "GET":
             return Answer(200, json.dumps(self.held).encode()) if self.held else Answer(404, b"{}")
-        if self.refuse:
+        if self.refuse and self.times:
+            self.times -= 1
             reason = "AlreadyExists" if request.method == "POST" else "Conflict"
             return Answer(self.refuse, json.dumps({"reason": reason}).encode())
         self.held = json.loads(request.body)
@@ -415,7 +418,7 @@ async def test_it_is_written_when_something_changes_and_not_else(client_of: Clie
     assert [one.diff for one in sample.history.revisions] == ["", "-# Product | +# Another product"]
 
 
-@pytest.mark.parametrize("status", [403, 409, 500, 422])
+@pytest.mark.parametrize("status", [403, 409, 422])
 async def test_a_write_that_is_refused_is_not_tried_all_the_time(status: int, client_of: ClientOf) -> None:
     keeper = Keeper()
     keeper.refuse = status
@@ -435,6 +438,27 @@ async def test_a_write_that_is_refused_is_not_tried_all_the_time(status: int, cl
     assert isinstance(sample, Steering)
     assert sample.history.note == ""
     assert len(sample.history.revisions) == 4, "what was in memory is kept as well"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("times", [1, remembered.TRIES])
+async def test_a_write_without_an_answer_is_tried_again_soon(
+    status: int, times: int, client_of: ClientOf
+) -> None:
+    """At once, and at the next look: what passed is not in memory, where it was written before."""
+    keeper = Keeper()
+    with Server(keeper) as server:
+        source = SteeringSource(client_of(server.url))
+        await source.observe(asked(onDrift="Restore", configMaps=["kiro-steering"]))
+        keeper.refuse, keeper.times = status, times
+        keeper.text = ""
+        for seconds in (5, 10):
+            now = NOW + timedelta(seconds=seconds)
+            sample = await source.observe(asked(now, onDrift="Restore", configMaps=["kiro-steering"]))
+            assert isinstance(sample, Steering)
+            assert bool(sample.history.note) == (times > 1 and seconds == 5)
+    assert sample.kept[".kiro/steering/product.md"].text == "# Product\n"
+    assert len(keeper.writes) == 2
 
 
 OURS = {"app.kubernetes.io/managed-by": "kiro-operator"}

@@ -64,10 +64,11 @@ ADMITTED = (
 )
 TRIES = 3
 AGAIN = timedelta(minutes=10)
-"""After a refusal the next write is tried no sooner."""
+"""After a refusal the next write is tried no sooner. Where there was no answer, it is at the next look."""
 IN_MEMORY = 65_536
 """Bytes of texts that are kept in memory where there is no ConfigMap."""
 HEALTH_CHECKS = 256
+_PASSING = (ports.Unreachable, ports.TooManyRequests)
 
 logger = logging.getLogger(__name__)
 
@@ -162,17 +163,18 @@ class Remembered:
                 book = await self._save(request, before, documents, complete=complete)
             except (ports.ApiError, ports.Unreachable, *MALFORMED) as error:
                 note = _note(error, request)
+                again = None if isinstance(error, _PASSING) else request.now + AGAIN
             else:
                 return _State(msgspec.structs.replace(book, texts={}), saved=True)
         else:
-            note = state.note
+            note, again = state.note, state.again
         book = await asyncio.to_thread(history.advance, before, documents, request.now, complete=complete)
-        return _State(_small(book), note, again=request.now + AGAIN)
+        return _State(_small(book), note, again=again)
 
     async def _save(
         self, request: ports.PollRequest, before: Book, documents: Sequence[Document], *, complete: bool
     ) -> Book:
-        """Read, change, write, and do so again when somebody was faster.
+        """Read, change, write, and do so again when somebody was faster, or nobody said what came of it.
 
         Raises:
             ports.ApiError: it is refused.
@@ -201,7 +203,7 @@ class Remembered:
                     await self._client.replace(f"{collection}/{name}", body, Lane.RECORD)
                 else:
                     await self._client.create(collection, body, Lane.RECORD)
-            except (ports.Conflict, ports.AlreadyExists):
+            except (ports.Conflict, ports.AlreadyExists, *_PASSING):
                 if turn == TRIES - 1:
                     raise
             else:
