@@ -114,7 +114,7 @@ def out_of_step(platform: Kiro, shop: McpProcess) -> tuple[str, ...]:
     platform.watch(
         "mcp-data-accuracy",
         mcp={"servers": [SHOP | {"goldenQueries": [query]}]},
-        remediation={"stabilization": "1s", "ladder": [{"action": "ResyncMCP", "timeout": "30s"}]},
+        remediation={"stabilization": "1s", "ladder": [{"action": "ResyncMCP", "timeout": "60s"}]},
     )
     return (*FLAGS, "--resolve", f"shop.{platform.world.namespace}:8080={shop.address}")
 

@@ -45,5 +45,6 @@ AUTOSCALED = Autoscaled(
     manual=True,
     parts=("namespace/change-autoscaling",),
     drive=approve_in_turn,
+    after=("optimized",),
     thin=True,
 )

@@ -33,6 +33,5 @@ OPTIMIZED = Optimized(
     manual=True,
     parts=("namespace/change-optimization",),
     drive=approve_in_turn,
-    after=("autoscaled",),
     thin=True,
 )

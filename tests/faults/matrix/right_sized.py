@@ -53,6 +53,6 @@ RIGHT_SIZED = RightSized(
     manual=True,
     parts=("namespace/right-size",),
     drive=approve_in_turn,
-    after=("autoscaled",),
+    after=("optimized",),
     thin=True,
 )

@@ -198,6 +198,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Broken(name="budget-exhausted", remedies=(EVICT,), names=("kiro", "mcp"), limit=1, thin=True),
     LOGGED,
     CONTAINED,
+    OPTIMIZED,
     AUTOSCALED,
     RECONNECTED,
     NARROWED,
@@ -205,5 +206,4 @@ SCENARIOS: tuple[Scenario, ...] = (
     STEERING_RESTORED,
     STEERING_EDITED,
     RIGHT_SIZED,
-    OPTIMIZED,
 )  # fmt: skip

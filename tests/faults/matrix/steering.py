@@ -73,6 +73,6 @@ STEERING_EDITED = Steered(
     manual=True,
     parts=("namespace/edit-steering",),
     drive=approve_in_turn,
-    after=("autoscaled", "steering-restored"),
+    after=("optimized", "steering-restored"),
     thin=True,
 )
