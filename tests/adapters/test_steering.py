@@ -457,6 +457,7 @@ async def test_a_write_without_an_answer_is_tried_again_soon(
             sample = await source.observe(asked(now, onDrift="Restore", configMaps=["kiro-steering"]))
             assert isinstance(sample, Steering)
             assert bool(sample.history.note) == (times > 1 and seconds == 5)
+    assert isinstance(sample, Steering)
     assert sample.kept[".kiro/steering/product.md"].text == "# Product\n"
     assert len(keeper.writes) == 2
 

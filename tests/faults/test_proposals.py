@@ -9,6 +9,7 @@ from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
+from tests.apiserver.test_approvals import look_again
 from tests.apiserver.test_proposals import OPTIMIZING, RIGHT_SIZE, logged, optimizer, waiting
 from tests.faults.test_crash import CREATES, is_write
 from tests.harness.approvers import Approver, wait_for_vouching
@@ -123,6 +124,23 @@ def test_what_could_not_be_put_on_record_is_tried_again_without_a_reason(
 
     world.wait_remediation("Proposed", timeout=30)
     assert len(world.remediations()) == 1
+
+
+def test_what_waits_outlives_the_process_that_proposed_it(world: World) -> None:
+    """Also where the next one has to sample first what it was made against."""
+    faults.append_log(optimizer(world, "missed-opportunities"), [logged("opportunity", 1, 9)])
+    operator = world.operator()
+    asked = waiting(world)
+    [made] = world.wait_remediation("Proposed")
+    operator.kill()
+    operator.wait()
+
+    world.restart(operator)
+
+    look_again(world)
+    [still] = world.remediations()
+    assert (still["metadata"]["uid"], still["status"]) == (made["metadata"]["uid"], made["status"])
+    assert waiting(world) == asked
 
 
 @pytest.mark.parametrize(
