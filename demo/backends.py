@@ -16,6 +16,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from devcluster.errors import BootFailed
+from devcluster.launch import bound
 from devcluster.prometheus import Prometheus, Samples, course
 from devcluster.wait import until
 
@@ -78,9 +79,12 @@ class McpServer:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, on the port that it had before, if any; returns once it answers."""
+        """Start it, on the port that it had before, if any; returns once it answers.
+
+        It ends with the thread that starts it.
+        """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "demo.mcp_server", "--port", str(self.port)],
+            bound([sys.executable, "-m", "demo.mcp_server", "--port", str(self.port)]),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,

@@ -20,17 +20,18 @@ def test_workers_and_operators_end_with_it(
     if control_plane.external:
         pytest.skip("faults need a control plane of our own")
     command = [sys.executable, "-m", "tests.faults.matrix", "--plane", str(control_plane.folder)]
-    command += ["--scenarios", "^evict$", "--only", "killed before", "--workers", "2"]
+    command += ["--scenarios", "^logged$", "--only", "killed before", "--workers", "2"]
     with (tmp_path / "out").open("wb") as out:
         matrix = psutil.Popen(command, stdout=out, stderr=out)
 
     def at_work() -> list[psutil.Process] | None:
         found: list[psutil.Process] = matrix.children(recursive=True)
-        return found if any("kiro_operator" in child.cmdline() for child in found) else None
+        words = {word for child in found for word in child.cmdline()}
+        return found if words >= {"kiro_operator", "demo.mcp_server"} else None
 
     started: list[psutil.Process] = []
     try:
-        started = until(at_work, "an operator of a worker", 60)
+        started = until(at_work, "an operator of a worker, and what it looks at", 60)
         matrix.send_signal(number)
         matrix.wait(30)
         _, left = psutil.wait_procs(started, 10)
