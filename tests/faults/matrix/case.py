@@ -271,7 +271,9 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
         violations = oracle.judge(run.evidence(usual))
         assert not violations, f"without a fault: {violations}"
         requests = run.proxies[0].requests
-        rights = [name for name, kind in of_rights().items() if kind.missing and used(kind.missing, requests)]
+        # One that is not granted here is none that could be taken away.
+        held = [seen for seen in requests if seen.status != FORBIDDEN]
+        rights = [name for name, kind in of_rights().items() if kind.missing and used(kind.missing, held)]
         return Baseline(scenario, tuple(recorded(requests)), ended, usual, tuple(rights))
 
 
