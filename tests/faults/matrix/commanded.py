@@ -22,7 +22,8 @@ class Commanding(Place):
 
     def begin(self) -> None:
         """Make pods, policy and KiroHealthCheck."""
-        self.kiro().watch(CHECK)
+        self._kiro = self.kiro()
+        self._kiro.watch(CHECK)
 
     def kiro(self) -> Kiro:
         """Make the pods."""
@@ -30,7 +31,7 @@ class Commanding(Place):
 
     def mend(self) -> None:
         """Do what the command does."""
-        (self.folder / "state").write_text("well\n")
+        self._kiro.state("well")
 
 
 class Resynchronizing(Commanding):
