@@ -123,6 +123,10 @@ def test_the_words_of_the_gate() -> None:
         "Evict of Deployment api: Pod api-0 is denied for good at gate operator-approver by dana@example.com "
         "(KiroApproval deny-operator-approver): mail [redacted] first"
     )
+    # Of several the first by name is told, in whatever order they are seen, so that nothing flaps.
+    twice = (denied, decided("Deny", gate="executive"))
+    for seen in (twice, twice[::-1]):
+        assert "(KiroApproval deny-executive)" in asked(*seen)
 
 
 def test_half_a_command_is_never_told() -> None:
