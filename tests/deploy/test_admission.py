@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -742,9 +743,14 @@ def test_a_number_to_optimize_by_is_moved_and_nothing_else_there(at: Confined) -
 def test_no_number_is_moved_while_the_admin_has_listed_no_key(at: Confined) -> None:
     path, step = at.path("configmaps", "kiro-optimization", CORE), {"data": {"saving": "10"}}
     at.patch(path, step)
-    with confined(at.world.plane, at.world.namespace, ACCOUNT) as tag:
+    # An account of its own: of two policies that refuse, the API server names either.
+    plane, namespace, account = at.world.plane, at.world.namespace, "unlisted"
+    plane.kubectl("create", "serviceaccount", account, "-n", namespace)
+    bound_to = ("--clusterrole=admin", f"--serviceaccount={namespace}:{account}")
+    plane.kubectl("create", "rolebinding", account, *bound_to, "-n", namespace)
+    with confined(plane, namespace, account) as tag, closing(as_account(plane, namespace, account)) as rest:
         with pytest.raises(ApiError, match="among optimizationKeys of this policy") as refused:
-            at.patch(path, step)
+            rest.patch(f"{path}?dryRun=All", step)
         assert f"ValidatingAdmissionPolicy '{tag}-configmaps'" in refused.value.message
 
 

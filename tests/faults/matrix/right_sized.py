@@ -46,6 +46,10 @@ class RightSized(Scenario):
         """The requests."""
         return (json.dumps(requests(world), sort_keys=True),)
 
+    def is_over(self, world: World) -> bool:
+        """Whether it has been looked at again, which is a while after its pods are there."""
+        return bool(world.check("over-provisioned")["status"] == "Pass")
+
 
 RIGHT_SIZED = RightSized(
     name="right-sized",
