@@ -76,7 +76,7 @@ def gitops_owner(found: Mapping[str, Any]) -> str:
     metadata = found["metadata"]
     marks = [*(metadata.get("labels") or ()), *(metadata.get("annotations") or ())]
     fields = metadata.get("managedFields") or ()
-    return keeper(marks, {item.get("manager", "") for item in fields if not item.get("subresource")})
+    return keeper(marks, ((item.get("manager", ""), item.get("subresource", "")) for item in fields))
 
 
 def revision_of(found: Mapping[str, Any], kind: str) -> str:

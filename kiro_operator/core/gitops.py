@@ -1,6 +1,6 @@
 """Which GitOps tool keeps an object: by the marks that it leaves there, or by having written it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 _MARKS = (
     ("argocd.argoproj.io/", "Argo CD"),
@@ -16,13 +16,14 @@ _MANAGERS = {
 }
 
 
-def keeper(marks: Collection[str], managers: Collection[str]) -> str:
+def keeper(marks: Collection[str], writers: Iterable[tuple[str, str]]) -> str:
     """The tool; empty for none that is known.
 
     Args:
         marks: Keys of the object's labels and annotations.
-        managers: Field managers that wrote more of it than its status.
+        writers: Field managers, each with the subresource that it wrote. Who wrote its status keeps nothing.
     """
+    managers = {manager for manager, subresource in writers if not subresource}
     found = [tool for prefix, tool in _MARKS if any(mark.startswith(prefix) for mark in marks)]
     found += [tool for manager, tool in _MANAGERS.items() if manager in managers]
     return found[0] if found else ""

@@ -110,8 +110,8 @@ class MarkedMetadata(Base, frozen=True):
     @property
     def gitops(self) -> str:
         """The GitOps tool that keeps it; empty for none that is known."""
-        managers = {field.manager for field in self.managed_fields if not field.subresource}
-        return keeper([*self.labels, *self.annotations], managers)
+        writers = ((field.manager, field.subresource) for field in self.managed_fields)
+        return keeper([*self.labels, *self.annotations], writers)
 
 
 class RecordMetadata(Metadata, frozen=True):

@@ -260,7 +260,7 @@ def _way_back(workload: Workload, earlier: ReplicaSet | None, namespace: str) ->
 
 def _gitops_owner(metadata: ManagedMetadata) -> str:
     marks = [*metadata.labels, "argocd.argoproj.io/" if metadata.annotations.argocd_tracking else ""]
-    return keeper(marks, {entry.manager for entry in metadata.managed_fields if not entry.subresource})
+    return keeper(marks, ((entry.manager, entry.subresource) for entry in metadata.managed_fields))
 
 
 def _rollback(ref: Ref, earlier: ReplicaSet | None) -> Amendment | None:
