@@ -161,11 +161,10 @@ class Act:
             what = f"{item.intent.action} of {item.intent.target.name} not proposed"
             try:
                 await self._propose(target, item, named)
-            except ports.Forbidden as error:
-                logger.warning("%s: %s", what, error)
             except (ports.ApiError, ports.Unreachable) as error:
                 logger.warning("%s: %s", what, error)
-                failed = error
+                if not isinstance(error, ports.Forbidden):
+                    failed = error
         if failed is not None:
             raise failed
 
@@ -228,7 +227,11 @@ class Act:
             # Who paused or deleted one while the record was made may have been heard by then.
             problem = "the policies changed meanwhile"
         denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem) if problem else None
-        refused = {item.name: withdrawn.get(item.name) or denied for item in acting}
+        refused = {
+            # Who denied it may have been heard by then as well.
+            item.name: withdrawn.get(item.name) or denied or self.permits.denied(namespace, item.spec.digest)
+            for item in acting
+        }
         await asyncio.gather(*(self._end_or_perform(namespace, item, refused[item.name]) for item in acting))
 
     async def _end_or_perform(
@@ -368,9 +371,6 @@ class Act:
 
     async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
         spec = remediation.spec
-        if denied := self.permits.denied(namespace, spec.digest):
-            # Who denied it while the record was made may have been heard by now.
-            return denied
         if spec.method is Method.EXEC:
             return await self._commands.run(namespace, remediation)
         version = spec.fence.resource_version

@@ -29,7 +29,6 @@ class Approvals:
         self._client = client
         self._watches = watches
         self._guard = guard
-        self._told: datetime | Unobserved | None = None
 
     def of(self, namespace: str) -> tuple[Approval, ...] | Unobserved:
         """What people decided there, or why no decision counts.
@@ -64,9 +63,7 @@ class Approvals:
 
     async def look(self) -> bool:
         """Look whether approvals are protected; returns whether that has changed since the last time."""
-        await self._guard.look()
-        before, self._told = self._told, self._guard.since
-        return before != self._told
+        return await self._guard.look()
 
     async def keep_looking(self, changed: Callable[[], None]) -> None:
         """Look for ever."""

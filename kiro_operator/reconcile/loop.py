@@ -213,12 +213,11 @@ class Loop:
         else:
             self._observation.schedule(target)
         look = await self._attend(target)
-        remediations = self._remediations(target.namespace)
-        plan = self._plan(look, remediations)
+        plan = self._plan(look)
         allowed = [decision for decision in plan.decisions if decision.decision == "Allowed"]
         storms = any(policy.storm for policy in self._policies.of(target.namespace))
         target.held_back = len(allowed) < len(plan.decisions) or bool(plan.held) or storms
-        status = self._status(look, plan, remediations)
+        status = self._status(look, plan)
         named = self._named_policy(target)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
@@ -243,7 +242,7 @@ class Loop:
         await self._act.withdraw(target.namespace, plan.withdrawn)
         if plan.proposals and named is not None:
             await self._act.propose(target, plan.proposals, named)
-        self._set_alarm(look, plan, remediations)
+        self._set_alarm(look, plan)
 
     def _look(self, target: Target) -> Look:
         """Judge a target, and put together all that a plan for it rests on."""
@@ -253,7 +252,8 @@ class Loop:
         self._metrics.last_judgement.set(now.timestamp())
         facts = self._whole(target)
         self._watch_for_storms(target, facts, now)
-        ledger = ledger_of(self._remediations(target.namespace))
+        remediations = self._remediations(target.namespace)
+        ledger = ledger_of(remediations)
         for entry in self._act.pending(target.namespace):
             if all(known.name != entry.name for known in ledger.entries):
                 ledger = ledger.plus(entry)
@@ -262,6 +262,7 @@ class Loop:
             judgement=judgement,
             policies=self._in_force(target),
             under=self._act.permits.under(target),
+            remediations=remediations,
             ledger=ledger,
             facts=facts,
             approvals=self._approvals.of(target.namespace),
@@ -286,7 +287,7 @@ class Loop:
         if target.refused:
             return looking()
         try:
-            return await self._verify.attend(looking, self._remediations(target.namespace))
+            return await self._verify.attend(looking)
         except ports.Forbidden as refusal:
             self._refuse(target, refusal)
             return looking()
@@ -296,7 +297,7 @@ class Loop:
         target.refused = advice_from(refusal.message)
         target.refused_until = self._clock.monotonic() + REFUSED_FOR
 
-    def _plan(self, look: Look, remediations: list[Remediation]) -> Plan:
+    def _plan(self, look: Look) -> Plan:
         target, judgement = look.target, look.judgement
         verdicts = {
             item.registered.id: (item.verdict, item.registered.id in judgement.actionable)
@@ -314,14 +315,14 @@ class Loop:
                 commands=self._commands,
                 approvals=look.approvals,
                 own=Ref("KiroHealthCheck", target.name, target.uid),
-                proposals=proposals_of(target, remediations),
+                proposals=proposals_of(target, look.remediations),
                 untold=self._act.untold,
             )
         )
         target.memory, target.planned = plan.memory, True
         return plan
 
-    def _status(self, look: Look, plan: Plan, remediations: list[Remediation]) -> KiroHealthCheckStatus:
+    def _status(self, look: Look, plan: Plan) -> KiroHealthCheckStatus:
         target = look.target
         allowed = permission(look.policies)
         if allowed.allowed and not any(decision.decision == "Denied" for decision in plan.decisions):
@@ -337,18 +338,18 @@ class Loop:
             permission=allowed,
             decisions=plans.decisions(plan),
             escalations=plans.escalations(plan),
-            remediations=plans.summaries(target, remediations),
+            remediations=plans.summaries(target, look.remediations),
             requested_at=target.handled_request(),
         )
         return summarize(outcome, target.status)
 
-    def _set_alarm(self, look: Look, plan: Plan, remediations: list[Remediation]) -> None:
+    def _set_alarm(self, look: Look, plan: Plan) -> None:
         target, judgement, now = look.target, look.judgement, look.now
         due = earliest(
             judgement.next_check,
             plan.next,
             next_transition(judgement.judged, now),
-            self._verify.next_look(remediations),
+            self._verify.next_look(look.remediations),
             *(
                 ends(policy.storm, policy.spec)
                 for policy in self._policies.of(target.namespace)

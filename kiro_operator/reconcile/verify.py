@@ -37,6 +37,8 @@ class Look(Struct, frozen=True, kw_only=True):
     judgement: Judgement
     policies: tuple[decide.Policy, ...]
     under: Under
+    remediations: Sequence[Remediation]
+    """Of the whole namespace."""
     ledger: Ledger
     """With what was begun and is not to be seen yet."""
     facts: Snapshot
@@ -54,7 +56,7 @@ class Verify:
         """When to look at each running action again, by its UID."""
         self._abandoning: set[asyncio.Task[None]] = set()
 
-    async def attend(self, looking: Callable[[], Look], remediations: Sequence[Remediation]) -> Look:
+    async def attend(self, looking: Callable[[], Look]) -> Look:
         """Move on every running action that this KiroHealthCheck asked for; returns what is to be seen then.
 
         Whatever had to be waited for, ``looking`` is asked once more before anything rests on what was seen:
@@ -62,7 +64,7 @@ class Verify:
         """
         look = looking()
         target = look.target
-        for item in remediations:
+        for item in look.remediations:
             mine = item.spec.health_check.uid == target.uid
             busy = (target.namespace, item.name) in self._act.in_flight
             if not mine or busy or item.status.state in FINAL_STATES:

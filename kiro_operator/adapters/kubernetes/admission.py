@@ -40,6 +40,8 @@ class ApprovalGuard:
         self._client = client
         self._clock = clock
         self._seen: datetime | Unobserved = Unobserved(UNPROTECTED, "it has not been looked at yet")
+        self._told: datetime | Unobserved = self._seen
+        """What the last look said: whoever confirms in between tells nobody."""
         self._at = 0.0
 
     @property
@@ -50,13 +52,13 @@ class ApprovalGuard:
         return self._seen
 
     async def look(self) -> bool:
-        """Look once more; returns whether that changes anything. No answer leaves it as it was."""
-        before = self.since
+        """Look once more; returns whether anything changed since the last look. No answer changes nothing."""
         try:
             await self.confirm()
         except (ports.ApiError, ports.Unreachable, KeyError, ValueError, *MALFORMED) as error:
             logger.warning("cannot tell whether approvals are protected: %s", error)
-        return before != self.since
+        before, self._told = self._told, self.since
+        return before != self._told
 
     async def confirm(self) -> None:
         """Look once more, for whoever rests on it that nobody could forge what was made until now.
