@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Request
 from devcluster.wait import until
 from tests.apiserver.test_approvals import MANUAL, asked, expiry
 from tests.faults.test_crash import CREATES
-from tests.faults.test_withdrawn import SLOW_SECONDS
+from tests.faults.test_withdrawn import slowly
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.scenes import Scene
 from tests.harness.world import STEADY, World
@@ -24,12 +22,10 @@ def test_a_denial_that_comes_while_the_record_is_made_stops_the_action(
     world.operator(*STEADY, server=proxy.url)
     request = asked(world)
 
-    def deny(_: Request) -> None:
-        approver.decide(request, "Deny")
-        time.sleep(SLOW_SECONDS)
-
     # So slow a request that the watch has told of it first.
-    fault = proxy.before(deny, method="POST", path=CREATES, count=1)
+    fault = proxy.before(
+        slowly(lambda: approver.decide(request, "Deny")), method="POST", path=CREATES, count=1
+    )
     approver.decide(request)
     world.wait_fault(fault)
 

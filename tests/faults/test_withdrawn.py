@@ -20,6 +20,16 @@ CREATES = r"/kiroremediations\?"
 RESERVATION = r"/kirosafetypolicies/policy/status"
 
 
+def slowly(change: Callable[[], object]) -> Callable[[object], None]:
+    """Before a request goes on: a change, of which all watches have told when it does."""
+
+    def hook(_: object) -> None:
+        change()
+        time.sleep(SLOW_SECONDS)
+
+    return hook
+
+
 def remove(world: World) -> None:
     world.plane.rest.delete(world.path("kirosafetypolicies", "policy"))
 
@@ -62,12 +72,8 @@ def test_a_policy_withdrawn_while_the_record_is_made_stops_the_action(
     withdraw, _ = WITHDRAWALS[how]
     scene = Scene(world, "Evict").set()
 
-    def slowly(_: object) -> None:
-        withdraw(world)
-        time.sleep(SLOW_SECONDS)
-
     # So slow a request that the watch has told of it first: the reservation is made under the new policy.
-    fault = proxy.before(slowly, method="POST", path=CREATES, count=1)
+    fault = proxy.before(slowly(lambda: withdraw(world)), method="POST", path=CREATES, count=1)
     world.operator(*STEADY, server=proxy.url)
     world.wait_fault(fault)
 
@@ -140,11 +146,7 @@ def test_a_policy_withdrawn_while_a_successor_looks_stops_the_action(
     world.wait_fault(left)
     operator.wait()
 
-    def slowly(_: object) -> None:
-        withdraw(world)
-        time.sleep(SLOW_SECONDS)
-
-    looks = proxy.before(slowly, method="GET", path=r"/pods/[^/?]+$", count=1)
+    looks = proxy.before(slowly(lambda: withdraw(world)), method="GET", path=r"/pods/[^/?]+$", count=1)
     world.restart(operator)
     world.wait_fault(looks)
 
@@ -202,15 +204,14 @@ def test_nothing_is_done_to_what_healed_while_another_action_was_looked_after(
     broken = world.break_pod(name="other")["metadata"]["name"]
     world.wait_condition("RemediationAllowed", "False", reason="Paused")
 
-    def heal(_: object) -> None:
+    def heal() -> None:
         faults.clear(world.plane, world.namespace, broken)
         world.all_ready("other", 4)
         world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"pauseRequests": []}})
-        time.sleep(SLOW_SECONDS)
 
     # This write is waited for. The verdict on the other one is from before it, and may be acted on after it.
     written = proxy.before(
-        heal, method="PATCH", path=r"/kiroremediations/.*/status", count=1,
+        slowly(heal), method="PATCH", path=r"/kiroremediations/.*/status", count=1,
         when=lambda seen: seen.json["status"].get("state") == "Succeeded",
     )  # fmt: skip
     world.wait_fault(written)

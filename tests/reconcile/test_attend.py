@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, RemediationState
-from kiro_operator.core.objects import Record
 from kiro_operator.core.objects.meta import RecordMetadata
-from kiro_operator.core.policy.types import Ledger
 from kiro_operator.reconcile.judge import Judgement
 from kiro_operator.reconcile.outcomes import Outcome
 from kiro_operator.reconcile.permits import Under
@@ -17,32 +15,25 @@ from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 from kiro_operator.reconcile.verify import Look, Verify
 from tests.adapters.helpers import facts
+from tests.reconcile.make import remediation
 from tests.reconcile.test_own import body
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
-UID = "11111111-2222-4333-8444-555555555555"
 
 
 def record(name: str, state: str, *, asker: str) -> Remediation:
-    spec = {
-        "action": "Restart",
-        "method": "RolloutRestart",
-        "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": f"uid-{name}"},
-        "fence": {"uid": f"uid-{name}", "resourceVersion": "7"},
-        "healthCheck": {"name": "platform", "uid": asker},
-        "policy": {"name": "policy", "uid": UID},
-        "check": "pods-ready",
-        "reason": "CrashLoopBackOff",
-        "message": "it fails",
-        "episode": 1,
-        "step": 1,
-        "timeout": "5m",
-        "stabilization": "1m",
-    }
     at = NOW - timedelta(hours=1)
     status = {"state": state, "actingAt": at.isoformat(), "actedAt": at.isoformat()}
-    metadata = RecordMetadata(name=name, uid=f"record-{name}", creation_timestamp=at)
-    return Remediation(Record(metadata=metadata, spec=spec, status=status))
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": f"uid-{name}"}
+    return remediation(
+        RecordMetadata(name=name, uid=f"record-{name}", creation_timestamp=at),
+        status,
+        action="Restart",
+        method="RolloutRestart",
+        target=target,
+        fence={"uid": f"uid-{name}", "resourceVersion": "7"},
+        healthCheck={"name": "platform", "uid": asker},
+    )
 
 
 class Slow:
@@ -76,7 +67,7 @@ async def test_what_others_began_meanwhile_is_in_the_ledger(target: Target) -> N
     slow = Slow()
     verify = Verify(slow)  # type: ignore[arg-type]
 
-    seen = await verify.attend(lambda: look(target, ledger_of(slow.records)), list(slow.records))
+    seen = await verify.attend(lambda: look(target, slow.records))
 
     # Nobody could tell in time whether the one helped, so that it ends, and that has to be written.
     assert [entry.name for entry in seen.ledger.entries] == ["mine", "theirs"]
@@ -88,20 +79,21 @@ async def test_where_nothing_is_waited_for_nothing_is_looked_at_twice(target: Ta
     looks: list[Look] = []
 
     def looking() -> Look:
-        looks.append(look(target, Ledger()))
+        looks.append(look(target, slow.records))
         return looks[-1]
 
-    assert await Verify(slow).attend(looking, slow.records) is looks[0]  # type: ignore[arg-type]
+    assert await Verify(slow).attend(looking) is looks[0]  # type: ignore[arg-type]
     assert len(looks) == 1
 
 
-def look(target: Target, ledger: Ledger) -> Look:
+def look(target: Target, records: list[Remediation]) -> Look:
     return Look(
         target=target,
         judgement=Judgement((), frozenset(), None),
         policies=(),
         under=Under((), ()),
-        ledger=ledger,
+        remediations=list(records),
+        ledger=ledger_of(records),
         facts=facts(target.namespace),
         approvals=(),
         now=NOW,

@@ -15,16 +15,9 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import Reservation
 from kiro_operator.reconcile.policies import Policies, Policy
 from tests.harness.world import enforce
+from tests.reconcile.make import Still
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-class Still:
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 class Writes:
@@ -54,7 +47,7 @@ def reservation(name: str) -> Reservation:
 
 def made(limit: int) -> tuple[Policies, Policy, Writes]:
     writes = Writes()
-    policies = Policies(writes, Still(), Metrics(), lambda _: None)  # type: ignore[arg-type]
+    policies = Policies(writes, Still(NOW), Metrics(), lambda _: None)  # type: ignore[arg-type]
     return policies, policies.take(body(limit))[0], writes
 
 

@@ -14,10 +14,10 @@ from kiro_operator.core.snapshot import absent
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.sweep import KEPT_OF_EACH, RETENTION, Sweep, needless
 from kiro_operator.reconcile.verify import Verify
+from tests.reconcile.make import UID, Still, remediation
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 LONG_AGO = NOW - RETENTION - timedelta(days=1)
-UID = "11111111-2222-4333-8444-555555555555"
 
 
 def record(
@@ -29,23 +29,16 @@ def record(
         "method": "Patch",
         "target": {"apiVersion": "v1", "kind": "ConfigMap", "name": "kiro-logging", "uid": UID},
         "change": {"patch": '{"data": {"level": "debug"}}', "diff": "level", "undo": '{"data": {}}'},
-        "fence": {"uid": UID, "resourceVersion": "7"},
-        "healthCheck": {"name": "kiro", "uid": UID},
-        "policy": {"name": "policy", "uid": UID},
         "check": "mcp-response-quality",
         "reason": "ToolError",
-        "message": "it fails",
-        "episode": 1,
         "step": step,
-        "timeout": "5m",
-        "stabilization": "1m",
     }
     done = {"actedAt": at.isoformat(), "completedAt": at.isoformat()}
     status = {"state": state} | (done if state == "Succeeded" else {"completedAt": at.isoformat()})
     metadata = RecordMetadata(
         name=f"e1s{step}", namespace=namespace, uid=f"u-{step}{namespace}", creation_timestamp=at
     )
-    return Remediation(Record(metadata=metadata, spec=body | spec, status=status))
+    return remediation(metadata, status, **(body | spec))
 
 
 def tries(first: int, count: int = KEPT_OF_EACH, **more: Any) -> list[Remediation]:
@@ -75,14 +68,6 @@ class Listing:
         return b"{}"
 
 
-class Still:
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
-
-
 class Ends:
     """Stands where actions are ended that nobody judges any more."""
 
@@ -100,14 +85,14 @@ class Ends:
 async def test_what_is_running_ends_with_who_asked_for_it(asker: dict[str, str], ended: list[str]) -> None:
     ends = Ends()
     listing = Listing([record(1, "Verifying").record], **asker)
-    await Sweep(listing, ends, Still(), selector="").records()  # type: ignore[arg-type]
+    await Sweep(listing, ends, Still(NOW), selector="").records()  # type: ignore[arg-type]
     assert ends.ended == ended
 
 
 async def swept(*items: Remediation) -> list[str]:
     """What a sweep deletes: namespace and name."""
     listing = Listing([item.record for item in items])
-    await Sweep(listing, Verify(None), Still(), selector="").records()  # type: ignore[arg-type]
+    await Sweep(listing, Verify(None), Still(NOW), selector="").records()  # type: ignore[arg-type]
     return ["/".join(path.split("/")[5::2]) for path in listing.deleted]
 
 
