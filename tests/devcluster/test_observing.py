@@ -97,3 +97,25 @@ def test_a_service_account_and_the_audit_log(control_plane: ControlPlane, namesp
     assert event["objectRef"]["name"] == "web"
     assert event["responseStatus"]["code"] == 200
     assert event["requestObject"] == {"metadata": {"labels": {"touched": "yes"}}}
+
+
+def test_whoever_begins_in_the_middle_of_a_line_begins_at_the_next_one(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    at, line = until(lambda: _first_with(control_plane, namespace.encode()), "the audit event")
+    whole = json.loads(line)
+    assert next(control_plane.audit_events(at)) == whole
+    assert next(control_plane.audit_events(at, naming=namespace)) == whole
+    for inside in (at + 1, at + len(line) - 1):
+        assert next(control_plane.audit_events(inside), None) != whole
+
+
+def _first_with(plane: ControlPlane, mark: bytes) -> tuple[int, bytes] | None:
+    """Where in the audit log it is named first, and the line."""
+    at = 0
+    with plane.audit_log.open("rb") as lines:
+        for line in lines:
+            if mark in line and line.endswith(b"\n"):
+                return at, line
+            at += len(line)
+    return None

@@ -226,11 +226,12 @@ class World:
 
     def written(self, *, verbs: tuple[str, ...] = ("create", "update", "patch", "delete")) -> list[Object]:
         """Requests of this test's operators that changed something in the namespace, from the audit log."""
+        accounts = f"system:serviceaccount:{self.namespace}:"
         return [
             event
-            for event in self.plane.audit_events(self.offset)
+            for event in self.plane.audit_events(self.offset, naming=accounts)
             if event["verb"] in verbs
-            and event["user"]["username"].startswith(f"system:serviceaccount:{self.namespace}:")
+            and event["user"]["username"].startswith(accounts)
             and event.get("objectRef", {}).get("resource") not in {"leases", "events", "subjectaccessreviews"}
             and event.get("responseStatus", {}).get("code", 0) < 300
         ]

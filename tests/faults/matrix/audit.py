@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,16 +61,3 @@ def accepted(events: Iterable[Object], account: str) -> list[Write]:
             {"command": command} if command else body,
         )
     return sorted(found.values(), key=lambda write: write.at)
-
-
-def events_of(log: Path, since: int, account: str) -> Iterable[Object]:
-    """The complete lines of the log after byte `since` that name an account.
-
-    Others write to the log at the same time, so lines are looked at before they are decoded.
-    """
-    mark = account.encode()
-    with log.open("rb") as lines:
-        lines.seek(since)
-        for line in lines:
-            if mark in line and line.endswith(b"\n"):
-                yield json.loads(line)

@@ -19,7 +19,7 @@ from devcluster.proxy_faults import Fault, Request
 from devcluster.wait import until
 from tests.deploy.rights import Installed, Right
 from tests.faults.matrix import oracle
-from tests.faults.matrix.audit import FIRST_REFUSAL, accepted, events_of
+from tests.faults.matrix.audit import FIRST_REFUSAL, accepted
 from tests.faults.matrix.kinds import UNUSED_SECONDS, Kind, Patient, of_rights
 from tests.faults.matrix.kinds import kind as kind_named
 from tests.faults.matrix.mutations import Mutation, kind_of, recorded
@@ -203,7 +203,7 @@ class Run:
         plane = self.world.plane
         return oracle.Evidence(
             namespace=self.world.namespace,
-            writes=accepted(events_of(plane.audit_log, self.world.offset, account), account),
+            writes=accepted(plane.audit_events(self.world.offset, naming=account), account),
             intents=self.world.remediations(),
             budget=self.scenario.budget,
             remedies=self.scenario.remedies,
