@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,7 +27,11 @@ def test_workers_and_operators_end_with_it(
 
     def at_work() -> list[psutil.Process] | None:
         found: list[psutil.Process] = matrix.children(recursive=True)
-        words = {word for child in found for word in child.cmdline()}
+        words: set[str] = set()
+        for child in found:
+            # One may have ended meanwhile.
+            with suppress(psutil.NoSuchProcess):
+                words.update(child.cmdline())
         return found if words >= {"kiro_operator", "demo.mcp_server"} else None
 
     started: list[psutil.Process] = []
