@@ -38,8 +38,8 @@ from devcluster.proxy_faults import EVENTS, Answer, Fault, Faults, Request
 START_SECONDS = 10.0
 # A hook that blocks for longer than this is a mistake in a test; a held request is let go after it.
 HELD_SECONDS = 120.0
-CLOSING_SECONDS = 0.05
-CLOSING_ROUNDS = 5
+SHUTDOWN_SECONDS = 0.1
+CLOSING_SECONDS = 5.0
 LOOK_SECONDS = 0.02
 SWITCHING = 101
 # What one hop tells the next, and what this proxy decides anew.
@@ -147,14 +147,17 @@ class FaultProxy(Faults):
             auto_decompress=False,
         ) as self._client:
             self._server = web.Server(self._handle)
-            runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=self._serving)
-            await site.start()
-            self._port = int(runner.addresses[0][1])
+            listening = await self._loop.create_server(self._server, LOOPBACK, 0, ssl=self._serving)
+            self._port = int(listening.sockets[0].getsockname()[1])
             self._started.set()
             await self._ending.wait()
-            await runner.cleanup()
+            # What has just been accepted has to begin before the server closes: after that asyncio gives
+            # it up with its socket open.
+            for each in listening.sockets:
+                self._loop.remove_reader(each.fileno())
+            await asyncio.sleep(0)
+            listening.close()
+            await self._server.shutdown(SHUTDOWN_SECONDS)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         request = Request(
@@ -371,15 +374,25 @@ def _kept(upstream: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 async def _cancel_the_rest() -> None:
-    """End the requests that are still being worked on."""
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
-    # A client that is stopped or too slow to say goodbye is not waited for; the loop alone knows them all.
-    # TLS connections close in several turns of the loop, which nobody offers to wait for, and what was being
-    # accepted meanwhile is a connection of its own.
-    for _ in range(CLOSING_ROUNDS):
-        for line in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+    """End the requests that are still being worked on, and close every connection.
+
+    A client that is stopped or too slow to say goodbye is not waited for. The loop alone knows them all: TLS
+    connections close in several turns of it, which nobody offers to wait for, and what was being accepted
+    meanwhile is a connection of its own.
+    """
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    end = loop.time() + CLOSING_SECONDS
+    while loop.time() < end:
+        await asyncio.sleep(LOOK_SECONDS)
+        tasks = asyncio.all_tasks() - {this}
+        lines = [line for line in getattr(loop, "_transports", {}).values() if _is_open(line)]
+        if not tasks and not lines:
+            return
+        for task in tasks:
+            task.cancel()
+        for line in lines:
             line.abort()
-        await asyncio.sleep(CLOSING_SECONDS)
+
+
+def _is_open(line: asyncio.Transport) -> bool:
+    return int(line.get_extra_info("socket").fileno()) != -1

@@ -6,10 +6,13 @@ import contextlib
 import gc
 import http.client
 import json
+import socket
+import ssl
 import threading
 import time
 import warnings
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -261,3 +264,37 @@ def test_a_client_that_never_says_goodbye_does_not_outlive_the_proxy(control_pla
         gc.collect()
         client.close()
     assert [str(item.message) for item in told if item.category is ResourceWarning] == []
+
+
+def test_connections_that_come_while_it_closes_are_not_left_open(control_plane: ControlPlane) -> None:
+    assert [line for _ in range(8) for line in left_open(control_plane)] == []
+
+
+def left_open(control_plane: ControlPlane) -> list[str]:
+    """What is still open after a proxy has closed to which clients went on to connect."""
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    closed = threading.Event()
+
+    def knock(port: int) -> None:
+        while not closed.is_set():
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", port), timeout=1) as plain,
+                unchecked.wrap_socket(plain) as line,
+            ):
+                line.sendall(b"GET /api HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with FaultProxy(control_plane) as proxy:
+            port = urlsplit(proxy.url).port or 0
+            callers = [threading.Thread(target=knock, args=(port,), daemon=True) for _ in range(6)]
+            for caller in callers:
+                caller.start()
+            until(lambda: len(proxy.seen()) >= len(callers), "requests of the clients", 30)
+        closed.set()
+        for caller in callers:
+            caller.join()
+        gc.collect()
+    return [str(item.message) for item in told if item.category is ResourceWarning]
