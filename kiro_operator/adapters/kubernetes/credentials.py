@@ -5,7 +5,9 @@ import alone costs more memory than two thousand watched pods. A kubeconfig goes
 package, because it knows exec plugins and the other ways to log in.
 """
 
+import atexit
 import os
+import shutil
 import ssl
 import tempfile
 import time
@@ -97,13 +99,16 @@ def _from_kubeconfig(settings: Settings) -> Credentials:
     from kubernetes import client, config  # noqa: PLC0415 - heavy: imported only where it is needed
 
     configuration = client.Configuration()
+    # Keys that stand in the kubeconfig itself are written there; the package removes the files alone.
+    folder = tempfile.mkdtemp(prefix="kiro-operator-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=settings.kubeconfig,
             context=settings.context,
             client_configuration=configuration,
             persist_config=False,
-            temp_file_path=tempfile.mkdtemp(prefix="kiro-operator-"),
+            temp_file_path=folder,
         )
     except config.ConfigException as error:
         raise CredentialsError(f"kubeconfig {settings.kubeconfig or 'default'}: {error}") from error
