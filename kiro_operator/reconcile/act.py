@@ -9,8 +9,9 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -80,14 +81,13 @@ ATTEMPTS = 5
 REMEMBERED = 1024
 """Deployments whose rollbacks are remembered not to be fit for a record."""
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 
 class _Records(msgspec.Struct):
     items: list[Record]
-
-
-Send = Callable[[str, Remediation, str], Awaitable[Outcome | None]]
 
 
 class Act:
@@ -141,7 +141,7 @@ class Act:
         """Do what was begun. Ends when each action is done, refused or left for ``resume``."""
         names = [(target.namespace, decision.intent.name) for decision in decisions]
         try:
-            created = await asyncio.gather(*(self._create(target, d, named) for d in decisions))
+            created = await _all(self._create(target, d, named) for d in decisions)
             ready = [remediation for remediation in created if remediation is not None]
             await self._reserve_and_perform(target.namespace, ready, under)
         finally:
@@ -223,35 +223,29 @@ class Act:
             self.permits.withdrawn(namespace, ready, under),
             asyncio.gather(*(self.record(namespace, item, BEGUN) for item in ready)),
         )
-        if not problem and self._policies.versions(namespace) != under.policies:
-            # Who paused or deleted one while the record was made may have been heard by then.
-            problem = "the policies changed meanwhile"
         denied = Outcome(RemediationState.DENIED, "BudgetRefused", problem) if problem else None
         refused = {
-            # Who denied it may have been heard by then as well.
-            item.name: withdrawn.get(item.name) or denied or self.permits.denied(namespace, item.spec.digest)
+            item.name: withdrawn.get(item.name)
+            # Who lost the reservation to an edit has heard of it.
+            or self.permits.heard(namespace, item.spec.digest, under)
+            or denied
             for item in acting
         }
-        await asyncio.gather(*(self._end_or_perform(namespace, item, refused[item.name]) for item in acting))
+        await _all(self._end_or_perform(namespace, item, refused[item.name], under) for item in acting)
 
     async def _end_or_perform(
-        self, namespace: str, remediation: Remediation, refused: Outcome | None
+        self, namespace: str, remediation: Remediation, refused: Outcome | None, under: Under
     ) -> None:
-        if refused is not None:
-            await self.record(namespace, remediation, refused)
-        else:
-            await self._perform(namespace, remediation)
-
-    async def _perform(self, namespace: str, remediation: Remediation) -> Remediation:
-        """Send one reserved action and record what came of it.
+        """Send one reserved action, unless it is refused, and record what came of it.
 
         No answer is no outcome: it stays Acting, and the live object will tell.
 
         Raises:
             NotLeading: another process may be acting by now.
-            ports.Unreachable, TimeoutError: it may have been done, or not.
+            ports.Unreachable: it may have been done, or not.
         """
-        return await self.record(namespace, remediation, await self._send_fenced(namespace, remediation))
+        outcome = refused or await self._send_fenced(namespace, remediation, under)
+        await self.record(namespace, remediation, outcome)
 
     async def record(self, namespace: str, remediation: Remediation, outcome: Outcome) -> Remediation:
         """Write a state of a KiroRemediation, by compare-and-swap, and tell of it."""
@@ -369,59 +363,63 @@ class Act:
                 return f"KiroSafetyPolicy {policy.key[1]}: {problem}"
         return ""
 
-    async def _send_fenced(self, namespace: str, remediation: Remediation) -> Outcome:
+    async def _send_fenced(self, namespace: str, remediation: Remediation, under: Under) -> Outcome:
         spec = remediation.spec
         if spec.method is Method.EXEC:
-            return await self._commands.run(namespace, remediation)
+            heard = partial(self.permits.heard, namespace, spec.digest, under)
+            return await self._commands.run(namespace, remediation, withdrawn=heard)
         version = spec.fence.resource_version
-        send: Send = self._send_approved if spec.action in PROPOSALS else self._send
-        for _ in range(ATTEMPTS):
-            self._elector.check()
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                # Time has passed, and what was heard may be behind.
+                withdrawn = await self.permits.withdrawn(namespace, [remediation], under)
+                if remediation.name in withdrawn:
+                    return withdrawn[remediation.name]
             try:
                 async with asyncio.timeout(min(REQUEST_TIMEOUT, self._elector.remaining)):
-                    refused = await send(namespace, remediation, version)
+                    refused = await self._send_allowed(namespace, remediation, version, under)
             except (ports.Conflict, ports.AlreadyExists, ports.NotFound):
                 again = await self._after_refusal(namespace, remediation)
                 if isinstance(again, Outcome):
                     return again
                 version = again
                 continue
-            except ports.EvictionRefused as refused:
-                return Outcome(RemediationState.DENIED, "DisruptionBudget", refused.message)
-            except ports.TooManyRequests:
-                raise  # Nothing was decided: it stays Acting, and is taken up when the server says.
-            except ports.Forbidden as forbidden:
-                return Outcome(
-                    RemediationState.DENIED,
-                    "Forbidden",
-                    advice(spec.action, spec.method, namespace, forbidden, name=spec.target.name),
-                )
+            except TimeoutError as error:
+                raise ports.Unreachable(
+                    f"no answer to {spec.method} of {spec.target.name} in time"
+                ) from error
             except ports.ApiError as error:
-                return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)
+                return _refusal(namespace, spec, error)
             return refused or done(spec.method, spec.timeout)
         return Outcome(
             RemediationState.EXPIRED, "Contended", "the object changes too fast to act on it safely"
         )
 
-    async def _send_approved(self, namespace: str, remediation: Remediation, _version: str) -> Outcome | None:
-        """Send what may have been decided on days ago, if what it rests on still stands; else say so."""
+    async def _send_allowed(
+        self, namespace: str, remediation: Remediation, version: str, under: Under
+    ) -> Outcome | None:
+        """Send an action, unless it is known by then that it may not be: then how it ends."""
         spec = remediation.spec
-        target = spec.target
+        if spec.action in PROPOSALS:
+            found = await self._unchanged(namespace, remediation)
+            if isinstance(found, Outcome):
+                return found
+            version = found
+        self._elector.check()
+        if withdrawn := self.permits.heard(namespace, spec.digest, under):
+            return withdrawn
+        await self._send(namespace, remediation, version)
+        return None
+
+    async def _unchanged(self, namespace: str, remediation: Remediation) -> Outcome | str:
+        """The version of what may have been decided on days ago, if all it rests on still stands."""
+        target = remediation.spec.target
         found = await self._actuator.seen(namespace, target.kind, target.name)
         if found is None:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the object went away first")
-        if why := objection(found, spec):
+        if why := objection(found, remediation.spec):
             return Outcome(RemediationState.EXPIRED, "Changed", why)
-        version = found["metadata"]["resourceVersion"]
-        await self._actuator.patch(
-            namespace,
-            target.kind,
-            target.name,
-            written(remediation),
-            uid=target.uid,
-            resource_version=version,
-        )
-        return None
+        return str(found["metadata"]["resourceVersion"])
 
     async def _send(self, namespace: str, remediation: Remediation, version: str) -> None:
         spec = remediation.spec
@@ -505,6 +503,34 @@ class Act:
                     warning=reason in {EventReason.REMEDIATION_FAILED, EventReason.REMEDIATION_DENIED},
                 )
             )
+
+
+def _refusal(namespace: str, spec: KiroRemediationSpec, error: ports.ApiError) -> Outcome:
+    """How an action ends that the API server refuses.
+
+    Raises:
+        ports.TooManyRequests: nothing was decided: it stays Acting, and is taken up when the server says.
+    """
+    match error:
+        case ports.EvictionRefused():
+            reason, message = "DisruptionBudget", error.message
+        case ports.TooManyRequests():
+            raise error
+        case ports.Forbidden():
+            reason = "Forbidden"
+            message = advice(spec.action, spec.method, namespace, error, name=spec.target.name)
+        case _:
+            reason, message = error.reason or "Refused", error.message
+    return Outcome(RemediationState.DENIED, reason, message)
+
+
+async def _all(each: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them give; the first error comes when all have ended, so that none goes on unseen."""
+    found = await asyncio.gather(*each, return_exceptions=True)
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in found if not isinstance(result, BaseException)]
 
 
 _REASONS = {

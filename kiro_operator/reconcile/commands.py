@@ -1,6 +1,6 @@
 """Commands in pods: run once, as the admin wrote them; no answer is no reason to run one again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import Actuator
@@ -25,10 +25,17 @@ class Commands:
         self._elector = elector
         self._commands = commands
 
-    async def run(self, namespace: str, remediation: Remediation) -> Outcome:
+    async def run(
+        self, namespace: str, remediation: Remediation, withdrawn: Callable[[], Outcome | None]
+    ) -> Outcome:
         """Run the command of a record in its pod, once: no answer is no reason to run it again.
 
         What is run is what the admin says; a record that says something else is not obeyed.
+
+        Args:
+            namespace: Of the pod.
+            remediation: The record.
+            withdrawn: Asked last: how it ends if it is not allowed any more.
         """
         spec = remediation.spec
         if spec.pod is None or spec.command is None:
@@ -36,8 +43,8 @@ class Commands:
         argv = self._commands.get(spec.action, ())
         if tuple(spec.command.argv) != argv:
             return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
-        if gone := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
-            return gone
+        if ended := await self._before_command(namespace, spec.pod.name, spec.fence.uid) or withdrawn():
+            return ended
         self._elector.check()
         try:
             executed = await self._actuator.run(

@@ -75,10 +75,13 @@ class Permits:
         asker = (target.name, target.uid, target.generation)
         return Under((asker,), self._policies.versions(target.namespace))
 
-    def denied(self, namespace: str, digest: str) -> Outcome | None:
-        """How an action ends that somebody has denied, by what has been heard until now."""
-        against = denial(digest, self._approvals.of(namespace))
-        return _denied(against) if against else None
+    def heard(self, namespace: str, digest: str, under: Under) -> Outcome | None:
+        """How an action ends that is not allowed any more by what has been heard until now; asks nobody."""
+        if against := denial(digest, self._approvals.of(namespace)):
+            return _denied(against)
+        if self._policies.versions(namespace) != under.policies:
+            return _withdrawn("the KiroSafetyPolicies")
+        return None
 
     async def withdrawn(
         self, namespace: str, ready: Sequence[Remediation], under: Under
@@ -93,8 +96,7 @@ class Permits:
         )
         if there == under:
             return unapproved
-        changed = "the KiroHealthCheck or the KiroSafetyPolicies changed meanwhile"
-        return {item.name: Outcome(RemediationState.DENIED, "Withdrawn", changed) for item in ready}
+        return {item.name: _withdrawn("the KiroHealthCheck or the KiroSafetyPolicies") for item in ready}
 
     async def _now(self, namespace: str, under: Under) -> Under:
         [(asker, _, _)] = under.asker
@@ -132,6 +134,10 @@ class Permits:
                 message = f"it is not approved at gate {gate} any more{stands.note and f': {stands.note}'}"
                 found[item.name] = Outcome(RemediationState.DENIED, "ApprovalRequired", message)
         return found
+
+
+def _withdrawn(what: str) -> Outcome:
+    return Outcome(RemediationState.DENIED, "Withdrawn", f"{what} changed meanwhile")
 
 
 def _denied(against: Approval) -> Outcome:

@@ -165,9 +165,10 @@ def suspend(world: World) -> None:
     world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), {"spec": {"suspend": True}})
 
 
-@pytest.mark.parametrize(
-    ("plural", "stop"), [("kirosafetypolicies", add_a_pause), ("kirohealthchecks", suspend)]
-)
+UNHEARD = [("kirosafetypolicies", add_a_pause), ("kirohealthchecks", suspend)]
+
+
+@pytest.mark.parametrize(("plural", "stop"), UNHEARD)
 def test_what_a_silent_watch_does_not_tell_of_stops_the_action(
     world: World, proxy: FaultProxy, plural: str, stop: Callable[[World], None]
 ) -> None:
@@ -185,6 +186,29 @@ def test_what_a_silent_watch_does_not_tell_of_stops_the_action(
     denied = world.wait_remediation("Denied", timeout=60)
     assert denied[0]["status"]["reason"] == "Withdrawn"
     assert "actedAt" not in denied[0]["status"]
+    scene.assert_undone()
+
+
+@pytest.mark.parametrize(("plural", "stop"), UNHEARD)
+def test_what_no_watch_tells_of_stops_an_action_before_it_is_sent_again(
+    world: World, proxy: FaultProxy, plural: str, stop: Callable[[World], None]
+) -> None:
+    scene = Scene(world, "RolloutRestart").set()
+    touch = {"metadata": {"labels": {"touched": "by-somebody"}}}
+
+    def touch_and_stop(_: object) -> None:
+        # The fence is lost to a change that does not matter, so that it would be sent again; no watch tells
+        # of who stops it.
+        proxy.half_open(path=rf"/{plural}\?.*watch=")
+        stop(world)
+        world.plane.rest.patch(world.path("deployments", "kiro", api="/apis/apps/v1"), touch)
+
+    fault = proxy.before(touch_and_stop, method="PATCH", path=r"/deployments/kiro\?", count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault)
+
+    (left,) = world.wait_remediation("Denied", timeout=60)
+    assert left["status"]["reason"] == "Withdrawn"
     scene.assert_undone()
 
 
