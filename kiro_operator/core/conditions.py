@@ -41,6 +41,9 @@ QUIET = 120
 
 COMMAND, WORD, NAME, MANY = 256, 128, 253, 20
 _QUIET = frozenset({Status.PASS, Status.SKIPPED})
+_NO_VERDICT = frozenset(
+    {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.ESCALATED}
+)
 _GRAVITY = {condition.value: number for number, condition in enumerate(ConditionType)}
 """Symptoms in the order of what they cost: a Kiro that does not answer comes first."""
 
@@ -152,23 +155,54 @@ def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Conditi
         told.append((ConditionType.OBSERVED, *_observed(outcome.judged, outcome.now)))
         told.append((ConditionType.REMEDIATION_ALLOWED, *_allowed(outcome)))
         told.append((ConditionType.ESCALATED, *_escalated(outcome.escalations)))
-    known = {condition.type: condition for condition in before.conditions}
     conditions = {c.type: c for c in kept if c.type not in (ConditionType.STALLED, ConditionType.RECONCILING)}
     for kind, status, reason, message in told:
-        old = known.get(kind)
-        conditions[kind] = Condition(
-            type=kind,
-            status=status,
-            observed_generation=outcome.generation,
-            last_transition_time=old.last_transition_time
-            if old and old.status == status
-            else outcome.now.replace(microsecond=0),
-            reason=reason,
-            # Each part is without credentials already; put together, the id of a check such as
-            # mcp-authorization would make what follows it look like one.
-            message=_cut(message, MESSAGE),
-        )
+        # Each part is without credentials already; put together, the id of a check such as
+        # mcp-authorization would make what follows it look like one.
+        said = _Told(kind, status, reason, _cut(message, MESSAGE))
+        conditions[kind] = _dated(said, before, outcome.generation, outcome.now)
     return list(conditions.values())
+
+
+def broken_off(
+    before: KiroHealthCheckStatus, problem: Permission, generation: int, now: datetime
+) -> KiroHealthCheckStatus:
+    """The status to show when nothing could be found out: what it told stays, and no verdict of it holds."""
+    told: dict[str, Truth] = {
+        condition.type: "Unknown" for condition in before.conditions if condition.type not in _NO_VERDICT
+    }
+    told |= {ConditionType.READY: "False", ConditionType.STALLED: "True"}
+    conditions = {c.type: c for c in before.conditions if c.type != ConditionType.RECONCILING}
+    for kind, status in told.items():
+        said = _Told(ConditionType(kind), status, problem.reason, problem.message)
+        conditions[said.type] = _dated(said, before, generation, now)
+    return before.model_copy(
+        update={"observed_generation": generation, "conditions": list(conditions.values())}
+    )
+
+
+class _Told(Struct, frozen=True):
+    """What a condition says now."""
+
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str
+
+
+def _dated(said: _Told, before: KiroHealthCheckStatus, generation: int, now: datetime) -> Condition:
+    """A condition, with the time of its last transition."""
+    old = next((condition for condition in before.conditions if condition.type == said.type), None)
+    return Condition(
+        type=said.type,
+        status=said.status,
+        observed_generation=generation,
+        last_transition_time=old.last_transition_time
+        if old and old.status == said.status
+        else now.replace(microsecond=0),
+        reason=said.reason,
+        message=said.message,
+    )
 
 
 def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:

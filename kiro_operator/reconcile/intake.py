@@ -103,10 +103,16 @@ class Intake:
         if deleted:
             self.remove_policy(key)
             return
-        _, changed = self._policies.take(body)
-        if changed:
-            self.queue.add((POLICY, key))
-            self._policies_changed(key[0])
+        self._policies.take(body)
+        self.tell_news(key[0])
+
+    def tell_news(self, namespace: str) -> None:
+        """Wake those whose policies have changed, whoever was the first to hear of it."""
+        for policy in self._policies.of(namespace):
+            if policy.news:
+                policy.news = False
+                self.queue.add((POLICY, policy.key))
+                self._policies_changed(namespace)
 
     def remove_policy(self, key: Key) -> None:
         """Forget a KiroSafetyPolicy that is gone."""

@@ -19,7 +19,7 @@ from kiro_operator.adapters.kubernetes.watches import REMEDIATIONS, Watches
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import ActionName, KiroHealthCheckStatus
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
-from kiro_operator.core.conditions import Outcome, next_transition, summarize
+from kiro_operator.core.conditions import Outcome, Permission, broken_off, next_transition, summarize
 from kiro_operator.core.decide import Inputs, Plan, Policy, decide
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.permissions import advice_from
@@ -46,6 +46,8 @@ LONGEST = 120.0
 """Seconds after which an alarm rings in any case: clocks jump, and staleness is a matter of time."""
 REFUSED_FOR = 30.0
 """Seconds until an action is tried again after a permission was found missing."""
+LASTING = 3
+"""Reconciliations in a row that break off before the status says so."""
 PATIENCE = 10.0
 """Seconds a first listing may take before the status says what is being waited for: in a large cluster
 saying it too early doubles the writes of a start."""
@@ -159,11 +161,13 @@ class Loop:
                 level = logging.DEBUG if isinstance(error, ports.Conflict) else logging.WARNING
                 logger.log(level, "%s %s: %s; again in %.1f s", work[0], "/".join(work[1]), error, wait)
                 self._metrics.reconciliations.labels("retried").inc()
-            except Exception:
+            except Exception as error:
                 # A fault in one object's reconciliation must not end the work on all others.
                 wait = self.queue.retry(work)
                 logger.exception("%s %s broke; again in %.1f s", work[0], "/".join(work[1]), wait)
                 self._metrics.reconciliations.labels("broke").inc()
+                if work[0] == HEALTH_CHECK and self.queue.failures(work) >= LASTING:
+                    await self._tell_broken(work[1], error)
             else:
                 self.queue.succeeded(work)
                 self._metrics.reconciliations.labels("done").inc()
@@ -178,6 +182,31 @@ class Loop:
             await self._refresh_policy(key)
         elif target := self.intake.get(key):
             await self._reconcile(target)
+            if target.broke is not None:
+                target.broke = None
+                self.queue.add(work)  # to say so
+
+    async def _tell_broken(self, key: Key, error: Exception) -> None:
+        """Say in a status that it is not kept up any more, or it would tell of a health long gone."""
+        target = self.intake.get(key)
+        if target is None or target.broke is not None or not self._elector.leading:
+            return
+        problem = Permission(
+            allowed=False,
+            reason="InternalError",
+            # Its type alone: its words may be anybody's.
+            message=f"a fault of the operator, {type(error).__name__}, breaks off the work on this object, "
+            "which is tried again and again; its log has the trace, and this status may be out of date",
+        )
+        status = broken_off(target.status, problem, target.generation, self._clock.now())
+        try:
+            await self._reporter.write(target, status)
+        except ports.Conflict:
+            self.queue.add((HEALTH_CHECK, key))  # an edit that mends it may have been read with it
+        except (ports.ApiError, ports.Unreachable) as failed:
+            logger.warning("KiroHealthCheck %s/%s: not told that work on it breaks off: %s", *key, failed)
+        else:
+            target.broke = problem
 
     async def _refresh_policy(self, key: Key) -> None:
         policy = self._policies.get(*key)
@@ -228,6 +257,8 @@ class Loop:
                 self._act.carry_out(target, allowed, named, look.under),
                 return_exceptions=True,
             )
+            # A reservation that was lost to an edit has read it before any watch told of it.
+            self.intake.tell_news(target.namespace)
             for result in results:
                 if isinstance(result, ports.Forbidden) and result is results[1]:
                     self._refuse(target, result)
@@ -332,7 +363,7 @@ class Loop:
             generation=target.generation,
             namespace=target.namespace,
             now=look.now,
-            stalled=target.problem or plans.policy_problem(target, self._policies),
+            stalled=target.problem or target.broke or plans.policy_problem(target, self._policies),
             judged=look.judgement.judged,
             spec=target.spec,
             permission=allowed,

@@ -84,6 +84,8 @@ class Policy:
         self.spec: KiroSafetyPolicySpec | None = None
         """None when it cannot be read: then it allows nothing."""
         self.problem = ""
+        self.news = False
+        """Whether its spec changed and those who rest on it have not been woken for that."""
         self.status = KiroSafetyPolicyStatus()
         self.storm: Storm | None = None
         """The mass failure to remember; the status follows."""
@@ -97,12 +99,12 @@ class Policy:
         """Its path at the API server."""
         return f"/apis/{API_VERSION}/namespaces/{self.key[0]}/kirosafetypolicies/{self.key[1]}"
 
-    def take(self, body: Mapping[str, Any], now: datetime) -> bool:
-        """Take in a version of the object; returns whether its spec is new."""
+    def take(self, body: Mapping[str, Any], now: datetime) -> None:
+        """Take in a version of the object, if it is later than the one that is known."""
         metadata = body["metadata"]
         version = str(metadata["resourceVersion"])
         if metadata["uid"] == self.uid and not is_later(version, self.resource_version):
-            return False
+            return
         changed = metadata["uid"] != self.uid or int(metadata["generation"]) != self.generation
         # What has been seen and not been written yet is no less true for it.
         unsaved = metadata["uid"] == self.uid and self.storm != self.status.storm
@@ -120,7 +122,7 @@ class Policy:
             self.spec, self.problem = None, "it is being deleted"
         elif changed:
             self.spec, self.problem = _read(body.get("spec") or {}, now)
-        return changed
+        self.news = self.news or changed
 
 
 def _read(spec: Mapping[str, Any], now: datetime) -> tuple[KiroSafetyPolicySpec | None, str]:
@@ -234,11 +236,12 @@ class Policies:
     def __iter__(self) -> Iterator[Policy]:
         return (policy for found in self._policies.values() for policy in found.values())
 
-    def take(self, body: Mapping[str, Any]) -> tuple[Policy, bool]:
-        """Take in a policy; returns it and whether its spec is new."""
+    def take(self, body: Mapping[str, Any]) -> Policy:
+        """Take in a policy as a watch tells of it; returns it."""
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
         policy = self._policies.setdefault(key[0], {}).setdefault(key[1], Policy(key))
-        return policy, policy.take(body, self._clock.now())
+        policy.take(body, self._clock.now())
+        return policy
 
     def remove(self, key: Key) -> None:
         """Forget a policy that is gone."""

@@ -99,6 +99,10 @@ class WorkQueue(Generic[K]):
         self._retries[key] = asyncio.get_running_loop().call_later(wait, self._retry_now, key)
         return wait
 
+    def failures(self, key: K) -> int:
+        """How often in a row the work on a key has failed."""
+        return self._failures.get(key, 0)
+
     def succeeded(self, key: K) -> None:
         """Forget the failures of a key."""
         self._failures.pop(key, None)

@@ -73,11 +73,9 @@ class Reporter:
             ports.Conflict: somebody else wrote; the target has been read again.
             ports.ApiError, ports.Unreachable: it could not be written.
         """
-        if status == target.status:
-            if not target.measured:
-                self._measure(target, status)
-            return False
         self._measure(target, status)
+        if status == target.status:
+            return False
         broken = [name for name, holds in invariants(status).items() if not holds]
         if broken:
             raise BrokenInvariant("; ".join(broken))
@@ -97,22 +95,25 @@ class Reporter:
         return True
 
     def _measure(self, target: Target, status: KiroHealthCheckStatus) -> None:
-        known = {check.id: check.status for check in target.status.checks} if target.measured else {}
-        target.measured = True
-        for check in status.checks:
-            if known.pop(check.id, None) == check.status:
-                continue
+        if status == target.measured:
+            return
+        checks = {check.id: check.status for check in status.checks}
+        known = {check.id: check.status for check in target.measured.checks}
+        for name, now in checks.items():
+            if known.get(name) != now:
+                for value in VERDICTS:
+                    self._metrics.check_status.labels(target.namespace, target.name, name, value).set(
+                        now == value
+                    )
+        for name in known.keys() - checks.keys():
             for value in VERDICTS:
-                self._metrics.check_status.labels(target.namespace, target.name, check.id, value).set(
-                    check.status == value
-                )
-        for gone in known:
-            for value in VERDICTS:
-                self._metrics.check_status.remove(target.namespace, target.name, gone, value)
-        for condition in status.conditions:
-            self._metrics.condition.labels(target.namespace, target.name, condition.type).set(
-                TRUTH[condition.status]
-            )
+                self._metrics.check_status.remove(target.namespace, target.name, name, value)
+        conditions = {condition.type: condition.status for condition in status.conditions}
+        for kind, truth in conditions.items():
+            self._metrics.condition.labels(target.namespace, target.name, kind).set(TRUTH[truth])
+        for kind in {condition.type for condition in target.measured.conditions} - conditions.keys():
+            self._metrics.condition.remove(target.namespace, target.name, kind)
+        target.measured = status
 
     def _tell(self, target: Target, before: KiroHealthCheckStatus, after: KiroHealthCheckStatus) -> None:
         old = {check.id: check.status for check in before.checks}

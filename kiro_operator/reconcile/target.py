@@ -61,6 +61,9 @@ class Enabled(msgspec.Struct, frozen=True):
 class Target:
     """A KiroHealthCheck. The engine works one at a time on each, so that nothing here needs a lock."""
 
+    broke: Permission | None = None
+    """What breaks off the work on it, once the status has said so; None after it has succeeded again."""
+
     def __init__(self, key: Key) -> None:
         self.key = key
         self.uid = ""
@@ -89,8 +92,8 @@ class Target:
         """Number of the sample on which each polled check last failed so that it may be acted on."""
         self.look_anew = False
         """What was sampled before no longer holds: everything is to be sampled at once."""
-        self.measured = False
-        """Its metrics have been set once."""
+        self.measured = KiroHealthCheckStatus()
+        """What its metrics say."""
         self.held_back = False
         """Something that it wants is denied: what others do, or become, can change that."""
         self.refused = ""

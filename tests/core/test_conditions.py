@@ -24,6 +24,7 @@ from kiro_operator.core.conditions import (
     Judged,
     Outcome,
     Permission,
+    broken_off,
     invariants,
     next_transition,
     summarize,
@@ -169,6 +170,36 @@ def test_a_suspended_check_keeps_its_verdicts_and_drops_stalled() -> None:
     assert condition(after, "Ready") == ("True", "Suspended")
     assert condition(after, "Healthy") == condition(before, "Healthy")
     assert "Stalled" not in {item.type for item in after.conditions}
+
+
+STALLED = Permission(allowed=False, reason="UnknownCheck", message="x")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        EMPTY,
+        summarize(outcome(judged(Status.PASS)), EMPTY),
+        summarize(outcome(judged(Status.FAIL), stalled=STALLED), EMPTY),
+        summarize(outcome(waiting_for="pods"), EMPTY),
+        summarize(outcome(suspended=True), summarize(outcome(judged(Status.PASS)), EMPTY)),
+    ],
+    ids=["empty", "judged", "stalled", "reconciling", "suspended"],
+)
+def test_when_work_breaks_off_no_verdict_holds_and_the_rest_stays(before: KiroHealthCheckStatus) -> None:
+    problem = Permission(allowed=False, reason="InternalError", message="a fault")
+    later = NOW + timedelta(minutes=5)
+
+    after = broken_off(before, problem, 4, later)
+
+    assert all(invariants(after).values())
+    assert condition(after, "Ready") == ("False", "InternalError")
+    assert condition(after, "Stalled") == ("True", "InternalError")
+    kept = {"Ready", "Stalled", "Escalated"}
+    assert {item.status for item in after.conditions if item.type not in kept} <= {"Unknown"}
+    unchanged = {"observed_generation": 0, "conditions": []}
+    assert after.model_copy(update=unchanged) == before.model_copy(update=unchanged)
+    assert broken_off(after, problem, 4, later + timedelta(minutes=5)) == after
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,7 @@ from tests.harness.world import enforce
 from tests.reconcile.test_own import body
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+NOTHING = cast("Any", None)
 
 
 class Followed:
@@ -34,17 +35,24 @@ def leaving(content: dict[str, Any], version: str) -> dict[str, Any]:
     return content | {"metadata": metadata | gone}
 
 
-async def test_a_health_check_that_is_being_deleted_is_gone() -> None:
-    removed: list[Key] = []
-    nothing = cast("Any", None)
-    made = Intake(
+def intake(policies: Policies, removed: list[Key]) -> Intake:
+    return Intake(
         watches=cast("Any", Followed()),
-        policies=Policies(nothing, SystemClock(), Metrics(), lambda _: None),
-        records=nothing,
+        policies=policies,
+        records=NOTHING,
         metrics=Metrics(),
         clock=SystemClock(),
         on_removed=lambda target: removed.append(target.key),
     )
+
+
+def no_policies() -> Policies:
+    return Policies(NOTHING, SystemClock(), Metrics(), lambda _: None)
+
+
+async def test_a_health_check_that_is_being_deleted_is_gone() -> None:
+    removed: list[Key] = []
+    made = intake(no_policies(), removed)
     first = body(1, {})
     made.health_check(first, deleted=False)
     assert made.get(("kiro-system", "platform"))
@@ -63,9 +71,30 @@ def test_a_policy_that_is_being_deleted_allows_nothing() -> None:
     policy.take(first, NOW)
     assert policy.problem == ""
 
-    assert policy.take(leaving(first, "2"), NOW)
+    policy.take(leaving(first, "2"), NOW)
 
     assert policy.problem == "it is being deleted"
     policy.take(leaving(first, "3"), NOW)
     assert policy.problem == "it is being deleted"
     assert policy.spec is None
+
+
+async def test_a_policy_whose_change_a_lost_swap_has_heard_of_first_still_wakes() -> None:
+    policies = no_policies()
+    made = intake(policies, [])
+    made.health_check(body(1, {}), deleted=False)
+    first = {"metadata": body(1, {})["metadata"] | {"name": "limits"}, "spec": enforce()}
+    made.policy(first, deleted=False)
+    while len(made.queue):
+        made.queue.done(await made.queue.get())
+
+    second = first | {"metadata": first["metadata"] | {"generation": 2, "resourceVersion": "2"}}
+    policies.of("kiro-system")[0].take(second, NOW)
+    assert len(made.queue) == 0
+    made.policy(second, deleted=False)
+    assert len(made.queue) == 2
+
+    while len(made.queue):
+        made.queue.done(await made.queue.get())
+    made.policy(second, deleted=False)
+    assert len(made.queue) == 0

@@ -48,7 +48,7 @@ def reservation(name: str) -> Reservation:
 def made(limit: int) -> tuple[Policies, Policy, Writes]:
     writes = Writes()
     policies = Policies(writes, Still(NOW), Metrics(), lambda _: None)  # type: ignore[arg-type]
-    return policies, policies.take(body(limit))[0], writes
+    return policies, policies.take(body(limit)), writes
 
 
 async def begin(policies: Policies, policy: Policy, count: int) -> list[asyncio.Task[str]]:

@@ -22,7 +22,8 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     """Present and True only while work for this generation is under way."""
     STALLED = "Stalled"
-    """Present and True only when the spec cannot be acted on; the reason says what to change."""
+    """Present and True only when the spec cannot be acted on, and the message says what to change, or when
+    the operator itself is at fault."""
     HEALTHY = "Healthy"
     """True: no check fails; False: at least one does; Unknown: no answer could be had."""
     RESPONSIVE = "Responsive"
