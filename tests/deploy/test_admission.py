@@ -119,7 +119,10 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
         rest.post(world.path("configmaps", api="/api/v1"), {"metadata": {"name": name_, "labels": labels}})
     binary = {"binaryData": {"old": "AAAA"}, "data": {"mode": "free"}}
     rest.post(world.path("configmaps", api=CORE), _config(labels={"a": "b"}) | binary)
-    steering = {"data": {"product.md": "---\n", "other.md": "# Other"}, "binaryData": {"tech.md": "AAAA"}}
+    steering = {
+        "data": {"product.md": "---\n", "other.md": "# Other", "mcp.json": "{}"},
+        "binaryData": {"tech.md": "AAAA", "logo": "AAAA"},
+    }
     rest.post(world.path("configmaps", api=CORE), {"metadata": {"name": "kiro-steering"}} | steering)
     logging = {"metadata": {"name": "kiro-logging"}, "data": {"level": "info", "format": "json"}}
     rest.post(world.path("configmaps", api=CORE), logging)
@@ -489,7 +492,21 @@ def test_no_config_map_of_others_is_written(at: Confined) -> None:
         refused_by(at, "configmaps", partial(at.patch, config, more))
     refused_by(at, "configmaps", partial(at.post, collection, _config(name="kiro-steering")))
     documents = at.path("configmaps", "kiro-steering", CORE)
-    for more in (*wrong[1:4], {"metadata": {"labels": labels}}, {"data": {"other.md": None}}, wrong[5]):
+    for more in (
+        *wrong[1:4],
+        {"metadata": {"labels": labels}},
+        {"data": {"other.md": None}},
+        {"data": {"mcp.json": '{"mcpServers": {"evil": {"command": "sh"}}}'}},
+        {"data": {"mcp.json": None}},
+        {"data": {"settings.mcp.json": "{}"}},
+        {"data": {"evil.sh": "id"}},
+        {"data": {"save.kiro.hook": "{}"}},
+        {"data": {"product.md": "# Product", "evil.sh": "id"}},
+        {"data": {"logo": "evil"}, "binaryData": {"logo": None}},
+        {"binaryData": {"logo": None}},
+        {"binaryData": {"tech.md": None}},
+        wrong[5],
+    ):
         at.world.plane.rest.patch(f"{documents}?dryRun=All", more)
         refused_by(at, "configmaps", partial(at.patch, documents, more))
     levels = at.path("configmaps", "kiro-logging", CORE)

@@ -48,11 +48,20 @@ ADMITTED = (
                 "variables.before.?data.orValue({}).all(k, k in object.?data.orValue({}))",
                 "no document is taken out",
             ),
+            # Hooks and MCP settings may stand beside the documents: what Kiro runs is never written.
+            Must(
+                "object.?data.orValue({}).all(k, k.endsWith('.md')\n"
+                "|| (k in variables.before.?data.orValue({})\n"
+                "&& object.data[k] == variables.before.data[k]))",
+                "it writes documents alone, whose keys end with .md",
+            ),
             Must(
                 "object.?binaryData.orValue({}).all(k,\n"
                 "k in variables.before.?binaryData.orValue({})\n"
-                "&& object.binaryData[k] == variables.before.binaryData[k])",
-                "what is binary is taken out at most",
+                "&& object.binaryData[k] == variables.before.binaryData[k])\n"
+                "&& variables.before.?binaryData.orValue({}).all(k,\n"
+                "k in object.?binaryData.orValue({}) || k in object.?data.orValue({}))",
+                "what is binary gives way to a document at most",
             ),
         ),
     ),
