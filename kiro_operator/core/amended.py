@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
 from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.objects.meta import PROTECTED
-from kiro_operator.core.patches import is_keyed, is_strategic, merged, told, undoing
+from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, told, undoing
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
@@ -33,6 +33,8 @@ def exact(
         return None
     patch = msgspec.json.decode(intent.change.patch)
     keyed = is_keyed(intent.target.kind)
+    if keyed:
+        patch = in_order(patch, found)
     after = merged(found, patch, strategic=keyed)
     if after == found:
         return None

@@ -48,6 +48,22 @@ def _by(key: str, found: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[st
     return [*known, *wanted.values()]
 
 
+def in_order(patch: Any, found: Any) -> Any:
+    """A strategic merge patch in the order of the object, for the API server takes the patch's over."""
+    if not isinstance(patch, Mapping) or not isinstance(found, Mapping):
+        return patch
+    result = {}
+    for key, value in patch.items():
+        there = found.get(key)
+        if key in KEYS and isinstance(value, list):
+            name = KEYS[key]
+            places = {item[name]: place for place, item in enumerate(there or ())}
+            result[key] = sorted(value, key=lambda item: places.get(item[name], len(places)))
+        else:
+            result[key] = in_order(value, there)
+    return result
+
+
 def undoing(found: Mapping[str, Any], patch: Mapping[str, Any], *, strategic: bool = False) -> dict[str, Any]:
     """The patch that takes another one back: what stood at each place that it touches, null for nothing."""
     undo: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Mode
 from kiro_operator.core.findings import earliest
-from kiro_operator.core.patches import is_keyed, is_strategic, merged, much_the_same
+from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, much_the_same
 from kiro_operator.core.policy.approvals import change, revision
 from kiro_operator.core.policy.gates.backoff import RETRY
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
@@ -326,7 +326,7 @@ def _alike(draft: Draft, past: Past) -> bool:
     if is_keyed(kind) and not is_strategic(kind):
         # On record are whole lists: much the same is what these have already.
         wanted = merged(before, wanted, strategic=True)
-    return much_the_same(wanted, before)
+    return much_the_same(in_order(wanted, before), before)
 
 
 def _decided(past: Past, asked: Asked | None, draft: Draft | Refusal | None, gates: _Gates) -> Decision:

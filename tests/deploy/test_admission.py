@@ -678,18 +678,28 @@ def _requests(name: str, **amounts: str | None) -> Object:
 def test_requests_that_are_right_sized_pass_and_no_others(at: Confined, kind: str) -> None:
     plural, path = KINDS[kind], at.path(KINDS[kind], kind.lower())
     at.world.plane.rest.patch(path, _requests("app", cpu="2", memory="2Gi"), STRATEGIC)
+    b = {"name": "b", "image": "b:1", "resources": {"requests": {"cpu": "2"}}}
+    beside = {"op": "add", "path": "/spec/template/spec/containers/-", "value": b}
+    at.world.plane.rest.patch(path, [beside], JSON_PATCH)
     at.patch(path, _requests("app", cpu="50m", memory="1Gi"), STRATEGIC)
+    both = [_requests(name, cpu="50m")["spec"]["template"]["spec"]["containers"][0] for name in ("app", "b")]
+    at.patch(path, {"spec": {"template": {"spec": {"containers": both}}}}, STRATEGIC)
     for wrong in (
         _requests("app", cpu="3"),
         _requests("app", memory="2049Mi"),
         _requests("app", cpu=None),
         _requests("app", cpu="50m") | {"metadata": {"labels": {"more": "x"}}},
+        # Of a patch the API server takes the order over.
+        {"spec": {"template": {"spec": {"containers": both[::-1]}}}},
     ):
         at.world.plane.rest.patch(f"{path}?dryRun=All", wrong, STRATEGIC)
         refused_by(at, plural, partial(at.patch, path, wrong, STRATEGIC))
     image = _requests("app", cpu="50m")
     image["spec"]["template"]["spec"]["containers"][0]["image"] = "other:1"
     refused_by(at, plural, partial(at.patch, path, image, STRATEGIC))
+    swapped = [{"op": "move", "from": "/spec/template/spec/containers/1", "path": CONTAINER}]
+    at.world.plane.rest.patch(f"{path}?dryRun=All", swapped, JSON_PATCH)
+    refused_by(at, plural, partial(at.patch, path, swapped, JSON_PATCH))
 
 
 def test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others(at: Confined) -> None:

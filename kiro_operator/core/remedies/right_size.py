@@ -36,7 +36,9 @@ ADMITTED = (
                 ("metadata", "annotations", "deprecated.daemonset.template.generation"),
             ),
             Must(
-                f"variables.after.{_CONTAINERS}.size() == variables.before.{_CONTAINERS}.size()\n"
+                # By position, for their order counts: they are started in it.
+                f"variables.after.{_CONTAINERS}.map(c, c.name)\n"
+                f"== variables.before.{_CONTAINERS}.map(c, c.name)\n"
                 f"&& variables.after.{_CONTAINERS}.all(c, variables.before.{_CONTAINERS}.exists(o,\n"
                 "o.name == c.name\n"
                 "&& c.all(k, k == 'resources'\n|| (k in o && c[k] == o[k]))\n"

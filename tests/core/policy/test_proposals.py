@@ -159,6 +159,22 @@ def test_the_patch_touches_the_requests_named_and_its_undo_takes_it_back() -> No
     )
 
 
+def test_containers_stay_in_their_order() -> None:
+    """The API server takes over the one in which a strategic merge patch names them."""
+    found = live()
+    found["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "2"}}
+    wanted = wasteful(values=(*VALUES, ("side/cpu", "20m")))
+    [new] = plan(wanted).proposals
+    intent = exact(new.intent, found, new.workload, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    for text in (intent.change.patch, intent.change.undo):
+        named = json.loads(text)["spec"]["template"]["spec"]["containers"]
+        assert [item["name"] for item in named] == ["side", "api"]
+    # It is no other change for that.
+    assert not plan(wanted, proposed(intent=intent, name=intent.name)).withdrawn
+
+
 def test_what_was_not_there_is_taken_out_again() -> None:
     before = live()
     del before["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]["cpu"]
