@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-release.txt")
 CANARY = "jinja2==2.4.1"
 """Known to be vulnerable since 2014: a service that does not say so says nothing about the others either."""
 CLEAN, VULNERABLE, UNKNOWN = 0, 1, 2
@@ -49,6 +48,18 @@ def ask(program: str, requirements: Path, *flags: str) -> list[dict[str, Any]]:
     return found
 
 
+def locks(root: Path) -> list[Path]:
+    """Every lock file of a source tree.
+
+    Raises:
+        NotAudited: there is none.
+    """
+    found = sorted(root.glob("requirements*.txt"))
+    if not found:
+        raise NotAudited(f"{root} has no requirements*.txt")
+    return found
+
+
 def audit(program: str, root: Path) -> list[str]:
     """What is known, a line each; empty when there is nothing.
 
@@ -61,10 +72,10 @@ def audit(program: str, root: Path) -> list[str]:
         if not any(item["vulns"] for item in ask(program, canary, "--no-deps")):
             raise NotAudited(f"the service does not know what is wrong with {CANARY}")
     return [
-        f"{name}: {item['name']} {item['version']}: {vulnerability['id']}, "
+        f"{lock.name}: {item['name']} {item['version']}: {vulnerability['id']}, "
         f"fixed in {', '.join(vulnerability['fix_versions']) or 'no version'}"
-        for name in LOCKS
-        for item in ask(program, root / name, "--require-hashes")
+        for lock in locks(root)
+        for item in ask(program, lock, "--require-hashes")
         for vulnerability in item["vulns"]
     ]
 
@@ -83,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return UNKNOWN
-    print("\n".join(known) or f"Nothing is known against what {', '.join(LOCKS)} lock.")
+    names = ", ".join(lock.name for lock in locks(options.root))
+    print("\n".join(known) or f"Nothing is known against what {names} lock.")
     return VULNERABLE if known else CLEAN
 
 
