@@ -431,11 +431,14 @@ def test_the_api_server_and_the_code_ask_the_same(world: Restoring) -> None:
 
 def test_without_a_baseline_nothing_can_be_written(world: Restoring) -> None:
     world.role(GET)
+    world.bind(world.kiro)
     mine = world.token()
     path = f"{ROLES}/{world.name}"
     assert "no params found" in refusal(mine, "PATCH", path, {"rules": []})
     # It takes the admin in for that name alone: they write the baseline first.
     assert "no params found" in refusal(world.plane.rest, "PATCH", path, {"rules": [GET, PATCH]})
+    binding = f"{BINDINGS}/{world.name}"
+    assert "no params found" in refusal(world.plane.rest, "PATCH", binding, {"subjects": [MALLORY]})
     world.make("ClusterRole", f"{world.name}-other", rules=[GET])
     world.baseline()
     until(lambda: not refusal(mine, "PATCH", path, {"rules": []}), "the baseline to be seen", 30)

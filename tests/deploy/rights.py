@@ -18,7 +18,11 @@ from tests.harness.world import World
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "operator"
-WIDE = {"kiro-operator": "cluster", "kiro-operator-cluster-facts": "cluster-facts"}
+WIDE = {
+    "kiro-operator": "cluster",
+    "kiro-operator-cluster-facts": "cluster-facts",
+    "kiro-operator-cluster-restore": "cluster-restore",
+}
 """What the ClusterRoles are called here."""
 Object = dict[str, Any]
 

@@ -11,13 +11,15 @@ from devcluster import ControlPlane
 from devcluster.errors import ApiError
 from devcluster.rest import Rest
 from devcluster.wait import until
-from tests.deploy.others import NAMED, OTHERS, Request, send
+from kiro_operator.core.remedies.restore_rbac import NAME
+from tests.deploy.others import ADMIN, EVERYTHING, NAMED, OTHERS, Request, send
 from tests.deploy.rights import ACCOUNT, allow, granted
 from tests.harness.admission import as_account
+from tools.rbac import PLACES
 
 FORBIDDEN = 403
-PARTS = ("overlays/kiro-system", "namespace/exec", "cluster-facts")
-"""All that can be granted."""
+PARTS = sorted({str(place.path.parent.relative_to("deploy")) for place in PLACES})
+"""All that can be granted: no other manifest grants anything (tests/deploy/test_rbac.py)."""
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 ELSEWHERE: dict[str, Request] = {
     "read-a-secret": ("GET", "{core}/secrets/x", None),
@@ -57,6 +59,14 @@ ELSEWHERE: dict[str, Request] = {
     "patch-another-config-map": ("PATCH", "{core}/configmaps/kube-root-ca.crt", {}),
     "scale-a-deployment-itself": ("PUT", "{apps}/deployments/x", NAMED),
     "replace-a-record": ("PUT", "{kiro}/kiroremediations/x", NAMED),
+    "widen-the-baseline": ("PATCH", f"/apis/kiro.dev/v1alpha1/kirosafetybaselines/{NAME}", {}),
+    "make-a-baseline": ("POST", "/apis/kiro.dev/v1alpha1/kirosafetybaselines", NAMED),
+    "unbind-the-baseline": (
+        "DELETE",
+        f"{ADMISSION}/validatingadmissionpolicybindings/kiro-operator-baseline-rules",
+        None,
+    ),
+    "delete-what-is-restored": ("DELETE", f"{{cluster}}/clusterroles/{NAME}", None),
 }
 IMPERSONATED = (("users", ""), ("groups", ""), ("serviceaccounts", ""), ("uids", "authentication.k8s.io"))
 
@@ -110,3 +120,17 @@ def test_it_acts_as_nobody_else(installed: tuple[Rest, str], resource: str, grou
     asked = {"resourceAttributes": {"verb": "impersonate", "resource": resource, "group": group}}
     review = token.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": asked})
     assert review["status"]["allowed"] is False
+
+
+def test_by_rbac_alone_what_restores_a_cluster_role_reaches_everything(installed: tuple[Rest, str]) -> None:
+    """That it goes no further than the KiroSafetyBaseline is for admission: tests/apiserver."""
+    token, namespace = installed
+    account = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}
+    bound = {"roleRef": ADMIN | {"name": NAME}, "subjects": [account]}
+    for kind, content in (("ClusterRole", {"rules": [EVERYTHING]}), ("ClusterRoleBinding", bound)):
+        body = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": NAME},
+        } | content
+        send(token, ("APPLY", f"{{cluster}}/{kind.lower()}s/{NAME}", body), {"namespace": namespace})
