@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The Python that the tests run on. Pin it by digest where images are built for production.
 ARG PYTHON=3.11-slim-bookworm
 

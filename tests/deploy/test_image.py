@@ -41,6 +41,14 @@ def test_nothing_is_fetched_without_a_hash() -> None:
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
 
 
+def test_one_argument_pins_the_base_image() -> None:
+    """As docs/security.md says; what is copied is of this repository and of the stage before."""
+    assert {rest.split()[0] for word, rest in STEPS if word == "FROM"} == {"python:${PYTHON}"}
+    copied = [rest.split()[0] for word, rest in STEPS if word == "COPY"]
+    assert {word for word in copied if word.startswith("--from")} == {"--from=build"}
+    assert not LINES[0].startswith("# syntax"), "nothing else is fetched to build it"
+
+
 def test_the_image_runs_as_the_user_that_the_deployment_says() -> None:
     user = dict(stages()[-1])["USER"]
     context = of_kind("base", "Deployment")[0]["spec"]["template"]["spec"]["securityContext"]
