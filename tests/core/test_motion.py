@@ -6,20 +6,23 @@ import pytest
 from msgspec.structs import replace
 
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
-from kiro_operator.core.faults.motion import ROLLOUT_DEADLINE, judged
+from kiro_operator.core.faults.motion import ROLLOUT_DEADLINE, Motion, judged, moving
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.objects import (
     ConditionKind,
+    ContainerState,
+    ContainerStatus,
     DaemonSet,
     ObjectCondition,
     Pod,
     StatefulSet,
     Truth,
+    Waiting,
     Workload,
     WorkloadStatus,
 )
 from kiro_operator.core.snapshot import Sample, Snapshot
-from tests.core.policy.make import NOW, ago, pod, snapshot, workload
+from tests.core.policy.make import BLIND, NOW, ago, pod, snapshot, workload
 
 LIMITS = PodFaultParameters()
 PENDING = WorkloadStatus(
@@ -118,3 +121,98 @@ def test_nodes_tell_where_they_may_be_seen(cordoned: bool, node: str, expected: 
     facts = snapshot([workload("db", StatefulSet)], [item])
     assert reason(item, replace(facts, samples={NODES.name: Sample(1, NOW, seen)})) == expected
     assert reason(item, facts) == "NotReady"
+
+
+def deployment(reason: str, truth: Truth = Truth.TRUE) -> Workload:
+    made = workload("db", status=PENDING)
+    condition = ObjectCondition(ConditionKind.PROGRESSING, truth, reason)
+    return replace(made, status=replace(made.status, conditions=(condition,)))
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (deployment("ReplicaSetUpdated"), "RolloutInProgress"),
+        (deployment("NewReplicaSetAvailable"), ""),
+        (deployment("ProgressDeadlineExceeded", Truth.FALSE), ""),
+        (sts(PENDING), ""),  # its pods tell, and there is none
+    ],
+)
+def test_a_rollout_that_makes_progress_moves_its_workload(made: Workload, expected: str) -> None:
+    found = moving([made], snapshot([made], BLIND), NOW)
+    assert found == ({"uid-db": Motion(expected, None)} if expected else {})
+
+
+GOING = pod("db-0", "db", "StatefulSet", ready=False, deleted=ago(seconds=10))
+LATE = pod("db-0", "db", "StatefulSet", ready=False, deleted=ago(minutes=6))
+FRESH = starting("StatefulSet", timedelta(seconds=90))
+WAITING = starting("StatefulSet", timedelta(minutes=9), "b")
+DOWN = told(
+    starting("StatefulSet", timedelta(hours=1)),
+    ObjectCondition(ConditionKind.POD_SCHEDULED, Truth.TRUE, last_transition_time=ago(hours=1)),
+)
+CRASHED = replace(
+    FRESH,
+    status=replace(
+        FRESH.status,
+        container_statuses=(
+            ContainerStatus("main", state=ContainerState(waiting=Waiting("CrashLoopBackOff"))),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("pods", "status", "expected", "until"),
+    [
+        ([GOING], DONE, "Draining", ago(seconds=10) + LIMITS.terminating_grace),
+        ([GOING], PENDING, "RolloutInProgress", ago(seconds=10) + LIMITS.terminating_grace),
+        ([FRESH], DONE, "Draining", ago(seconds=90) + LIMITS.start_grace),
+        ([GOING, FRESH], DONE, "Draining", ago(seconds=90) + LIMITS.start_grace),
+        ([WAITING], PENDING, "RolloutInProgress", ago(minutes=9) + ROLLOUT_DEADLINE),
+        ([WAITING], DONE, "", None),
+        ([DOWN], DONE, "", None),
+        ([GOING, DOWN], DONE, "", None),
+        ([CRASHED], DONE, "", None),
+        ([CRASHED], PENDING, "", None),
+        ([LATE], DONE, "", None),
+        ([pod("db-0", "db", "StatefulSet")], DONE, "", None),
+        ([], PENDING, "", None),
+    ],
+)
+def test_a_workload_moves_while_all_of_its_pods_that_are_not_well_do(
+    pods: list[Pod], status: WorkloadStatus, expected: str, until: datetime | None
+) -> None:
+    made = sts(status)
+    named = [
+        replace(item, metadata=replace(item.metadata, name=f"db-{number}", uid=f"uid-db-{number}"))
+        for number, item in enumerate(pods)
+    ]
+    found = moving([made], snapshot([made], named), NOW)
+    assert found == ({"uid-db": Motion(expected, until)} if expected else {})
+
+
+@pytest.mark.parametrize(
+    ("reason", "truth", "expected"),
+    [
+        ("NewReplicaSetAvailable", Truth.TRUE, "Draining"),
+        ("ProgressDeadlineExceeded", Truth.FALSE, ""),
+    ],
+)
+def test_past_the_deadline_of_a_rollout_new_pods_move_nothing(
+    reason: str, truth: Truth, expected: str
+) -> None:
+    made = deployment(reason, truth)
+    item = pod("db-1", "db", ready=False)
+    item = replace(item, metadata=replace(item.metadata, creation_timestamp=ago(seconds=5)))
+    found = moving([made], snapshot([made], [item]), NOW)
+    assert [motion.reason for motion in found.values()] == ([expected] if expected else [])
+
+
+def test_one_that_is_not_ready_for_a_moment_does_not_move_though_it_is_within_its_grace() -> None:
+    ready = ObjectCondition(ConditionKind.READY, Truth.FALSE, last_transition_time=ago(seconds=5))
+    item = starting("StatefulSet", timedelta(hours=1))
+    item = replace(item, status=replace(item.status, conditions=(ready,)))
+    facts = snapshot([sts(DONE)], [item])
+    assert reason(item, facts) == ""
+    assert moving([sts(DONE)], facts, NOW) == {}

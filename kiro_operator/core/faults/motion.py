@@ -4,7 +4,10 @@ Nodes are facts of the whole cluster, which an operator may not be allowed to se
 the pods tell, and by the nodes only where another check has them sampled.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from kiro_operator.core.evidence.nodes import NODES
 from kiro_operator.core.faults.containers import created
@@ -12,9 +15,9 @@ from kiro_operator.core.faults.kinds import KINDS
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.pods import Fault, Judged, fault_of
 from kiro_operator.core.findings import earliest
-from kiro_operator.core.objects import Deployment, Pod, StatefulSet
-from kiro_operator.core.policy.rollouts import in_progress, is_on_delete, update_pending
-from kiro_operator.core.snapshot import Snapshot, Unobserved, controller_of, workload
+from kiro_operator.core.objects import Deployment, Pod, StatefulSet, Workload
+from kiro_operator.core.policy.rollouts import in_progress, is_on_delete, is_stuck, update_pending
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
 
 ROLLOUT_DEADLINE = timedelta(minutes=10)
 """How long a new pod of a StatefulSet or DaemonSet may take: they know no progress deadline themselves."""
@@ -25,6 +28,54 @@ MOVING = frozenset({"Draining", "RolloutInProgress"})
 _ON_A_NODE = STARTING | {"NodeLost"}
 _CORDONED = ("were unschedulable", "node.kubernetes.io/unschedulable")
 """Words of the scheduler for nodes that take no new pods."""
+
+
+class Motion(Struct, frozen=True):
+    """That the pods of a workload are on their way."""
+
+    reason: str
+    """One of MOVING."""
+    until: datetime | None
+    """When time alone could end it; None: only new facts can."""
+
+
+def moving(workloads: Iterable[Workload], snapshot: Snapshot, now: datetime) -> Mapping[str, Motion]:
+    """Those of the workloads that are on their way, by UID: what they serve need not answer meanwhile.
+
+    A Deployment is as long as its rollout makes progress, and not once that is past its deadline; what
+    becomes of its pods is for pods-ready to say. Otherwise a workload is while each of its pods that is not
+    well is going, being moved or just made.
+    """
+    by_ref = {Ref(item.kind, item.metadata.name, item.metadata.uid): item for item in workloads}
+    ways: dict[Ref, list[tuple[bool, datetime | None]]] = {ref: [] for ref in by_ref}
+    if by_ref and not isinstance(snapshot.pods, Unobserved):
+        for pod in snapshot.pods.unsettled:
+            owner = controller_of(pod, snapshot)
+            if owner in ways and (way := _way(pod, snapshot, now)) is not None:
+                ways[owner].append(way)
+    found: dict[str, Motion] = {}
+    for ref, item in by_ref.items():
+        if in_progress(item):
+            found[ref.uid] = Motion("RolloutInProgress", None)
+        elif ways[ref] and all(moves for moves, _ in ways[ref]) and not is_stuck(item):
+            rolls = not isinstance(item, Deployment) and not is_on_delete(item) and update_pending(item)
+            until = earliest(*(until for _, until in ways[ref]))
+            found[ref.uid] = Motion("RolloutInProgress" if rolls else "Draining", until)
+    return found
+
+
+def _way(pod: Pod, snapshot: Snapshot, now: datetime) -> tuple[bool, datetime | None] | None:
+    """Whether a pod is on its way, and until when; None for one that is well, or was left behind."""
+    limits = PodFaultParameters()
+    fault, again = judged(pod, snapshot, limits, now)
+    if fault is not None:
+        moves = fault.kind.reason in MOVING
+        return None if fault.kind.warns and not moves else (moves, again)
+    if again is None:
+        return None
+    # One so young takes the place of another; an older one has been there, and went down.
+    new = now - created(pod) < limits.start_grace
+    return new or pod.metadata.deletion_timestamp is not None, again
 
 
 def judged(pod: Pod, snapshot: Snapshot, limits: PodFaultParameters, now: datetime) -> Judged:

@@ -1,19 +1,21 @@
 """Services without a ready endpoint, and ports that cannot be connected to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Self
 
+from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from kiro_operator.api.v1alpha1.types import Between
 from kiro_operator.core.checks import Check, Parameters
 from kiro_operator.core.evidence.connections import CONNECTIONS, Connection
 from kiro_operator.core.faults.kinds import NOTHING, RESTART
-from kiro_operator.core.findings import found
+from kiro_operator.core.faults.motion import MOVING, Motion, moving
+from kiro_operator.core.findings import earliest, found, some
 from kiro_operator.core.objects import EndpointSlice, Service, Workload
 from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
-from kiro_operator.core.verdict import Finding, Verdict, passed, skipped, unknown
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -57,6 +59,8 @@ _RANKS = {
             "ConnectFailed",
             "ConnectionRefused",
             "ConnectSlow",
+            "RolloutInProgress",
+            "Draining",
         )
     )
 }
@@ -71,13 +75,16 @@ def judge(snapshot: Snapshot, parameters: NetworkConnectivityParameters, now: da
         return unknown(slices)
     if not len(services):
         return skipped("NoServices", f"No Service is selected in namespace {snapshot.namespace}.")
-    findings, judged = _of_endpoints(services, slices, snapshot, now)
+    findings, judged, again = _of_endpoints(services, slices, snapshot, now)
     connections = snapshot.value(CONNECTIONS)
     if not isinstance(connections, Unobserved):
         since = snapshot.sampled_at(CONNECTIONS, now)
         findings += _of_connections(connections, judged, snapshot, parameters, since)
+    findings.sort(key=lambda item: (_RANKS[item.reason], item.object, item.message))
+    if failing := [item for item in findings if item.reason not in MOVING]:
+        return found(failing, next_check=again)
     if findings:
-        return found(sorted(findings, key=lambda item: (_RANKS[item.reason], item.object, item.message)))
+        return found(findings, status=Status.WARN, next_check=again)
     if isinstance(connections, Unobserved):
         return unknown(connections)
     return passed("Every selected Service has a ready endpoint, and its ports can be connected to.")
@@ -85,12 +92,15 @@ def judge(snapshot: Snapshot, parameters: NetworkConnectivityParameters, now: da
 
 def _of_endpoints(
     services: Iterable[Service], slices: Iterable[EndpointSlice], snapshot: Snapshot, now: datetime
-) -> tuple[list[Finding], dict[str, Service]]:
-    """What the slices tell against the Services, and the Services that have a ready endpoint, by name."""
+) -> tuple[list[Finding], dict[str, Service], datetime | None]:
+    """What the slices tell against the Services, those that have a ready endpoint, and when to look again.
+
+    The second is by name; the third is when what is on its way will have had its time.
+    """
     by_service: dict[str, list[EndpointSlice]] = {}
     for item in slices:
         by_service.setdefault(item.metadata.labels.get(SERVICE_NAME, ""), []).append(item)
-    findings: list[Finding] = []
+    unserved: list[tuple[Service, list[EndpointSlice], list[Workload]]] = []
     served: dict[str, Service] = {}
     for service in services:
         if service.spec.type == "ExternalName":
@@ -99,17 +109,23 @@ def _of_endpoints(
         if any(item.settled for item in mine):
             served[service.metadata.name] = service
         elif service.spec.selector:
-            findings += _without_endpoints(service, mine, snapshot, now)
+            behind = _behind(service, snapshot)
+            if not behind or any(workload.desired for workload in behind):
+                unserved.append((service, mine, behind))
+            # Else it is scaled to nothing on purpose.
         # One without a selector and without endpoints has not been set up yet.
-    return findings, served
+    motions = moving((workload for _, _, behind in unserved for workload in behind), snapshot, now)
+    findings = [_without_endpoints(*each, motions, now) for each in unserved]
+    return findings, served, earliest(*(motion.until for motion in motions.values()))
 
 
 def _without_endpoints(
-    service: Service, slices: Iterable[EndpointSlice], snapshot: Snapshot, now: datetime
-) -> list[Finding]:
-    behind = _behind(service, snapshot)
-    if behind and not any(workload.desired for workload in behind):
-        return []  # scaled to nothing on purpose
+    service: Service,
+    slices: Iterable[EndpointSlice],
+    behind: Sequence[Workload],
+    motions: Mapping[str, Motion],
+    now: datetime,
+) -> Finding:
     name = service.metadata.name
     hint = f"{behind[0].kind} {behind[0].metadata.name}" if len(behind) == 1 else "the pods it selects"
     text = (
@@ -118,7 +134,13 @@ def _without_endpoints(
     )
     target = _ref(behind[0]) if len(behind) == 1 else None
     since = min(_changed(service, slices), now)
-    return [Finding(_service(service), "NoReadyEndpoints", text, since, target, NOTHING, at_once=True)]
+    finding = Finding(_service(service), "NoReadyEndpoints", text, since, target, NOTHING, at_once=True)
+    wanted = [workload for workload in behind if workload.desired]
+    if not wanted or any(workload.metadata.uid not in motions for workload in wanted):
+        return finding
+    named = some([f"{workload.kind} {workload.metadata.name}" for workload in wanted])
+    text = f"Service {name} has no ready endpoint while pods of {named} are being moved or replaced"
+    return replace(finding, reason=motions[wanted[0].metadata.uid].reason, message=text)
 
 
 def _of_connections(
@@ -203,7 +225,16 @@ CHECK = Check(
     title="Services have endpoints and can be connected to",
     section="responsiveness-service-status",
     command="kubectl get services,endpointslices -n {namespace}",
-    sources=(Source.SERVICES, Source.ENDPOINT_SLICES, CONNECTIONS),
+    sources=(
+        Source.SERVICES,
+        Source.ENDPOINT_SLICES,
+        CONNECTIONS,
+        Source.DEPLOYMENTS,
+        Source.STATEFUL_SETS,
+        Source.DAEMON_SETS,
+        Source.REPLICA_SETS,
+        Source.PODS,
+    ),
     judge=judge,
     parameters=NetworkConnectivityParameters,
     # A rollout or an eviction leaves a Service of few pods without an endpoint for a moment.
