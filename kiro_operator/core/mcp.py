@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from kiro_operator.core.evidence.mcp import Call, McpSession
+from kiro_operator.core.faults.motion import MOVING
 from kiro_operator.core.findings import MESSAGE_LIMIT, clip, found, summary
 from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
@@ -67,11 +68,14 @@ def calls(sessions: Sequence[McpSession]) -> Iterator[tuple[McpSession, Call]]:
 
 
 def verdict(faults: Sequence[Finding], unjudged: Sequence[Finding], judged: int, well: str) -> Verdict:
-    """Fail by the faults; otherwise Unknown when nothing, and Warn when not all could be judged."""
-    if faults:
-        return found(faults)
+    """Fail by the faults; otherwise Unknown when nothing, and Warn when not all could be judged.
+
+    What is at fault while it is being rolled out or moved is a Warn as well.
+    """
+    if failing := [fault for fault in faults if fault.reason not in MOVING]:
+        return found(failing)
     if unjudged and not judged:
         return unknown(Unobserved(unjudged[0].reason, summary(unjudged)))
-    if unjudged:
-        return found(unjudged, status=Status.WARN)
+    if faults or unjudged:
+        return found([*faults, *unjudged], status=Status.WARN)
     return passed(well)

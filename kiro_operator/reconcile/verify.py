@@ -227,14 +227,15 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
                 return Unobserved(verdict.reason, verdict.message)
             if verdict.status is Status.FAIL and not verdict.findings:
                 return Unobserved("NotSampled", f"{item.spec.check} fails as an earlier process saw it")
-        if verdict.status is Status.FAIL:
-            of = judged.registered.id
-            if item.spec.action in PROPOSALS:
-                found.extend(finding for finding in verdict.findings if _asks_for(finding, item))
-                continue
+        of, fails = judged.registered.id, verdict.status is Status.FAIL
+        if fails and item.spec.action in PROPOSALS:
+            found.extend(finding for finding in verdict.findings if _asks_for(finding, item))
+            continue
+        if fails:
             found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
-            if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
-                return Unobserved("EvidenceMissing", f"{of} fails, and cannot say for now where to act")
+        # A warning is open as well while what it is about is being moved: that is no recovery.
+        if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+            return Unobserved("EvidenceMissing", f"{of} finds something, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)

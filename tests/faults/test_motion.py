@@ -6,12 +6,15 @@ import json
 import uuid
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devcluster import ControlPlane, faults, nodes
 from devcluster.wait import until
+from tests.harness.commands import FLAGS, kiro
+from tests.harness.mcp_servers import McpProcess
 from tests.harness.scenes import Scene
 from tests.harness.world import WATCHED_ONLY, World, enforce
 
@@ -160,3 +163,45 @@ def test_a_slow_rollout_is_left_to_itself(world: World, pool: list[str]) -> None
     world.all_ready("kiro", 4, timeout=120)
     world.wait_check("pods-ready", "Pass")
     assert_left_alone(world)
+
+
+def test_an_mcp_server_of_one_replica_is_rolled_out(world: World, tmp_path: Path) -> None:
+    """Neither is its client reconnected nor a person called, until the rollout is past its deadline."""
+    labels = {"app": "shop"}
+    service = {
+        "metadata": {"name": "shop", "labels": labels},
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 8080}]},
+    }
+    servers = [{"name": "shop", "service": {"name": "shop", "port": 8080}}]
+    checks = ("mcp-server-health", "mcp-connection", "network-connectivity")
+    with kiro(world, tmp_path) as platform, McpProcess() as shop:
+        platform.state("well")
+        world.deployment("shop", replicas=1, strategy={"type": "Recreate"})
+        world.plane.rest.post(world.path("services", api="/api/v1"), service)
+        platform.watch(*checks, mcp={"servers": servers})
+        world.operator(*FLAGS, "--resolve", f"shop.{world.namespace}:8080={shop.address}")
+        for check_id in checks:
+            world.wait_check(check_id, "Pass", timeout=60)
+
+        faults.inject_template(world.plane, world.namespace, "deployment/shop", "slow-start", delay="10m")
+        until(lambda: progress(world) != "NewReplicaSetAvailable", "the rollout", 30)
+        shop.fault("down")
+        platform.state("broken")
+
+        for check_id in checks:
+            found = world.wait_check(check_id, "Warn", timeout=60)
+            assert found["reason"] == "RolloutInProgress"
+        assert world.condition("Escalated")["status"] == "False"
+        assert (world.remediations(), platform.runs) == ([], [])
+
+        deployment = world.path("deployments", "shop", api="/apis/apps/v1")
+        world.plane.rest.patch(deployment, {"spec": {"progressDeadlineSeconds": 1}})
+        until(lambda: progress(world) == "ProgressDeadlineExceeded", "the deadline", 30)
+        until(lambda: platform.runs, "the client to be reconnected", 60)
+
+
+def progress(world: World) -> str:
+    """What the Deployment shop says of its rollout."""
+    status = world.get("deployments", "shop", api="/apis/apps/v1")["status"]
+    [reason] = [each["reason"] for each in status["conditions"] if each["type"] == "Progressing"]
+    return str(reason)

@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, RemediationState
+from kiro_operator.core.checks import registry
+from kiro_operator.core.conditions import Judged
+from kiro_operator.core.findings import found
 from kiro_operator.core.objects.meta import RecordMetadata
+from kiro_operator.core.snapshot import Collection, Ref
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed
 from kiro_operator.reconcile.judge import Judgement
 from kiro_operator.reconcile.outcomes import Outcome
 from kiro_operator.reconcile.permits import Under
@@ -15,6 +22,7 @@ from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 from kiro_operator.reconcile.verify import Look, Verify
 from tests.adapters.helpers import facts
+from tests.core.policy.make import workload
 from tests.reconcile.make import remediation
 from tests.reconcile.test_own import body
 
@@ -42,8 +50,10 @@ class Slow:
     def __init__(self) -> None:
         self.records = [record("mine", "Verifying", asker="u")]
         self.in_flight: set[tuple[str, str]] = set()
+        self.said: list[RemediationState] = []
 
     async def record(self, _namespace: str, item: Remediation, outcome: Outcome) -> Remediation:
+        self.said.append(outcome.state)
         self.records.append(record("theirs", "Acting", asker="another"))
         return self._moved(item, outcome.state)
 
@@ -84,6 +94,41 @@ async def test_where_nothing_is_waited_for_nothing_is_looked_at_twice(target: Ta
 
     assert await Verify(slow).attend(looking) is looks[0]  # type: ignore[arg-type]
     assert len(looks) == 1
+
+
+OPEN = Finding(Ref("MCPServer", "shop"), "RolloutInProgress", "m", NOW, remedies=(ActionName.RECONNECT_MCP,))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [
+        (passed("it answers"), RemediationState.SUCCEEDED),
+        (found([OPEN], status=Status.WARN), RemediationState.VERIFYING),
+    ],
+)
+async def test_what_need_not_answer_for_now_is_not_taken_for_mended(
+    target: Target, verdict: Verdict, state: RemediationState
+) -> None:
+    """As a server that is being rolled out: it warns, and what was done before has not helped by that."""
+    at = (NOW - timedelta(minutes=2)).isoformat()
+    asked = remediation(
+        RecordMetadata(name="mine", uid="record-mine", creation_timestamp=NOW - timedelta(minutes=2)),
+        {"state": "Verifying", "actingAt": at, "actedAt": at, "healthySince": at},
+        action="ReconnectMCP",
+        method="Exec",
+        check="mcp-server-health",
+        target={"apiVersion": "apps/v1", "kind": "Deployment", "name": "mine", "uid": "uid-mine"},
+        healthCheck={"name": "platform", "uid": "u"},
+    )
+    slow = Slow()
+    slow.records = [asked]
+    seen = replace(
+        look(target, slow.records),
+        judgement=Judgement((Judged(registry()["mcp-server-health"], verdict, NOW),), frozenset(), None),
+        facts=replace(facts(target.namespace), deployments=Collection.of([workload("mine")])),
+    )
+    await Verify(slow).attend(lambda: seen)  # type: ignore[arg-type]
+    assert slow.said == [state]
 
 
 def look(target: Target, records: list[Remediation]) -> Look:

@@ -24,7 +24,18 @@ from kiro_operator.core.evidence.mcp import (
     McpSession,
 )
 from kiro_operator.core.mcp_client import READS
-from kiro_operator.core.objects import Container, Metadata, Pod, PodSpec, Service, ServiceSpec, Workload
+from kiro_operator.core.objects import (
+    ConditionKind,
+    Container,
+    Metadata,
+    ObjectCondition,
+    Pod,
+    PodSpec,
+    Service,
+    ServiceSpec,
+    Truth,
+    Workload,
+)
 from kiro_operator.core.policy.types import Entry, remediation_name
 from kiro_operator.core.remedies.commands import told
 from kiro_operator.core.snapshot import Collection, Own, Ref, Sample, Snapshot
@@ -261,6 +272,63 @@ def test_while_it_cannot_be_seen_where_to_act_nothing_is_done_and_nothing_taken_
     record = KiroRemediationSpec.model_construct(check=check_id)  # type: ignore[call-arg]
     assert is_open(fault, check_id, record)
     assert not is_open(judged(check_id, seen(samples)).findings[0], check_id, record)
+
+
+FAILED = ClientTest("kiro-0", "main", "test", status=2)
+
+
+def rolled_out(name: str) -> Workload:
+    """A Deployment whose rollout makes progress."""
+    made = workload(name, replicas=2, available=0)
+    condition = ObjectCondition(ConditionKind.PROGRESSING, Truth.TRUE, "ReplicaSetUpdated")
+    return replace(made, status=replace(made.status, conditions=(condition,)))
+
+
+@pytest.mark.parametrize(
+    ("check_id", "samples"),
+    [
+        ("mcp-server-health", {MCP_HEALTH.name: DOWN}),
+        ("mcp-tools", {MCP_SESSIONS.name: (McpSession("shop", "http://shop", expected=("a",)),)}),
+        ("mcp-connection", {MCP_CLIENT.name: FAILED}),
+    ],
+)
+@pytest.mark.parametrize("mcp", [MCP, {"servers": MCP["servers"]}])
+def test_while_the_server_is_rolled_out_nothing_is_done_and_nothing_taken_for_mended(
+    check_id: str, samples: dict[str, Any], mcp: dict[str, Any]
+) -> None:
+    """Nor is a person called, also where nobody said which pods are the client."""
+    facts = seen(samples, mcp=mcp, workloads=[workload("kiro", replicas=2), rolled_out("shop")])
+    verdict = judged(check_id, facts)
+    assert (verdict.status, verdict.reason) == (Status.WARN, "RolloutInProgress")
+    made = planned(facts, check_id)
+    assert (made.decisions, made.escalations, made.held) == ((), (), ())
+    [fault] = verdict.findings
+    record = KiroRemediationSpec.model_construct(check=check_id)  # type: ignore[call-arg]
+    assert is_open(fault, check_id, record)
+
+
+def test_while_the_pods_of_the_server_are_drained_nothing_is_done() -> None:
+    going = pods_of("shop", ready=False, deleted=ago(seconds=5))
+    facts = seen({MCP_HEALTH.name: DOWN}, pods=[*pods_of("kiro"), *going])
+    verdict = judged("mcp-server-health", facts)
+    assert (verdict.status, verdict.reason) == (Status.WARN, "Draining")
+    late = [*pods_of("kiro"), *pods_of("shop", ready=False, deleted=ago(hours=1))]
+    [decision] = planned(seen({MCP_HEALTH.name: DOWN}, pods=late), "mcp-server-health").decisions
+    assert (decision.decision, decision.intent.action) == ("Allowed", RECONNECT)
+
+
+@pytest.mark.parametrize(
+    ("mcp", "moved"),
+    [
+        (MCP, "kiro"),  # the client itself
+        (MCP | {"servers": [{"name": "shop", "host": "shop.example.com:443", "scheme": "https"}]}, "shop"),
+    ],
+)
+def test_what_else_moves_holds_up_nothing(mcp: dict[str, Any], moved: str) -> None:
+    others = [workload(name, replicas=2) for name in ("kiro", "shop") if name != moved]
+    facts = seen({MCP_HEALTH.name: DOWN}, mcp=mcp, workloads=[*others, rolled_out(moved)])
+    [decision] = planned(facts, "mcp-server-health").decisions
+    assert (decision.decision, decision.intent.action) == ("Allowed", RECONNECT)
 
 
 def test_one_command_that_is_not_set_does_not_hold_up_the_other() -> None:

@@ -36,7 +36,7 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
             faults.append(mcp.about(session.server, call.query, "AnswerDiffers", text, since))
     if not judged and not unjudged:
         return skipped("NoGoldenQueries", "No golden query in spec.mcp.servers says what to expect.")
-    faults = treated(faults, snapshot)
+    faults = treated(faults, snapshot, now)
     # Where there is something to mend it by, that is to be tried first; else the cause is to be found.
     mended = [fault for fault in faults if fault.remedies]
     others = [fault for fault in faults if not fault.remedies]

@@ -84,7 +84,7 @@ def judge(snapshot: Snapshot, parameters: McpDataFreshnessParameters, now: datet
         judged += _measured(answer(snapshot, query_), parameters, at, faults, unjudged)
     if not judged and not unjudged:
         return skipped("NoTimestamps", "No golden query in spec.mcp.servers has a timestamp.")
-    return mcp.verdict(treated(faults, snapshot), unjudged, judged, _well(sessions, dated))
+    return mcp.verdict(treated(faults, snapshot, now), unjudged, judged, _well(sessions, dated))
 
 
 def _apart(

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from kiro_operator.core import mcp
 from kiro_operator.core.checks import Check
 from kiro_operator.core.evidence.mcp import MCP_CLIENT
-from kiro_operator.core.findings import found
 from kiro_operator.core.mcp_client import READS, treated
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Verdict, passed, unknown
@@ -15,18 +15,22 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     test = snapshot.value(MCP_CLIENT)
     if isinstance(test, Unobserved):
         return unknown(test)
+    well = "The MCP client in a Kiro pod can connect."
     if test.status == 0 and not test.timed_out:
-        return passed("The MCP client in a Kiro pod can connect.")
+        return passed(well)
     pod = Ref("Pod", test.pod)
     since = snapshot.sampled_at(MCP_CLIENT, now)
     where = f"Pod {test.pod}, container {test.container}: {test.command}"
     if test.timed_out:
         text = f"{where} does not end in time: see which MCP server hangs, then reconnect"
-        return found(treated([Finding(pod, "ClientTimeout", text, since)], snapshot))
-    text = (
-        f"{where} ends with exit status {test.status}: run it to see which MCP server fails, then reconnect"
-    )
-    return found(treated([Finding(pod, "ClientFailed", text, since)], snapshot))
+        fault = Finding(pod, "ClientTimeout", text, since)
+    else:
+        text = (
+            f"{where} ends with exit status {test.status}: run it to see which MCP server fails, then "
+            "reconnect"
+        )
+        fault = Finding(pod, "ClientFailed", text, since)
+    return mcp.verdict(treated([fault], snapshot, now), [], 1, well)
 
 
 CHECK = Check(

@@ -50,7 +50,7 @@ def judge(snapshot: Snapshot, parameters: McpServerHealthParameters, now: dateti
             faults.append(fault)
     judged = len(answers) - len(unjudged)
     return mcp.verdict(
-        treated(faults, snapshot),
+        treated(faults, snapshot, now),
         unjudged,
         judged,
         "Each MCP server answers its health path with 2xx, in time.",

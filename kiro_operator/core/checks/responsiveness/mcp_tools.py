@@ -39,9 +39,9 @@ def judge(snapshot: Snapshot, _parameters: object, now: datetime) -> Verdict:
     well = "Each MCP server opens a session and has the tools that are expected of it."
     if not listing.read:
         well += " mcp.json was not read: see spec.steering."
-    verdict = mcp.verdict(treated(faults, snapshot), unjudged, len(sessions) - len(unjudged), well)
+    verdict = mcp.verdict(treated(faults, snapshot, now), unjudged, len(sessions) - len(unjudged), well)
     if listing.findings and verdict.status in {Status.PASS, Status.WARN}:
-        return found([*unjudged, *listing.findings], status=Status.WARN)
+        return found([*verdict.findings, *listing.findings], status=Status.WARN)
     return verdict
 
 
