@@ -180,6 +180,8 @@ def _may_act(check_id: str, settled: Settled, target: Target, enabled: Enabled, 
     if settled.verdict.status is not Status.FAIL:
         target.confirmed.pop(check_id, None)
         return False
+    if target.raw[check_id].status is not Status.FAIL:
+        return False  # it is merely held: by what is seen now it would not fail
     sample = _oldest(target, enabled)
     if settled.actionable:
         target.confirmed[check_id] = sample.number

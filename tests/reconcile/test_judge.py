@@ -177,6 +177,18 @@ def test_a_finding_that_is_dated_needs_no_further_sample() -> None:
     assert [*seen, said(scene.judge(6))["c-polled"]] == ["Pass", "Pass", "Fail"]
 
 
+def test_a_fail_that_is_merely_held_is_not_acted_on() -> None:
+    """As when a rollout of what fails begins between two samples."""
+    scene = Scene()
+    seen = [scene.sample(9, minutes) for minutes in (0, 5, 10)]
+    assert ["b-metered" in one.actionable for one in seen] == [False, False, True]
+    assert "b-metered" in scene.judge(11).actionable
+    scene.target.raw["b-metered"] = Verdict(Status.WARN, "RolloutInProgress", "m")
+    held = scene.judge(12)
+    assert said(held)["b-metered"] == "Fail"
+    assert "b-metered" not in held.actionable
+
+
 def section(name: str) -> Polled[int]:
     return Polled(name, int, section="prometheus")
 
