@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Mode, ScaleLimits
 from kiro_operator.core.policy.approvals import change, gates_of, standing
-from kiro_operator.core.policy.gates import GATES, run_gates
+from kiro_operator.core.policy.gates import GATES, Ruling, run_gates
 from kiro_operator.core.policy.plan import Decision, Policy
 from kiro_operator.core.policy.text import clip
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
@@ -37,10 +37,7 @@ def rule(
     advice = intent.method is Method.ADVISE
     gates = sorted({gate for spec, _ in specs if not advice for gate in gates_of(intent, spec)})
     standings = tuple(standing(gate, intent, situation.approvals, ledger, now) for gate in gates)
-    narrowest = min(
-        (run_gates(intent, spec, facts, ledger, now) for spec, facts in specs),
-        key=lambda ruling: len(ruling.passed),
-    )
+    narrowest = max((run_gates(intent, spec, facts, ledger, now) for spec, facts in specs), key=_narrowness)
     passed = narrowest.passed
     if narrowest.denial is not None:
         reason, message, until, needs_person = (
@@ -57,6 +54,11 @@ def rule(
         return Decision(intent, "DryRun", "mode", "ModeDryRun", message, passed=passed, standings=standings)
     message = f"all {len(GATES)} gates let it through"
     return Decision(intent, "Allowed", "all", "Allowed", message, passed=passed, standings=standings)
+
+
+def _narrowness(ruling: Ruling) -> tuple[object, ...]:
+    """The ruling that denies first is told; of several at the same gate the one that holds longest."""
+    return -len(ruling.passed), ruling.denial.holds if ruling.denial else ()
 
 
 def narrowest_limits(policies: Iterable[Policy]) -> ScaleLimits | None:

@@ -242,5 +242,10 @@ class Deny(Struct, frozen=True):
     needs_person: bool = False
     """Waiting will not change it: a person has to."""
 
+    @property
+    def holds(self) -> tuple[bool, bool, float]:
+        """How long it holds; of several the greatest is told, for an earlier time would be no promise."""
+        return self.needs_person, self.until is None, self.until.timestamp() if self.until else 0.0
+
 
 Answer = Allow | Deny

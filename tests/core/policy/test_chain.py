@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import Storm
@@ -154,6 +155,50 @@ def test_the_narrowest_policy_wins_whatever_the_order() -> None:
     dry = [Policy("a", policy()), Policy("b", policy(mode="DryRun"))]
     assert rule(intent(), dry, situation(), Ledger(), NOW).decision == "DryRun"
     assert rule(intent(), dry[:1], situation(), Ledger(), NOW).decision == "Allowed"
+
+
+LASTS, OVER = Storm(since=ago(hours=1)), Storm(since=ago(hours=1), subsided=ago(minutes=1))
+SHUT = {
+    "person": Policy("", policy(stormCooldown=None)),
+    "no time": Policy("", policy(), storm=LASTS),
+    "late": Policy("", policy(stormCooldown="20m"), storm=OVER),
+    "early": Policy("", policy(stormCooldown="10m"), storm=OVER),
+    "open": Policy("", policy()),
+}
+"""Policies by how the gate `storm` answers under each."""
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (("person", "no time"), ("PolicyIncomplete", None, True)),
+        (("person", "late"), ("PolicyIncomplete", None, True)),
+        (("person", "early", "no time", "late", "open"), ("PolicyIncomplete", None, True)),
+        (("no time", "late"), ("TooManyUnhealthy", None, False)),
+        (("late", "no time", "early"), ("TooManyUnhealthy", None, False)),
+        (("early", "late"), ("StormCooldown", NOW + timedelta(minutes=19), False)),
+        (("early", "open"), ("StormCooldown", NOW + timedelta(minutes=9), False)),
+    ],
+)
+def test_of_policies_that_deny_at_one_gate_the_one_that_holds_longest_is_told(
+    answers: tuple[str, ...], expected: Any
+) -> None:
+    for order in (answers, answers[::-1]):
+        policies = [replace(SHUT[answer], name=f"p{number}") for number, answer in enumerate(order)]
+        decision = rule(intent(), policies, situation(), Ledger(), NOW)
+        assert decision.gate == "storm"
+        assert (decision.reason, decision.until, decision.needs_person) == expected
+
+
+def test_of_policies_that_hold_as_long_the_first_by_name_is_told() -> None:
+    """In whatever order they are given."""
+    first, second = Policy("a", policy(pauseRequests=["audit"])), Policy("b", policy(pauseRequests=["move"]))
+    told = {
+        rule(intent(), order, situation(), Ledger(), NOW).message
+        for order in ([first, second], [second, first])
+    }
+    assert len(told) == 1
+    assert "audit" in told.pop()
 
 
 def test_a_policy_that_cannot_be_read_allows_nothing() -> None:

@@ -237,6 +237,28 @@ def test_budget(entries: tuple[Entry, ...], expected: Any) -> None:
     assert told(answer) == expected
 
 
+@pytest.mark.parametrize(
+    ("own", "whole", "expected"),
+    [
+        ((2, "1h"), (2, "2h"), until("BudgetExhausted", NOW + timedelta(minutes=100))),
+        ((2, "2h"), (2, "1h"), until("BudgetExhausted", NOW + timedelta(minutes=100))),
+        ((2, "1h"), (2, "1h"), until("BudgetExhausted", NOW + timedelta(minutes=40))),
+        ((2, "1h"), (0, "1h"), person("BudgetZero")),
+        ((0, "1h"), (2, "2h"), person("BudgetZero")),
+        ((2, "1h"), (3, "2h"), until("BudgetExhausted", NOW + timedelta(minutes=40))),
+        ((3, "1h"), (2, "2h"), until("BudgetExhausted", NOW + timedelta(minutes=100))),
+    ],
+)
+def test_of_two_budgets_the_one_that_holds_longest_is_told(own: Any, whole: Any, expected: Any) -> None:
+    (limit, window), (most, span) = own, whole
+    actions = [
+        {"name": "Restart", "approval": "Automatic", "budget": {"limit": limit, "window": window}},
+        {"name": "Scale", "approval": "Automatic", "budget": {"limit": 0, "window": "1h"}},
+    ]
+    answer = ask("budget", entries=(at(10), at(20)), actions=actions, budget={"limit": most, "window": span})
+    assert told(answer) == expected
+
+
 def test_an_action_on_what_went_away_afterwards_was_an_action() -> None:
     gone = entry(state="Expired", target=ref("web"), at=ago(minutes=1))
     acted = [Entry(**({f: getattr(gone, f) for f in gone.__struct_fields__} | {"acted_at": ago(minutes=1)}))]

@@ -24,18 +24,17 @@ def gate(
     if intent.method is Method.GIVE_BACK:
         return Allow("giving back was paid for by what was set")
     counted = [entry for entry in ledger.entries if entry.spends]
-    seen = []
-    for listed in policy.actions:
-        if listed.name is intent.action:
-            same = (entry for entry in counted if entry.action is intent.action)
-            answer = _room(f"the budget of {intent.action}", listed.budget, same, now)
-            if isinstance(answer, Deny):
-                return answer
-            seen.append(answer.message)
-    answer = _room("the budget of all actions", policy.budget, counted, now)
-    if isinstance(answer, Deny):
-        return answer
-    return Allow("; ".join((*seen, answer.message)))
+    same = [entry for entry in counted if entry.action is intent.action]
+    answers = [
+        _room(f"the budget of {intent.action}", listed.budget, same, now)
+        for listed in policy.actions
+        if listed.name is intent.action
+    ]
+    answers.append(_room("the budget of all actions", policy.budget, counted, now))
+    denials = [answer for answer in answers if isinstance(answer, Deny)]
+    if denials:
+        return max(denials, key=lambda denial: denial.holds)
+    return Allow("; ".join(answer.message for answer in answers))
 
 
 def _room(what: str, budget: Budget, entries: Iterable[Entry], now: datetime) -> Answer:
