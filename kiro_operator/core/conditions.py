@@ -126,7 +126,9 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
         failing=before.failing if outcome.suspended else _failing(outcome.judged),
         last_action=_last_action(outcome.remediations),
         checks=checks,
-        decisions=list(outcome.decisions[:DECISIONS]),
+        # What waits for a person can be approved by its entry alone; all else comes again by itself.
+        decisions=sorted(outcome.decisions, key=lambda item: item.approval is None)[:DECISIONS],
+        decision_count=len(outcome.decisions),
         remediations=list(outcome.remediations[:REMEDIATIONS]),
         last_handled_reconcile_at=outcome.requested_at[:64] or None,
     )

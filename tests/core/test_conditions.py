@@ -13,9 +13,12 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
+    ApprovalRequest,
     Decision,
+    GateState,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
+    ObjectIdentity,
     ObjectName,
 )
 from kiro_operator.core.checks import Check, Registered, registry
@@ -140,20 +143,46 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     assert times["Ready"] == NOW
 
 
-def test_a_denied_action_is_named_with_its_reason() -> None:
-    decision = Decision.model_validate(
-        {
-            "action": "Restart",
-            "target": ObjectName(kind="Deployment", name="kiro"),
-            "check": "pods-ready",
-            "decision": "Denied",
-            "gate": "budget",
-            "reason": "BudgetExhausted",
-            "message": "3 of 3 used",
-        }
+def denied(name: str = "kiro", **more: Any) -> Decision:
+    given = {
+        "action": "Restart",
+        "target": ObjectName(kind="Deployment", name=name),
+        "check": "pods-ready",
+        "decision": "Denied",
+        "gate": "budget",
+        "reason": "BudgetExhausted",
+        "message": "3 of 3 used",
+    }
+    return Decision.model_validate(given | more)
+
+
+def asked(state: str) -> ApprovalRequest:
+    return ApprovalRequest(
+        digest="d" * 64,
+        change="Evict of Deployment kiro",
+        target=ObjectIdentity(kind="Deployment", name="kiro", uid="u"),
+        since=NOW,
+        gates=[GateState.model_validate({"gate": "operator-approver", "state": state})],
     )
-    status = summarize(outcome(judged(Status.FAIL), decisions=[decision]), EMPTY)
+
+
+def test_a_denied_action_is_named_with_its_reason() -> None:
+    status = summarize(outcome(judged(Status.FAIL), decisions=[denied()]), EMPTY)
     assert condition(status, "RemediationAllowed") == ("False", "BudgetExhausted")
+
+
+@settings(max_examples=60, deadline=None)
+@given(states=st.lists(st.sampled_from(("", "Waiting", "Approved", "Denied")), max_size=25))
+def test_what_a_person_decides_on_is_shown_before_all_else(states: list[str]) -> None:
+    """It can be approved by what is shown alone; of the rest as much is shown as has room, in its order."""
+    wanted = [
+        denied(f"w{number}", approval=asked(state) if state else None) for number, state in enumerate(states)
+    ]
+    status = summarize(outcome(judged(Status.FAIL), decisions=wanted), EMPTY)
+    by_person = [item for item in wanted if item.approval]
+    others = [item for item in wanted if not item.approval]
+    assert status.decisions == (by_person + others)[:10]
+    assert status.decision_count == len(wanted)
 
 
 def test_an_escalation_is_a_condition() -> None:

@@ -315,9 +315,13 @@ class KiroHealthCheckStatus(ApiModel):
     )
     decisions: Annotated[list[Decision], Field(max_length=10)] = Field(
         default=[],
-        description="Actions wanted now and what the policy says of each, the first ten.",
+        description=(
+            "Actions wanted now and what the policy says of each, the first ten. Those that a person decides "
+            "on come first."
+        ),
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
+    decision_count: int = Field(default=0, ge=0, description="How many actions are wanted now.")
     remediations: Annotated[list[RemediationSummary], Field(max_length=5)] = Field(
         default=[],
         description="The last five actions, newest first.",
