@@ -26,12 +26,15 @@ from kiro_operator.core.remedies import commands, contain, detailed_logging, rem
 from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
-from kiro_operator.core.snapshot import Ref, Unobserved, workload
+from kiro_operator.core.snapshot import AWAITING, Ref, Unobserved, workload
 from kiro_operator.core.switches import NOT_WATCHED
 from kiro_operator.core.verdict import Status
 
 _SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
+
+_SETTING = frozenset({ActionName.CONTAIN, ActionName.DETAILED_LOGGING})
+"""Actions that set a key of a ConfigMap which a policy names."""
 
 _BRAKES = frozenset({"mode", "pause-requests", "policy"})
 """Gates at which a person stops everything: whoever does has to know of what is not given back."""
@@ -138,11 +141,12 @@ def _is_not_on_ladder(proposal: Intent | Escalation | Held) -> bool:
 def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalation | Held:
     """What is next for a target that fails."""
     target, first = patient.target, patient.wanted[0]
+    mildest = first.finding.remedies[0]
     if target.kind == "Pod":
         return _escalation(target, patient.wanted, "BarePod", "nothing would bring this pod back")
     unseen = inputs.snapshot.replica_sets
     if target.kind == "ReplicaSet" and isinstance(unseen, Unobserved):
-        return Held(target, first.check, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
+        return Held(target, first.check, mildest, "EvidenceMissing", clip(f"replicasets: {unseen.message}"))
     if target.kind in _SUBJECTS:
         return _climb(patient, None, _own_ladder(patient, inputs.ledger), inputs, memory)
     if target.kind not in WORKLOADS:
@@ -152,7 +156,7 @@ def _treat(patient: Patient, inputs: Inputs, memory: Memory) -> Intent | Escalat
     found = workload(target, inputs.snapshot)
     if found is None:
         message = f"{named(target)} is not to be seen, or is another object by now"
-        return Held(target, first.check, "EvidenceMissing", message)
+        return Held(target, first.check, mildest, "EvidenceMissing", message)
     return _climb(patient, found, inputs.spec.remediation.ladder, inputs, memory)
 
 
@@ -219,7 +223,7 @@ def _climb(
             need = memory[target.uid].need
             return sealed(proposal, found, need.since if need else inputs.now)
         if not proposal.lasting:
-            return Held(target, asking[0].check, proposal.reason, clip(proposal.message))
+            return Held(target, asking[0].check, rung.action, proposal.reason, clip(proposal.message))
         refusal, unset = refusal or proposal, unset or rung.action in COMMANDS
     if refusal is not None:
         return _escalation(target, patient.wanted, refusal.reason, refusal.message)
@@ -299,7 +303,8 @@ def _hand_back(inputs: Inputs) -> list[Intent | Escalation | Held]:
         seen = inputs.snapshot.value(SAFETY_CONFIG)
         if isinstance(seen, Unobserved):
             why = clip(f"what {change.name} set for a while cannot be seen: {seen.message}")
-            proposals.append(Held(target, change.check, "EvidenceMissing", why))
+            reason = AWAITING.reason if seen.reason == AWAITING.reason else "EvidenceMissing"
+            proposals.append(Held(target, change.check, change.action, reason, why))
             continue
         if target.name not in seen:
             proposals.append(_out_of_sight(change, inputs.snapshot.namespace))
@@ -405,8 +410,11 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
 
 
 def _unplaced(want: Wanted) -> Held:
+    action = want.finding.remedies[0]
+    # What sets a key has no target only until its ConfigMap has been sampled.
+    reason = AWAITING.reason if action in _SETTING else "EvidenceMissing"
     message = f"which workload to act on cannot be seen for now: {want.message}"
-    return Held(want.finding.object, want.check, "EvidenceMissing", clip(message))
+    return Held(want.finding.object, want.check, action, reason, clip(message))
 
 
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:

@@ -367,7 +367,7 @@ class Loop:
             judged=look.judgement.judged,
             spec=target.spec,
             permission=allowed,
-            decisions=plans.decisions(plan),
+            decisions=plans.decisions(plan, look.ledger),
             escalations=plans.escalations(plan),
             remediations=plans.summaries(target, look.remediations),
             requested_at=target.handled_request(),

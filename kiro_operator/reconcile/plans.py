@@ -10,10 +10,11 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     ObjectName,
     RemediationSummary,
 )
-from kiro_operator.core import decide
-from kiro_operator.core.conditions import REMEDIATIONS, Escalation, Permission, shorten
+from kiro_operator.core import decide, told
+from kiro_operator.core.conditions import NAME, REMEDIATIONS, WORD, Escalation, Permission, shorten
 from kiro_operator.core.policy.approvals import change
-from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.snapshot import AWAITING, Unobserved
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Target
@@ -62,8 +63,20 @@ def policy_problem(target: Target, policies: Policies) -> Permission | None:
     )
 
 
-def decisions(plan: decide.Plan) -> list[Decision]:
-    """The plan's decisions as a status shows them."""
+_PASSING = frozenset({AWAITING.reason, "AlreadySet", "Healed", "NotDesired"})
+"""Reasons that are gone with the next look: nothing has been sampled yet, or nothing is left to be wanted."""
+
+
+def decisions(plan: decide.Plan, ledger: Ledger) -> list[Decision]:
+    """The plan's decisions as a status shows them, and behind them what cannot even be put to the gates.
+
+    What waits for the action that runs on its target is left out: that one is told already.
+    """
+    held = [
+        _held(item)
+        for item in dict.fromkeys(plan.held)
+        if item.reason not in _PASSING and not any(entry.running for entry in ledger.of(item.target))
+    ]
     return [
         Decision(
             action=item.intent.action,
@@ -77,7 +90,20 @@ def decisions(plan: decide.Plan) -> list[Decision]:
             approval=_request(item),
         )
         for item in plan.decisions
-    ]
+    ] + held
+
+
+def _held(item: decide.Held) -> Decision:
+    return Decision(
+        action=item.action,
+        # It may be what a check has found, by a name that others chose.
+        target=ObjectName(kind=item.target.kind[:WORD], name=told.name(item.target)[:NAME]),
+        check=item.check,
+        decision="Denied",
+        gate="target",
+        reason=item.reason,
+        message=shorten(item.message, 1024),
+    )
 
 
 _BEFORE = frozenset({"mode", "allowed-actions"})

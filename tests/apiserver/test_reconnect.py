@@ -11,7 +11,7 @@ import pytest
 from devcluster.wait import until
 from kiro_operator.core.policy.types import remediation_name
 from kiro_operator.core.snapshot import Ref
-from tests.harness.commands import FLAGS, HEALS, Kiro, kiro
+from tests.harness.commands import CLIENT, FLAGS, HEALS, Kiro, kiro
 from tests.harness.mcp_servers import McpProcess
 from tests.harness.world import World
 
@@ -138,6 +138,28 @@ def test_a_dry_run_runs_nothing_and_says_what_it_would(world: World, platform: K
 
     until(lambda: bool(told()), "a decision", 60)
     assert [(item["action"], item["decision"]) for item in told()] == [("ReconnectMCP", "DryRun")]
+    assert platform.runs == []
+
+
+def test_a_command_without_a_ready_pod_is_shown_as_denied_and_calls_nobody(
+    world: World, platform: Kiro, shop: McpProcess
+) -> None:
+    """No pod has the container in which it is to be run."""
+    shop.fault("down")
+    platform.watch("mcp-server-health", mcp={"servers": [SHOP], "client": CLIENT | {"container": "other"}})
+    world.operator(*FLAGS, "--resolve", f"shop.{world.namespace}:8080={shop.address}")
+    world.wait_condition("RemediationAllowed", "False", reason="NoReadyPod")
+    status = world.get("kirohealthchecks", "kiro")["status"]
+    [shown] = status["decisions"]
+    assert (shown["action"], shown["decision"], shown["gate"], shown["reason"]) == (
+        "ReconnectMCP",
+        "Denied",
+        "target",
+        "NoReadyPod",
+    )
+    assert shown["target"] == {"kind": "Deployment", "name": "kiro"}
+    assert status["decisionCount"] == 1
+    world.wait_condition("Escalated", "False")
     assert platform.runs == []
 
 

@@ -74,7 +74,7 @@ def test_replica_sets_that_cannot_be_seen() -> None:
     made, pods = platform()
     facts = replace(snapshot([made], pods), replica_sets=Unobserved("Forbidden", "add the rule"))
     plan = planned(found=(finding(target=owner),), facts=facts)
-    assert plan.held == (Held(owner, "pods-ready", "EvidenceMissing", "replicasets: add the rule"),)
+    assert plan.held == (Held(owner, "pods-ready", RESTART, "EvidenceMissing", "replicasets: add the rule"),)
     assert plan.escalations == ()
     seen = planned(found=(finding(target=owner),))
     assert seen.escalations[0].reason == "NotSupported"
@@ -83,7 +83,7 @@ def test_replica_sets_that_cannot_be_seen() -> None:
 def test_a_workload_that_is_not_to_be_seen() -> None:
     plan = planned(facts=snapshot([], [pod("api-0", ready=False)]))
     message = "Deployment api is not to be seen, or is another object by now"
-    assert plan.held == (Held(ref(), "pods-ready", "EvidenceMissing", message),)
+    assert plan.held == (Held(ref(), "pods-ready", RESTART, "EvidenceMissing", message),)
 
 
 def test_pods_that_are_being_replaced_already() -> None:
@@ -91,7 +91,7 @@ def test_pods_that_are_being_replaced_already() -> None:
     leaving = [pod("api-0", ready=False, deleted=NOW), *pods[1:]]
     plan = planned(facts=snapshot([made], leaving))
     message = "the failing pods of Deployment api are being replaced already"
-    assert plan.held == (Held(ref(), "pods-ready", "PodsReplaced", message),)
+    assert plan.held == (Held(ref(), "pods-ready", RESTART, "PodsReplaced", message),)
 
 
 def test_a_ladder_that_holds_nothing_that_helps() -> None:
@@ -222,4 +222,4 @@ def test_a_suspended_health_check_plans_nothing() -> None:
 def test_blind_to_pods_a_restart_is_held() -> None:
     made, _ = platform()
     plan = planned(facts=snapshot([made], BLIND))
-    assert plan.held == (Held(ref(), "pods-ready", "EvidenceMissing", "pods: the watch is stale"),)
+    assert plan.held == (Held(ref(), "pods-ready", RESTART, "EvidenceMissing", "pods: the watch is stale"),)

@@ -138,6 +138,8 @@ class Held(Struct, frozen=True, order=True):
 
     target: Ref
     check: str
+    action: ActionName
+    """What is wanted; where not even that is to be seen, the first that its check asks for."""
     reason: str
     message: str
 

@@ -267,7 +267,9 @@ def test_while_it_cannot_be_seen_where_to_act_nothing_is_done_and_nothing_taken_
     facts = replace(seen(samples), **{unseen: BLIND})
     made = planned(facts, check_id)
     assert (made.decisions, made.escalations) == ((), ())
-    assert [(item.check, item.reason) for item in made.held] == [(check_id, "EvidenceMissing")]
+    assert [(item.check, item.action, item.reason) for item in made.held] == [
+        (check_id, RECONNECT, "EvidenceMissing")
+    ]
     [fault] = judged(check_id, facts).findings
     record = KiroRemediationSpec.model_construct(check=check_id)  # type: ignore[call-arg]
     assert is_open(fault, check_id, record)
@@ -376,7 +378,7 @@ def test_without_a_ready_pod_it_waits() -> None:
     facts = seen({MCP_HEALTH.name: DOWN}, pods=pods_of("kiro", ready=False))
     made = planned(facts, "mcp-server-health", by=policy(maxUnhealthy="100%"))
     assert not made.decisions
-    assert [item.reason for item in made.held] == ["NoReadyPod"]
+    assert [(item.action, item.reason) for item in made.held] == [(RECONNECT, "NoReadyPod")]
 
 
 def test_the_container_of_the_spec_is_taken() -> None:

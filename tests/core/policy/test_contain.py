@@ -181,7 +181,7 @@ def test_before_the_first_look_at_the_configuration_nobody_is_called() -> None:
     facts = seen(stored(DESIRED))
     made = plan(replace(facts, samples={ACCESS.name: facts.samples[ACCESS.name]}))
     assert (made.decisions, made.escalations) == ((), ())
-    assert [item.reason for item in made.held] == ["EvidenceMissing"]
+    assert [item.reason for item in made.held] == ["AwaitingSamples"]
 
 
 def test_while_it_holds_it_is_not_asked_for_again_and_nothing_restores_over_it() -> None:

@@ -170,7 +170,11 @@ def test_what_cannot_be_seen_is_not_changed_and_waits() -> None:
     unseen: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(2, NOW, Unobserved("Timeout", "no answer"))}
     made = plan(replace(facts, samples=unseen), entry())
     assert not made.decisions
-    assert [(item.target, item.reason) for item in made.held] == [(TARGET, "EvidenceMissing")]
+    assert [(item.target, item.action, item.reason) for item in made.held] == [
+        (TARGET, ACTION, "EvidenceMissing")
+    ]
+    early = plan(replace(facts, samples={}), entry())
+    assert [item.reason for item in early.held] == ["AwaitingSamples"]
 
 
 @pytest.mark.parametrize("policies", [{}, {"policy": allowed(detailedLogging=None, actions=[])}])
