@@ -1,6 +1,6 @@
 """From verdicts to a plan: what is wanted, what the policy says of it, and who has to know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 
@@ -20,7 +20,7 @@ from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
-from kiro_operator.core.policy.wellness import Memory, Wellness, remember, still_needed
+from kiro_operator.core.policy.wellness import Memory, Need, Wellness, remember, still_needed
 from kiro_operator.core.proposals import attend, instead_of_scaling
 from kiro_operator.core.remedies import commands, contain, detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
@@ -112,8 +112,18 @@ def _judge(
         escalations=tuple(sorted(escalations)),
         held=tuple(sorted(proposal for proposal in proposals if isinstance(proposal, Held))),
         next=min((time for time in times if time > inputs.now), default=None),
-        memory=memory,
+        memory=_with_asked(memory, decisions),
     )
+
+
+def _with_asked(memory: Memory, decisions: Iterable[Decision]) -> Memory:
+    """The same, with whose actions a person is asked about now: from here on these may be denied."""
+    asked: dict[str, Wellness] = {}
+    for uid in {decision.intent.target.uid for decision in decisions if decision.asks}:
+        before = memory.get(uid, Wellness())
+        if before.need is not None:
+            asked[uid] = replace(before, need=replace(before.need, asked=True))
+    return {**memory, **asked}
 
 
 def _treat_all(patients: list[Patient], inputs: Inputs, memory: Memory) -> list[Intent | Escalation | Held]:
@@ -220,8 +230,8 @@ def _climb(
             )
         )
         if isinstance(proposal, Intent):
-            need = memory[target.uid].need
-            return sealed(proposal, found, need.since if need else inputs.now)
+            need = memory[target.uid].need or Need(inputs.now, asking[0].check)
+            return replace(sealed(proposal, found, need.since), asked=need.asked)
         if not proposal.lasting:
             return Held(target, asking[0].check, rung.action, proposal.reason, clip(proposal.message))
         refusal, unset = refusal or proposal, unset or rung.action in COMMANDS

@@ -106,14 +106,14 @@ def _held(item: decide.Held) -> Decision:
     )
 
 
-_BEFORE = frozenset({"mode", "allowed-actions"})
-"""Gates that no person's decision helps past."""
-
-
 def _request(item: decide.Decision) -> ApprovalRequest | None:
-    """What a person has to decide on; None where nobody has to."""
+    """What a person has to decide on, or may have by now; None where nobody was asked.
+
+    The next process knows from here which plan it is. What was denied has to stay the same plan, also when
+    the policy asks nobody any more.
+    """
     target, since = item.intent.target, item.intent.since
-    if not item.standings or since is None or item.gate in _BEFORE:
+    if since is None or not (item.asks or item.intent.asked):
         return None
     return ApprovalRequest(
         digest=item.intent.digest,

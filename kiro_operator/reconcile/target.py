@@ -385,9 +385,9 @@ def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
 
 
 def _needs(status: KiroHealthCheckStatus) -> Memory:
-    """Since when what waits for a person has been in need: a decision on it is bound to that."""
+    """Since when what a person was asked about has been in need: a decision on it is bound to that."""
     return {
-        item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check))
+        item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check, asked=True))
         for item in status.decisions
         if item.approval is not None and item.action not in PROPOSALS
     }

@@ -157,7 +157,15 @@ def test_a_denial_is_final(world: World, approver: Approver) -> None:
         world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": change})
         look_again(world)
         assert decision(world)["reason"] == "ApprovalDenied"
+        assert decision(world)["approval"]["digest"] == request["digest"]
+
+    # Nor does another process, which knows from the status alone since when the target has been in need.
+    assert operator.stop() == 0
+    world.restart(operator)
+    look_again(world)
+    assert decision(world)["reason"] == "ApprovalDenied"
     scene.assert_undone()
+    assert not world.remediations()
 
 
 def test_a_plan_that_changed_needs_an_approval_of_its_own(world: World, approver: Approver) -> None:

@@ -258,7 +258,7 @@ class ApprovalRequest(ApiModel):
         description="Since when the target has been in need, well for a moment or not: part of the plan."
     )
     gates: Annotated[list[GateState], Field(max_length=16)] = Field(
-        description="The gates at which it waits; each needs a KiroApproval.",
+        description="The gates at which it waits, each for a KiroApproval; none while nobody is asked.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
@@ -275,7 +275,7 @@ class Decision(ApiModel):
     message: Message = Field(description="Why, for a person.")
     until: datetime | None = Field(default=None, description="When the decision may change by itself.")
     approval: ApprovalRequest | None = Field(
-        default=None, description="What a person has to decide on, where approval is Manual."
+        default=None, description="What a person has to decide on, or was asked when approval was Manual."
     )
 
 

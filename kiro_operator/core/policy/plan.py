@@ -121,6 +121,11 @@ class Decision(Struct, frozen=True):
     standings: tuple[Standing, ...] = ()
     """What was decided at each gate where it waits for a person; none where all is Automatic."""
 
+    @property
+    def asks(self) -> bool:
+        """A person is asked about it: not where no decision of theirs would help."""
+        return bool(self.standings) and self.gate not in {"mode", "allowed-actions"}
+
 
 class Escalation(Struct, frozen=True, order=True):
     """A failing target that waits for a person."""

@@ -74,6 +74,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     """Of the plan, for a person to decide on; without one nobody can."""
     since: datetime | None = None
     """Since when the target has been in need."""
+    asked: bool = False
+    """A person has been asked since then: it may have been denied, whatever the policy says by now."""
 
     @property
     def proposed(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Need(Struct, frozen=True):
@@ -20,6 +21,8 @@ class Need(Struct, frozen=True):
     """The check that asked for it last."""
     over_since: datetime | None = None
     """Since when nothing is wanted; None while something is, or nothing can be seen."""
+    asked: bool = False
+    """A person has been asked about an action, which may have been denied since."""
 
 
 class Wellness(Struct, frozen=True):
@@ -61,7 +64,7 @@ def still_needed(
     if before is not None and before.over_since is not None and now - before.over_since >= quiet:
         before = None
     if check is not None:
-        return Need(before.since if before is not None else now.replace(microsecond=0), check)
+        return replace(before or Need(now.replace(microsecond=0), check), check=check, over_since=None)
     if before is None or not seen:
-        return before and Need(before.since, before.check)
-    return Need(before.since, before.check, min(before.over_since or now, now))
+        return before and replace(before, over_since=None)
+    return replace(before, over_since=min(before.over_since or now, now))

@@ -333,13 +333,15 @@ def test_a_decision_on_one_illness_says_nothing_about_the_next(between: Any, sam
 
 
 def test_the_need_of_a_target_ends_after_a_quiet_period() -> None:
-    need = Need(NOW, "pods-ready")
+    need = Need(NOW, "pods-ready", asked=True)
     quiet = still_needed(need, None, seen=True, quiet=QUIET, now=NOW + HOUR)
-    assert quiet == Need(NOW, "pods-ready", NOW + HOUR)
+    assert quiet == Need(NOW, "pods-ready", NOW + HOUR, asked=True)
     # A clock that was set back does not shorten it.
-    assert still_needed(quiet, None, seen=True, quiet=QUIET, now=NOW) == Need(NOW, "pods-ready", NOW)
+    assert still_needed(quiet, None, seen=True, quiet=QUIET, now=NOW) == replace(need, over_since=NOW)
     assert still_needed(quiet, None, seen=True, quiet=QUIET, now=NOW + HOUR + QUIET) is None
     assert still_needed(quiet, None, seen=False, quiet=QUIET, now=NOW + HOUR) == need
+    again = still_needed(quiet, "other", seen=True, quiet=QUIET, now=NOW + HOUR)
+    assert again == replace(need, check="other")
     assert still_needed(None, None, seen=False, quiet=QUIET, now=NOW) is None
 
 
