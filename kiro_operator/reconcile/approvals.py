@@ -1,4 +1,4 @@
-"""KiroApprovals as plans may see them: only those whose author the API server vouches for."""
+"""KiroApprovals as plans may see them: denials, and approvals whose author the API server vouches for."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from kiro_operator.adapters.kubernetes.admission import ApprovalGuard
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.watches import APPROVALS, KINDS, Watches
 from kiro_operator.core.objects import Approval
+from kiro_operator.core.policy.approvals import OnlyDenials
 from kiro_operator.core.snapshot import Unobserved
 
 EVERY = 60.0
@@ -31,18 +32,13 @@ class Approvals:
         self._guard = guard
 
     def of(self, namespace: str) -> tuple[Approval, ...] | Unobserved:
-        """What people decided there, or why no decision counts.
+        """What people decided there, or why no approval counts.
 
         A denial counts whoever made it. What else was made before its author was vouched for does not,
         though it may be vouched for now.
         """
-        since = self._guard.since
-        if isinstance(since, Unobserved):
-            return since
-        unseen = self._watches.unobserved(APPROVALS, namespace)
-        if unseen is not None:
-            return unseen
-        return _vouched_for(self._watches.kinds[APPROVALS].store.all(namespace), since)
+        seen = self._watches.kinds[APPROVALS].store.all(namespace)
+        return _counting(seen, self._watches.unobserved(APPROVALS, namespace) or self._guard.since)
 
     async def anew(self, namespace: str) -> tuple[Approval, ...] | Unobserved:
         """The same as the API server has it now, for whoever is about to act on it.
@@ -56,10 +52,7 @@ class Approvals:
         found = await self._client.get(KINDS[APPROVALS].path(namespace))
         # Behind them, so that it was looked at after each of them was made.
         await self._guard.confirm()
-        since = self._guard.since
-        if isinstance(since, Unobserved):
-            return since
-        return _vouched_for(msgspec.json.decode(found, type=_Approvals).items, since)
+        return _counting(msgspec.json.decode(found, type=_Approvals).items, self._guard.since)
 
     async def look(self) -> bool:
         """Look whether approvals are protected; returns whether that has changed since the last time."""
@@ -73,7 +66,10 @@ class Approvals:
                 changed()
 
 
-def _vouched_for(found: Iterable[Approval], since: datetime) -> tuple[Approval, ...]:
+def _counting(found: Iterable[Approval], since: datetime | Unobserved) -> tuple[Approval, ...] | OnlyDenials:
+    """Those that count, given from when on authors are vouched for, or why no approval counts."""
+    if isinstance(since, Unobserved):
+        return OnlyDenials(since.reason, since.message, tuple(item for item in found if not item.approves))
     return tuple(
         item
         for item in found

@@ -123,14 +123,15 @@ class Permits:
         ledger = ledger_of(Remediation(record) for record in self._store.all(namespace))
         found: dict[str, Outcome] = {}
         for item, gate in waited:
+            if against := denial(item.spec.digest, seen):
+                found[item.name] = _denied(against)
+                continue
             if isinstance(seen, Unobserved):
                 found[item.name] = Outcome(RemediationState.DENIED, seen.reason, seen.message)
                 continue
             others = ledger.without(item.name)
             stands = standing(gate, intent_of(item), seen, others, self._clock.now())
-            if against := denial(item.spec.digest, seen):
-                found[item.name] = _denied(against)
-            elif stands.state != "Approved":
+            if stands.state != "Approved":
                 message = f"it is not approved at gate {gate} any more{stands.note and f': {stands.note}'}"
                 found[item.name] = Outcome(RemediationState.DENIED, "ApprovalRequired", message)
         return found

@@ -14,7 +14,7 @@ from devcluster import ControlPlane
 from devcluster.errors import KubectlFailed
 from devcluster.wait import until
 from kiro_operator.core.admission import NAME, PATH
-from tests.apiserver.test_approvals import MANUAL, Object, asked, decision, look_again, note
+from tests.apiserver.test_approvals import AUTOMATIC, MANUAL, Object, asked, decision, look_again, note
 from tests.deploy.rendered import ROOT
 from tests.harness.approvers import Approver, now, wait_for_vouching
 from tests.harness.scenes import Scene
@@ -43,6 +43,7 @@ def test_an_approval_that_anybody_could_have_forged_never_counts(plane: ControlP
         _what_was_forged_before_does_not_count_now(world, scene)
         _what_is_vouched_for_does(world, scene)
         _what_is_forged_before_the_next_look_does_not(world, scene)
+        _a_denial_counts_all_the_same(world, scene)
     finally:
         world.close()
 
@@ -56,7 +57,7 @@ def _nothing_counts(world: World, scene: Scene) -> None:
     scene.assert_undone()
 
 
-def forge(world: World, request: Object, name: str = "forged") -> None:
+def forge(world: World, request: Object, name: str = "forged", decision: str = "Approve") -> None:
     """Without the policy whoever may create decides in anybody's name."""
     forged = {
         "apiVersion": "kiro.dev/v1alpha1",
@@ -64,7 +65,7 @@ def forge(world: World, request: Object, name: str = "forged") -> None:
         "metadata": {"name": name},
         "spec": {
             "gate": "operator-approver",
-            "decision": "Approve",
+            "decision": decision,
             "decidedBy": "the.boss@example.com",
             "reason": "trust me",
             "plan": {"digest": request["digest"], "target": request["target"]},
@@ -111,6 +112,17 @@ def _what_is_forged_before_the_next_look_does_not(world: World, scene: Scene) ->
     world.wait_remediation("Denied")
     assert denied[0]["spec"]["approvals"][0]["name"] == "quickly"
     asked(world, reason="ApprovalUnprotected")
+    scene.assert_done_once()
+
+
+def _a_denial_counts_all_the_same(world: World, scene: Scene) -> None:
+    """Also when the policy asks nobody any more."""
+    forge(world, asked(world, reason="ApprovalUnprotected"), "denied", "Deny")
+    asked(world, reason="ApprovalDenied")
+    policy = world.path("kirosafetypolicies", "policy")
+    world.plane.rest.patch(policy, {"spec": {"actions": AUTOMATIC}})
+    look_again(world)
+    assert decision(world)["reason"] == "ApprovalDenied"
     scene.assert_done_once()
 
 

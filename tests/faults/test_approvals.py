@@ -5,7 +5,7 @@ from __future__ import annotations
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Request
 from devcluster.wait import until
-from tests.apiserver.test_approvals import MANUAL, asked, expiry
+from tests.apiserver.test_approvals import AUTOMATIC, MANUAL, asked, expiry, look_again
 from tests.faults.test_crash import CREATES
 from tests.faults.test_withdrawn import slowly
 from tests.harness.approvers import Approver, now, wait_for_vouching
@@ -81,3 +81,30 @@ def test_a_denial_that_a_silent_watch_does_not_tell_of_is_final(world: World, pr
     (denied,) = world.wait_remediation("Denied", timeout=60)
     assert denied["status"]["reason"] == "ApprovalDenied"
     scene.assert_undone()
+
+
+def test_a_denial_that_cannot_be_listed_stops_what_nobody_is_asked_about_any_more(
+    world: World, proxy: FaultProxy
+) -> None:
+    wait_for_vouching(world.plane)
+    approver = Approver(world.plane, world.namespace)
+    scene = Scene(world, "Evict").set(actions=MANUAL)
+    operator = world.operator(*STEADY, server=proxy.url)
+    request = asked(world)
+    assert operator.stop() == 0
+    approver.decide(request, "Deny")
+    world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"actions": AUTOMATIC}})
+    fault = proxy.answer(500, path=r"/kiroapprovals\?")
+
+    # The second process has to know from the first one that somebody was asked.
+    for _ in range(2):
+        world.restart(operator)
+        look_again(world)
+        assert asked(world, reason="EvidenceMissing")["digest"] == request["digest"]
+        assert operator.stop() == 0
+    fault.lift()
+    world.restart(operator)
+
+    assert asked(world, reason="ApprovalDenied")["digest"] == request["digest"]
+    scene.assert_undone()
+    assert not world.remediations()

@@ -34,6 +34,19 @@ UNPROTECTED = "ApprovalUnprotected"
 """Reason of approvals that anybody could have forged."""
 
 
+class OnlyDenials(Unobserved, frozen=True):
+    """Why no approval counts, where denials are known all the same: those count whoever made them."""
+
+    denials: tuple[Approval, ...] = ()
+
+
+def _known(approvals: Sequence[Approval] | Unobserved) -> Sequence[Approval]:
+    """Those that count."""
+    if isinstance(approvals, OnlyDenials):
+        return approvals.denials
+    return () if isinstance(approvals, Unobserved) else approvals
+
+
 def sealed(intent: Intent, workload: Workload | None, since: datetime) -> Intent:
     """The intent with the digest that a person decides on, and the time since when it is called for."""
     facts = {
@@ -104,9 +117,9 @@ def gates_of(intent: Intent, policy: KiroSafetyPolicySpec) -> tuple[str, ...]:
 
 def denial(digest: str, approvals: Sequence[Approval] | Unobserved) -> Approval | None:
     """The denial of a plan, at whichever gate: a policy that asks elsewhere, or nobody, takes none back."""
-    if isinstance(approvals, Unobserved) or not digest:
+    if not digest:
         return None
-    found = (item for item in approvals if item.spec.plan.digest == digest and not item.approves)
+    found = (item for item in _known(approvals) if item.spec.plan.digest == digest and not item.approves)
     return min(found, key=lambda item: item.metadata.name, default=None)
 
 
@@ -136,9 +149,10 @@ def standing(
     now: datetime,
 ) -> Standing:
     """What counts at a gate: a denial for good, an approval once and until it expires."""
-    if isinstance(approvals, Unobserved) or not intent.digest:
+    if not intent.digest:
         return Standing(gate, "Waiting")
-    mine = [item for item in approvals if item.spec.gate == gate and item.spec.plan.digest == intent.digest]
+    known = _known(approvals)
+    mine = [item for item in known if item.spec.gate == gate and item.spec.plan.digest == intent.digest]
     mine.sort(key=lambda item: item.metadata.name)
     for item in mine:
         if not item.approves:

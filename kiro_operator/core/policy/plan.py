@@ -97,7 +97,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     commands: Mapping[ActionName, tuple[str, ...]] = {}
     """What the admin has remedies run in pods; one that is not there is not configured."""
     approvals: tuple[Approval, ...] | Unobserved = ()
-    """KiroApprovals of the namespace, or why none of them counts."""
+    """KiroApprovals of the namespace, or why no approval of it counts."""
     own: Ref = Ref("KiroHealthCheck", "")
     """The KiroHealthCheck that is planned for."""
     proposals: tuple[Past, ...] = ()

@@ -225,7 +225,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     """The mass failure that the policy that is asked remembers."""
     namespace: str = ""
     approvals: tuple[Approval, ...] | Unobserved = ()
-    """KiroApprovals of the namespace whose author is vouched for; why none is, when none is."""
+    """Denials, and approvals whose author is vouched for; why no approval counts, when none does."""
 
 
 class Allow(Struct, frozen=True):

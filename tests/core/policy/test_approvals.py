@@ -21,7 +21,7 @@ from kiro_operator.core.objects import (
     Workload,
     WorkloadStatus,
 )
-from kiro_operator.core.policy.approvals import sealed
+from kiro_operator.core.policy.approvals import OnlyDenials, sealed
 from kiro_operator.core.policy.types import Allow, Deny, Entry, Intent
 from kiro_operator.core.policy.wellness import Memory, Need, still_needed
 from kiro_operator.core.snapshot import Unobserved
@@ -175,6 +175,50 @@ def test_what_cannot_be_seen_or_trusted_approves_nothing(reason: str, expected: 
     assert "do this" in answer.message
 
 
+AUTOMATIC: list[Any] = SPEC["actions"]
+ASKED = replace(PLAN, asked=True)
+GUARD, STALE = "ApprovalUnprotected", "StaleWatch"
+
+
+def only(reason: str, *denials: Approval) -> OnlyDenials:
+    return OnlyDenials(reason, "do this", denials)
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "actions", "expected"),
+    [
+        # A denial that is known counts whoever made it, and though others may not be seen.
+        (only(GUARD, approval("Deny")), PLAN, MANUAL, waits("ApprovalDenied")),
+        (only(GUARD, approval("Deny")), ASKED, AUTOMATIC, waits("ApprovalDenied")),
+        (only(STALE, approval("Deny")), ASKED, AUTOMATIC, waits("ApprovalDenied")),
+        (only(GUARD, approval("Deny", digest="0" * 64)), PLAN, MANUAL, person(GUARD)),
+        (only(GUARD, approval("Deny", digest="0" * 64)), ASKED, AUTOMATIC, OPEN),
+        # Where nobody stands guard denials are seen all the same: there is none.
+        (only(GUARD), ASKED, AUTOMATIC, OPEN),
+        # What a person was asked about may have been denied, what nobody was asked about may not.
+        (only(STALE), ASKED, AUTOMATIC, person("EvidenceMissing")),
+        (only("Forbidden"), ASKED, AUTOMATIC, person("EvidenceMissing")),
+        (only("Unreachable"), ASKED, AUTOMATIC, person("EvidenceMissing")),
+        (only(STALE), PLAN, AUTOMATIC, OPEN),
+        (only("Forbidden"), PLAN, AUTOMATIC, OPEN),
+        (only("Unreachable"), PLAN, AUTOMATIC, OPEN),
+        ((), ASKED, AUTOMATIC, OPEN),
+        ((approval(digest="0" * 64),), ASKED, AUTOMATIC, OPEN),
+        # It changes nothing where somebody is asked.
+        (only(STALE), ASKED, MANUAL, person("EvidenceMissing")),
+        (only(GUARD), ASKED, MANUAL, person(GUARD)),
+        ((), ASKED, MANUAL, person("ApprovalRequired")),
+    ],
+)
+def test_a_denial_that_may_be_there_stops_what_was_asked_about(
+    seen: Any, wanted: Intent, actions: Any, expected: Any
+) -> None:
+    answer = ask("approval", wanted, situation(wanted, approvals=seen), actions=actions)
+    assert told(answer) == expected
+    if expected == person("EvidenceMissing"):
+        assert "do this" in answer.message
+
+
 GATES = [
     {"name": "technical-lead", "actions": ["restart"], "approvers": LEADS},
     {"name": "executive", "actions": ["Restart", "drain"], "approvers": LEADS},
@@ -282,12 +326,16 @@ UNSETTLED = {"pods-ready": (failing(finding())["pods-ready"][0], False)}
 
 
 def look(
-    verdicts: Any, now: datetime, memory: Memory | None = None, approvals: tuple[Approval, ...] = ()
+    verdicts: Any,
+    now: datetime,
+    memory: Memory | None = None,
+    approvals: tuple[Approval, ...] | Unobserved = (),
+    actions: Any = MANUAL,
 ) -> Plan:
     made, pods = platform()
-    manual = (Policy("safe", policy(actions=MANUAL)),)
+    policies = (Policy("safe", policy(actions=actions)),)
     given = inputs(
-        verdicts, snapshot([made], pods), policies=manual, now=now, memory=memory, health_check=spec()
+        verdicts, snapshot([made], pods), policies=policies, now=now, memory=memory, health_check=spec()
     )
     return decide(replace(given, approvals=approvals))
 
@@ -330,6 +378,26 @@ def test_a_decision_on_one_illness_says_nothing_about_the_next(between: Any, sam
     plan = look(failing(finding()), later, memory, (given,))
     assert (digest(plan) == digest(first)) is same
     assert [item.decision for item in plan.decisions] == (["Allowed"] if same else ["Denied"])
+
+
+def test_that_somebody_was_asked_is_remembered_while_the_illness_lasts() -> None:
+    blind = only(STALE)
+
+    def reasons(memory: Memory | None, minutes: int) -> list[str]:
+        later = NOW + timedelta(minutes=minutes)
+        plan = look(failing(finding()), later, memory, blind, AUTOMATIC)
+        return [item.reason for item in plan.decisions]
+
+    assert reasons(look(failing(finding()), NOW, actions=AUTOMATIC).memory, 1) == ["Allowed"]
+    # Nobody is asked where no answer would help.
+    assert reasons(look(failing(finding()), NOW, actions=MANUAL[1:]).memory, 1) == ["Allowed"]
+    memory = look(failing(finding()), NOW).memory
+    for minute, verdicts in enumerate([well(), UNKNOWN, failing(finding())], 1):
+        memory = look(verdicts, NOW + timedelta(minutes=minute), memory, actions=AUTOMATIC).memory
+    assert reasons(memory, 4) == ["EvidenceMissing"]
+    for minute in (5, 15):
+        memory = look(well(), NOW + timedelta(minutes=minute), memory).memory
+    assert reasons(memory, 16) == ["Allowed"]
 
 
 def test_the_need_of_a_target_ends_after_a_quiet_period() -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import Approval, ApprovalSpec, Metadata, PlanReference, PlanTarget
-from kiro_operator.core.policy.approvals import Standing, change, command, sealed, standing
+from kiro_operator.core.policy.approvals import OnlyDenials, Standing, change, command, sealed, standing
 from kiro_operator.core.policy.plan import Policy
 from kiro_operator.core.policy.ruling import rule
 from kiro_operator.core.policy.text import LONGEST
@@ -152,8 +152,9 @@ def test_what_stands_at_a_gate() -> None:
     assert standing("operator-approver", PLAN, (), Ledger(), NOW) == Standing("operator-approver", "Waiting")
     approved = standing("operator-approver", PLAN, (yes,), Ledger(), NOW)
     assert approved == Standing("operator-approver", "Approved", yes)
-    denied = standing("operator-approver", PLAN, (yes, no), Ledger(), NOW)
-    assert denied == Standing("operator-approver", "Denied", no)
+    for seen in ((yes, no), OnlyDenials(UNSEEN.reason, UNSEEN.message, (no,))):
+        denied = standing("operator-approver", PLAN, seen, Ledger(), NOW)
+        assert denied == Standing("operator-approver", "Denied", no)
     used = Ledger((replace(entry(7), approvals=(yes.metadata.uid,)),))
     note = "KiroApproval approve-operator-approver was used by deployment-api-uid-api-e1s7"
     assert standing("operator-approver", PLAN, (yes,), used, NOW).note == note

@@ -24,7 +24,8 @@ def gate(
 ) -> Answer:
     """Shut unless every entry for the action says Automatic, or the plan is approved at each of its gates.
 
-    A plan that was denied stays denied, whatever the policy says since.
+    A plan that was denied stays denied, whatever the policy says since; so does one that may have been, while
+    that cannot be seen.
     Whoever approved what is set for a while has approved that it ends.
     """
     if intent.method is Method.GIVE_BACK:
@@ -36,12 +37,13 @@ def gate(
         # Whoever denied it knows, so it calls for nobody.
         return Deny("ApprovalDenied", f"{change(intent)} is denied for good {by(refused)}")
     gates = gates_of(intent, policy)
-    if not gates:
+    unseen = isinstance(seen, Unobserved) and seen.reason != UNPROTECTED
+    if not gates and not (intent.asked and unseen):
         return Allow(f"{intent.action} is approved as Automatic")
     if isinstance(seen, Unobserved):
-        message = f"{change(intent)} waits for a person, and no approval counts: {seen.message}"
-        reason = UNPROTECTED if seen.reason == UNPROTECTED else "EvidenceMissing"
-        return Deny(reason, message, needs_person=True)
+        why = "waits for a person, and no approval counts" if gates else "may have been denied"
+        message = f"{change(intent)} {why}: {seen.message}"
+        return Deny("EvidenceMissing" if unseen else UNPROTECTED, message, needs_person=True)
     found = [standing(name, intent, seen, ledger, now) for name in gates]
     for each in found:
         if each.state != "Approved":
