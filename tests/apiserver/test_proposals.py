@@ -293,6 +293,23 @@ def test_what_does_nothing_is_for_a_person_to_turn_off(world: World, prometheus:
     world.all_ready("kiro", 2)
 
 
+def test_what_a_person_would_apply_and_was_denied_is_not_proposed_again(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
+    bounds = {"minAge": "0s", "idleMillicores": 100}
+    action = RIGHT_SIZE | {"name": "RemoveUnused"}
+    begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
+    [advice] = world.wait_remediation("Proposed", timeout=60)
+    aim = advice["spec"]["target"]
+    target = {"kind": aim["kind"], "name": aim["name"], "uid": aim["uid"]}
+    approver.decide({"digest": advice["spec"]["digest"], "target": target}, "Deny", gate="operator-approver")
+    [denied] = world.wait_remediation("Denied")
+    assert denied["status"]["reason"] == "ApprovalDenied"
+    look_again(world)
+    look_again(world)
+    assert [item["metadata"]["uid"] for item in world.remediations()] == [denied["metadata"]["uid"]]
+
+
 def test_an_autoscaler_gets_the_room_that_was_approved(
     world: World, prometheus: Prometheus, approver: Approver
 ) -> None:

@@ -219,6 +219,26 @@ def test_a_denial_that_may_be_there_stops_what_was_asked_about(
         assert "do this" in answer.message
 
 
+ADVICE = sealed(replace(intent(), method=Method.ADVISE), workload(), ago(minutes=3))
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ((), waits("AppliedByPerson")),
+        ((approval(digest=ADVICE.digest),), waits("AppliedByPerson")),
+        ((approval("Deny"),), waits("AppliedByPerson")),
+        ((approval("Deny", digest=ADVICE.digest),), waits("ApprovalDenied")),
+        ((approval("Deny", digest=ADVICE.digest), approval(digest=ADVICE.digest)), waits("ApprovalDenied")),
+        (only(GUARD, approval("Deny", digest=ADVICE.digest)), waits("ApprovalDenied")),
+        (only(STALE), waits("AppliedByPerson")),
+    ],
+)
+def test_what_a_person_applies_is_denied_and_never_approved(seen: Any, expected: Any) -> None:
+    for actions in (MANUAL, AUTOMATIC):
+        assert told(ask("approval", ADVICE, situation(ADVICE, approvals=seen), actions=actions)) == expected
+
+
 GATES = [
     {"name": "technical-lead", "actions": ["restart"], "approvers": LEADS},
     {"name": "executive", "actions": ["Restart", "drain"], "approvers": LEADS},

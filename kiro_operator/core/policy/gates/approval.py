@@ -30,12 +30,12 @@ def gate(
     """
     if intent.method is Method.GIVE_BACK:
         return Allow("that it is given back was part of what was approved")
-    if intent.method is Method.ADVISE:
-        return Deny("AppliedByPerson", f"{change(intent)}: {intent.message}")
     seen = situation.approvals
     if refused := denial(intent.digest, seen):
         # Whoever denied it knows, so it calls for nobody.
         return Deny("ApprovalDenied", f"{change(intent)} is denied for good {by(refused)}")
+    if intent.method is Method.ADVISE:
+        return Deny("AppliedByPerson", f"{change(intent)}: {intent.message}")
     gates = gates_of(intent, policy)
     unseen = isinstance(seen, Unobserved) and seen.reason != UNPROTECTED
     if not gates and not (intent.asked and unseen):
