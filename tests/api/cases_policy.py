@@ -1,6 +1,7 @@
 """Slips in a KiroSafetyPolicy."""
 
 from tests.api.cases import table
+from tests.api.documents import POLICY
 
 _PROTECTED = """\
   protected:
@@ -28,6 +29,7 @@ _MAINTENANCE = """\
     timeZone: UTC
 """
 _SCALE = "  scale:\n    floor: 2\n    ceiling: 5\n    step: 1\n"
+_FROM_SCALE = POLICY[POLICY.index("  - name: Scale") : POLICY.index("  forbiddenWindows:")]
 _CONTAINMENT = """\
   containment:
     configMap: kiro-safety-config
@@ -87,6 +89,12 @@ _MISSING = (
     ("no protected", _PROTECTED, "", "write {selectors: []} when only annotated objects are protected"),
     ("protected without selectors", _SELECTORS, "    {}\n", "spec.protected.selectors: Required value"),
     ("Scale without bounds", _SCALE, "", "spec.scale is required when actions has Scale"),
+    (
+        "ChangeAutoscaling without bounds",
+        _FROM_SCALE,
+        _FROM_SCALE.replace("name: Scale", "name: ChangeAutoscaling").replace(_SCALE, ""),
+        "spec.scale is required when actions has ChangeAutoscaling",
+    ),
     (
         "Contain without what it sets",
         _CONTAINMENT,

@@ -224,6 +224,7 @@ class KiroSafetyPolicySpec(ApiModel):
             "spec: write one of minHealthy, maxUnhealthy and unhealthyRange, such as maxUnhealthy: 40%",
         ),
         _listed("Scale", "scale", "write e.g. {floor: 1, ceiling: 5, step: 1}"),
+        _listed("ChangeAutoscaling", "scale", "write e.g. {floor: 1, ceiling: 5, step: 1}"),
         _listed("Contain", "containment", "write {configMap: …, key: …, value: …}, which suspend operations"),
         _listed(
             "DetailedLogging", "detailedLogging", "write {configMap: …, key: …, value: …, duration: 15m}"

@@ -58,7 +58,13 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     if least > max(bounds["maxReplicas"], wanted.get("maxReplicas", 0)):
         wanted["maxReplicas"] = least
     ceilings = [spec.scale.ceiling for spec in snapshot.policies.values() if spec.scale is not None]
-    if max(wanted.values()) > min(ceilings, default=max(wanted.values())):
+    if not ceilings:
+        message = (
+            f"{named(target)}: no KiroSafetyPolicy says how far it may scale: write spec.scale, e.g. "
+            "{floor: 1, ceiling: 5, step: 1}"
+        )
+        return Refusal("PolicyIncomplete", message, lasting=True)
+    if max(wanted.values()) > min(ceilings):
         message = (
             f"{named(target)} would go beyond spec.scale.ceiling, {min(ceilings)}, of a KiroSafetyPolicy"
         )

@@ -460,13 +460,13 @@ def test_what_else_a_check_finds_keeps_no_proposal_up() -> None:
     assert gone.reason == "Healed"
 
 
-def bounds(values: tuple[tuple[str, str], ...], ceiling: int = 6) -> Draft | Refusal:
+def bounds(values: tuple[tuple[str, str], ...], ceiling: int | None = 6) -> Draft | Refusal:
     """The draft for an autoscaler of 1 to 4."""
     scaler = HorizontalPodAutoscaler(
         metadata=Metadata(name="hpa", uid="uid-hpa"),
         spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
     )
-    policies = {"p0": lenient(scale={"floor": 1, "ceiling": ceiling, "step": 1})}
+    policies = {"p0": lenient(scale=ceiling and {"floor": 1, "ceiling": ceiling, "step": 1})}
     target = Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
     amendment = Amendment(ActionName.CHANGE_AUTOSCALING, target, values)
     seen = replace(facts(autoscalers=[scaler]), policies=policies)
@@ -481,6 +481,13 @@ def test_bounds_are_raised_within_the_ceiling_and_never_lowered() -> None:
     assert isinstance(beyond, Refusal)
     assert isinstance(lower, Refusal)
     assert (beyond.reason, lower.reason) == ("CeilingReached", "Healed")
+
+
+def test_no_ceiling_is_no_bound_to_raise_within() -> None:
+    """A misspelt spec.scale must not mean that any bound will do."""
+    refused = bounds((("maxReplicas", "6"),), None)
+    assert isinstance(refused, Refusal)
+    assert (refused.reason, refused.lasting) == ("PolicyIncomplete", True)
 
 
 def idle(replicas: int, kind: str = "Deployment") -> Draft | Refusal:
