@@ -11,6 +11,7 @@ from demo.stage import Scene, Stage
 ROLE = "kiro-autonomous-operations"
 CHECK = "safety-cluster-role"
 EXEC = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}
+ALL: dict[str, list[str]] = {"resourceNames": []}
 
 
 def play(stage: Stage) -> None:
@@ -18,19 +19,20 @@ def play(stage: Stage) -> None:
     stage.with_operator()
     stage.expect_check(CHECK, "Pass")
     before, since = stage.cluster.cluster_role(ROLE)["rules"], stage.cluster.now()
-    _add(stage, f"ksp/{POLICY}", "/spec/clusterRole/rules/-", "-n", NAMESPACE)
+    _add(stage, f"ksp/{POLICY}", "/spec/clusterRole/rules/-", EXEC | ALL, "-n", NAMESPACE)
     stage.say(
         "The policy of the namespace asks for more. The KiroSafetyBaseline of the cluster does not have it."
     )
     escalated = stage.expect_condition("Escalated", "True", "BeyondBaseline")
     stage.say(f"Escalated: {escalated['message']}")
     stage.hold(stage.cluster.cluster_role(ROLE)["rules"] == before, "nothing is granted beyond the baseline")
-    wanted = json.dumps({"spec": {"clusterRole": {"rules": before}}}, separators=(",", ":"))
+    rules = [rule | ALL for rule in before]
+    wanted = json.dumps({"spec": {"clusterRole": {"rules": rules}}}, separators=(",", ":"))
     stage.kubectl("patch", f"ksp/{POLICY}", "-n", NAMESPACE, "--type=merge", f"--patch={wanted}")
     stage.well()
 
     known = stage.remediation_names()
-    _add(stage, f"clusterrole/{ROLE}", "/rules/-")
+    _add(stage, f"clusterrole/{ROLE}", "/rules/-", EXEC)
     stage.say(f"ClusterRole {ROLE}: somebody lets Kiro run commands in every pod of kiro-system.")
     done = stage.expect_remediation(known)
     stage.say(f"{done['metadata']['name']}: {done['spec']['change']['diff']}")
@@ -46,8 +48,8 @@ def _of(event: dict[str, Any]) -> str:
     return str(event.get("objectRef", {}).get("name"))
 
 
-def _add(stage: Stage, what: str, where: str, *flags: str) -> None:
-    patch = json.dumps([{"op": "add", "path": where, "value": EXEC}], separators=(",", ":"))
+def _add(stage: Stage, what: str, where: str, rule: dict[str, list[str]], *flags: str) -> None:
+    patch = json.dumps([{"op": "add", "path": where, "value": rule}], separators=(",", ":"))
     stage.kubectl("patch", what, *flags, "--type=json", f"--patch={patch}")
 
 

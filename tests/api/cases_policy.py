@@ -29,6 +29,12 @@ _MAINTENANCE = """\
     timeZone: UTC
 """
 _SCALE = "  scale:\n    floor: 2\n    ceiling: 5\n    step: 1\n"
+_SUBJECTS = """\
+    subjects:
+    - kind: ServiceAccount
+      name: kiro
+      namespace: kiro-system
+"""
 _FROM_SCALE = POLICY[POLICY.index("  - name: Scale") : POLICY.index("  forbiddenWindows:")]
 _CONTAINMENT = """\
   containment:
@@ -325,6 +331,37 @@ _SHAPES = (
 
 _DESIRED = (
     ("config without data", "    data:\n", "    date:\n", 'unknown field "spec.safetyConfig.date"'),
+    (
+        "a config to restore that has no name",
+        "safetyConfig:\n    name: kiro-safety-config\n",
+        "safetyConfig:\n",
+        "onDrift: Restore needs a name: write kiro-safety-config",
+    ),
+    (
+        "a ClusterRole to restore that has no name",
+        "    name: kiro-autonomous-operations\n",
+        "",
+        "onDrift: Restore needs a name: write kiro-autonomous-operations",
+    ),
+    (
+        "a rule to restore for all objects by a slip",
+        "resourceNames:",
+        "resourceName:",
+        'unknown field "spec.clusterRole.rules[0].resourceName"',
+    ),
+    (
+        "a rule to restore that does not say for which objects",
+        "      resourceNames: [orchestrator]\n",
+        "",
+        "onDrift: Restore needs resourceNames in each rule",
+    ),
+    ("a binding to restore that does not say to whom", _SUBJECTS, "", "onDrift: Restore needs subjects"),
+    (
+        "a ServiceAccount to bind that has no namespace",
+        _SUBJECTS,
+        _SUBJECTS.replace("      namespace: kiro-system\n", ""),
+        "onDrift: Restore needs each ServiceAccount's namespace",
+    ),
     ("a key no ConfigMap can have", "autonomous-mode:", '"a/b":', "write keys as a ConfigMap has them"),
     ("a config value that is a number", 'operations: "3"', "operations: 3", "must be of type string"),
     ("a wildcard verb", "verbs: [get, patch]", 'verbs: ["*"]', "write each verb it needs"),

@@ -36,7 +36,7 @@ def prepare(world: World, **policy: Any) -> None:
     spec = {
         "actions": ACTIONS,
         "containment": {"configMap": NAME, "key": "operations", "value": "suspended"},
-        "safetyConfig": {"data": DESIRED, "onDrift": "Restore"},
+        "safetyConfig": {"name": NAME, "data": DESIRED, "onDrift": "Restore"},
         "permissions": {"mustAllow": [], "mustDeny": [{"verb": "get", "resource": "secrets"}]},
     }
     world.policy(**enforce(**(spec | policy)))

@@ -23,7 +23,7 @@ def prepare(world: World, *, data: dict[str, str] | None = DESIRED, **policy: An
         world.plane.rest.post(
             world.path("configmaps", api="/api/v1"), {"metadata": {"name": NAME}, "data": data}
         )
-    wanted = {"data": DESIRED, "onDrift": "Restore"}
+    wanted = {"name": NAME, "data": DESIRED, "onDrift": "Restore"}
     world.policy(**enforce(**({"actions": [ACTION], "safetyConfig": wanted} | policy)))
     world.health_check(
         safetyPolicyRef={"name": "policy"},
@@ -137,7 +137,7 @@ def decided(world: World) -> dict[str, Any]:
 def test_a_second_policy_has_nothing_written_that_the_first_does_not_ask_for(
     world: World, wanted: dict[str, Any]
 ) -> None:
-    second = {"data": DESIRED, "onDrift": "Restore"}
+    second = {"name": NAME, "data": DESIRED, "onDrift": "Restore"}
     world.policy("second", **enforce(actions=[ACTION], safetyConfig=second))
     begin(world, data={"mode": "free"}, safetyConfig=second | wanted)
 

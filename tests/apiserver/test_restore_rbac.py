@@ -173,7 +173,7 @@ def test_a_wider_baseline_of_another_name_allows_nothing(world: Restoring) -> No
     world.begin(EXEC)
     world.wait_condition("Escalated", "True", reason="BeyondBaseline")
 
-    wanted = {"name": other, "rules": [EXEC], "onDrift": "Restore"}
+    wanted = {"name": other, "rules": [EXEC | {"resourceNames": []}], "onDrift": "Restore"}
     world.plane.rest.patch(world.path("kirosafetypolicies", "policy"), {"spec": {"clusterRole": wanted}})
 
     held = world.wait_condition("Escalated", "True", reason="EvidenceMissing")

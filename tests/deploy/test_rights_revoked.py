@@ -380,7 +380,8 @@ def _tamper(world: Installed, found: Object | None) -> None:
         made = {"metadata": {"name": "kiro-safety-config"}, "data": found}
         world.plane.rest.post(world.path("configmaps", api="/api/v1"), made)
     action = {"name": "RestoreSafetyConfig", "approval": "Automatic", "budget": {"limit": 5, "window": "1h"}}
-    world.policy(**enforce(actions=[action], safetyConfig={"data": {"mode": "kept"}, "onDrift": "Restore"}))
+    wanted = {"name": "kiro-safety-config", "data": {"mode": "kept"}, "onDrift": "Restore"}
+    world.policy(**enforce(actions=[action], safetyConfig=wanted))
     others = [{"id": id_, "enabled": False} for id_ in registry() if id_ != "safety-config"]
     world.health_check(
         safetyPolicyRef={"name": "policy"},

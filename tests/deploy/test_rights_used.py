@@ -202,7 +202,8 @@ def _restoring() -> Object:
         {"name": name, "approval": "Automatic", "budget": budget}
         for name in ("Restart", "Scale", "RestoreSafetyConfig")
     ]
-    return enforce(actions=actions, safetyConfig={"onDrift": "Restore", "data": DESIRED})
+    wanted = {"name": "kiro-safety-config", "onDrift": "Restore", "data": DESIRED}
+    return enforce(actions=actions, safetyConfig=wanted)
 
 
 def _tamper(world: Installed) -> None:

@@ -117,8 +117,9 @@ class Restoring(Installed):
 
     def desire(self, *rules: Object, **policy: Any) -> Object:
         """A policy that desires these rules, and a KiroHealthCheck; returns the latter."""
-        wanted = {"name": self.name, "rules": list(rules or (GET, PATCH)), "onDrift": "Restore"}
-        wanted |= policy.pop("clusterRole", {})
+        wanted: Object = {"name": self.name, "rules": list(rules or (GET, PATCH)), "onDrift": "Restore"}
+        wanted |= {"subjects": [self.kiro]} | policy.pop("clusterRole", {})
+        wanted["rules"] = [{"resourceNames": []} | rule for rule in wanted["rules"]]
         self.policy(**enforce(**({"actions": [ACTION], "clusterRole": wanted} | policy)))
         return self.health_check(
             safetyPolicyRef={"name": "policy"},

@@ -18,6 +18,11 @@ def _rule(rule: str, message: str) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
 
 
+def _restoring(condition: str, message: str) -> tuple[str, str]:
+    """What is only held against the world may be left out; for what is written the default would widen."""
+    return f"!has(self.onDrift) || self.onDrift != 'Restore' || {condition}", message
+
+
 _SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 _ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 LARGEST_CHANGE = 1000
@@ -74,7 +79,14 @@ class OnDrift(StrEnum):
 class DesiredConfig(ApiModel):
     """The safety configuration that Kiro's autonomous operations are to run under."""
 
-    name: DnsName = Field(default="kiro-safety-config", description="Name of the ConfigMap.")
+    model_config = rules(
+        _restoring("has(self.name)", "safetyConfig: onDrift: Restore needs a name: write kiro-safety-config"),
+    )
+
+    name: DnsName = Field(
+        default_factory=lambda: "kiro-safety-config",
+        description="Name of the ConfigMap: kiro-safety-config when left out; required with Restore.",
+    )
     on_drift: OnDrift = Field(
         default=OnDrift.OBSERVE,
         description="Observe tells of a difference; Restore asks for RestoreSafetyConfig as well.",
@@ -130,7 +142,9 @@ class RoleRule(ApiModel):
         default=[], description="Resources and subresources.", json_schema_extra=_ATOMIC
     )
     resource_names: Annotated[list[PlainName], Field(max_length=32)] = Field(
-        default=[], description="Objects that the rule is limited to; [] for all.", json_schema_extra=_ATOMIC
+        default_factory=list,
+        description="Objects that the rule is limited to; [] for all. Required with Restore.",
+        json_schema_extra=_ATOMIC,
     )
     non_resource_urls: Annotated[list[PlainName], Field(max_length=16)] = Field(
         default=[],
@@ -163,7 +177,30 @@ class SubjectReference(ApiModel):
 class DesiredClusterRole(ApiModel):
     """The ClusterRole of Kiro's autonomous operations and whom it is bound to."""
 
-    name: DnsName = Field(default="kiro-autonomous-operations", description="Name of the ClusterRole.")
+    model_config = rules(
+        _restoring(
+            "has(self.name)", "clusterRole: onDrift: Restore needs a name: write kiro-autonomous-operations"
+        ),
+        _restoring(
+            "self.rules.all(r, r.resources.size() == 0 || has(r.resourceNames))",
+            "clusterRole: onDrift: Restore needs resourceNames in each rule: write [] for all objects",
+        ),
+        _restoring(
+            "has(self.subjects)",
+            "clusterRole: onDrift: Restore needs subjects: write whom it is bound to, or [] for nobody",
+        ),
+        _restoring(
+            "!has(self.subjects) || self.subjects.all(s, s.kind != 'ServiceAccount' || has(s.namespace))",
+            "clusterRole: onDrift: Restore needs each ServiceAccount's namespace: write e.g. kiro-system",
+        ),
+    )
+
+    name: DnsName = Field(
+        default_factory=lambda: "kiro-autonomous-operations",
+        description=(
+            "Name of the ClusterRole: kiro-autonomous-operations when left out; required with Restore."
+        ),
+    )
     on_drift: OnDrift = Field(
         default=OnDrift.OBSERVE,
         description=(
@@ -175,8 +212,11 @@ class DesiredClusterRole(ApiModel):
         description="Rules that it is to hold, these and no others.", json_schema_extra=_ATOMIC
     )
     subjects: Annotated[list[SubjectReference], Field(max_length=8)] = Field(
-        default=[SubjectReference(kind="ServiceAccount", name="kiro")],
-        description="Whom it is to be bound to, these and no others; [] for nobody.",
+        default_factory=lambda: [SubjectReference(kind="ServiceAccount", name="kiro")],
+        description=(
+            "Whom it is to be bound to, these and no others; [] for nobody, and ServiceAccount kiro when "
+            "left out. Required with Restore, with their namespaces."
+        ),
         json_schema_extra=_ATOMIC,
     )
 

@@ -189,7 +189,8 @@ _APART = (
 )
 _NOT_DESIRED = (
     "!has(self.detailedLogging) || !has(self.safetyConfig) "
-    "|| self.detailedLogging.configMap != self.safetyConfig.name"
+    "|| self.detailedLogging.configMap "
+    "!= (has(self.safetyConfig.name) ? self.safetyConfig.name : 'kiro-safety-config')"
 )
 
 

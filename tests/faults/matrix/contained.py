@@ -29,7 +29,7 @@ class Contained(Scenario):
             "Contain",
             "RestoreSafetyConfig",
             containment=SWITCH,
-            safetyConfig={"data": DESIRED, "onDrift": "Restore"},
+            safetyConfig={"name": NAME, "data": DESIRED, "onDrift": "Restore"},
             permissions={"mustAllow": [], "mustDeny": [{"verb": "get", "resource": "secrets"}]},
         )
         world.health_check(

@@ -87,7 +87,8 @@ class Tampered(Scenario):
             world.plane.rest.post(
                 world.path("configmaps", api="/api/v1"), {"metadata": {"name": CONFIG}, "data": self.data}
             )
-        self.policy(world, "RestoreSafetyConfig", safetyConfig={"data": DESIRED, "onDrift": "Restore"})
+        wanted = {"name": CONFIG, "data": DESIRED, "onDrift": "Restore"}
+        self.policy(world, "RestoreSafetyConfig", safetyConfig=wanted)
         world.health_check(
             safetyPolicyRef={"name": "policy"},
             interval="5s",
