@@ -41,7 +41,10 @@ class Verification(Struct, frozen=True):
     message: str
     healthy_since: datetime | None = None
     next: datetime | None = None
-    """When to look again though nothing changes; None for a final state."""
+    """When to look again though nothing changes; None for a final state.
+
+    Once that has passed, only what is sampled from then on tells.
+    """
 
 
 def concerns(finding: Finding, check: str, spec: KiroRemediationSpec) -> bool:
@@ -97,8 +100,8 @@ def verify(
         return _unwell(status, deadline, seen, now)
     since = min(status.healthy_since or seen_at, seen_at)
     until = since + spec.stabilization
-    if now < until or seen_at < until:
-        return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, max(until, now))
+    if seen_at < until:
+        return Verification(RemediationState.VERIFYING, "Stabilizing", "well again", since, until)
     message = f"{spec.target.kind} {spec.target.name} is well and stayed so"
     return Verification(RemediationState.SUCCEEDED, "Recovered", message, since)
 
@@ -148,8 +151,8 @@ def verify_held(
 ) -> Verification:
     """Judge an action that sets something, by whether that stays: what was found need not go by it.
 
-    It succeeds when it has stayed for the stabilization time, counted from the action, and fails as soon as
-    somebody else has changed it: theirs wins. Where nobody looks any more it fails at once as well.
+    It succeeds when it is seen to have stayed for the stabilization time, counted from the action, and fails
+    as soon as somebody else has changed it: theirs wins. Where nobody looks any more it fails at once, too.
     """
     acted = min(status.acted_at or status.acting_at or now, now)
     deadline, until = acted + spec.timeout, acted + spec.stabilization
@@ -163,7 +166,7 @@ def verify_held(
     if not held:
         message = f"somebody else has changed what was set in {what}: it is left as they have it"
         return Verification(RemediationState.FAILED, REVERTED, message)
-    if now < until:
+    if seen_at < until:
         return Verification(RemediationState.VERIFYING, "Holding", "it stays as it was set", acted, until)
     return Verification(RemediationState.SUCCEEDED, "Held", f"{what} stayed as it was set", acted)
 

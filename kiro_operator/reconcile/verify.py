@@ -54,6 +54,8 @@ class Verify:
         self._act = act
         self._looks: dict[str, datetime] = {}
         """When to look at each running action again, by its UID."""
+        self._sampled: dict[str, datetime] = {}
+        """For which of these times a sample was asked for, by UID."""
         self._abandoning: set[asyncio.Task[None]] = set()
 
     async def attend(self, looking: Callable[[], Look]) -> Look:
@@ -138,11 +140,10 @@ class Verify:
             result = _verification(look, item)
         uid = item.record.metadata.uid
         if result.state in FINAL_STATES:
-            self._looks.pop(uid, None)
+            self._forget(uid)
             await self._act.record(namespace, item, Outcome(result.state, result.reason, result.message))
             return True
-        if result.next is not None:
-            self._looks[uid] = result.next
+        self._look_again(look, uid, result.next)
         status = item.status
         # Times that lie ahead come from a clock that was set back since: held against them, no wait
         # would be over before the clock has caught up.
@@ -156,6 +157,23 @@ class Verify:
             }
             status = status.model_copy(update=update)
         return await self._act.write(namespace, item, status) is not item or proposed
+
+    def _look_again(self, look: Look, uid: str, time: datetime | None) -> None:
+        """Have an action looked at when its time has come, and then by a sample that is not older.
+
+        That one is asked for once: when it is there, it is looked at anyway.
+        """
+        self._looks.pop(uid, None)
+        if time is None or (time <= look.now and self._sampled.get(uid) == time):
+            return
+        if time <= look.now:
+            # The next round may be minutes away.
+            look.target.look_anew, self._sampled[uid] = True, time
+        self._looks[uid] = time
+
+    def _forget(self, uid: str) -> None:
+        self._looks.pop(uid, None)
+        self._sampled.pop(uid, None)
 
     async def _resume(self, namespace: str, looking: Callable[[], Look], item: Remediation) -> None:
         """Go on with an action that another process, or this one before an error, left half done."""

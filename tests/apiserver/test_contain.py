@@ -28,7 +28,9 @@ def begin(world: World, **policy: Any) -> None:
     world.wait_check("service-account-permissions", "Pass", timeout=60)
 
 
-def prepare(world: World, **policy: Any) -> None:
+def prepare(
+    world: World, *, interval: str = "5s", stabilization: str = "1s", checks: Any = CHECKS, **policy: Any
+) -> None:
     """A safety configuration as it should be, and what is to be done when it or the ServiceAccount is not."""
     rest = world.plane.rest
     rest.post(world.path("serviceaccounts", api="/api/v1"), {"metadata": {"name": "kiro"}})
@@ -42,9 +44,9 @@ def prepare(world: World, **policy: Any) -> None:
     world.policy(**enforce(**(spec | policy)))
     world.health_check(
         safetyPolicyRef={"name": "policy"},
-        interval="5s",
-        checks=CHECKS,
-        remediation={"stabilization": "1s"},
+        interval=interval,
+        checks=checks,
+        remediation={"stabilization": stabilization},
     )
 
 
@@ -91,6 +93,32 @@ def test_harm_is_contained_until_a_person_lifts_it(world: World) -> None:
         "Contain",
         "RestoreSafetyConfig",
     ]
+
+
+SELDOM = [item | ({"failureThreshold": 1} if item["enabled"] else {}) for item in CHECKS]
+
+
+def begin_seldom(world: World) -> None:
+    """An operator that has just contained what it found, and is not to look again for many minutes."""
+    prepare(world, interval="30m", stabilization="5s", checks=SELDOM)
+    allow_secrets(world)
+    world.operator("--cluster-facts-namespace", world.namespace)
+
+    until(lambda: [item["status"].get("reason") for item in world.remediations()] == ["Holding"], "it", 60)
+
+
+def test_it_is_seen_to_have_stayed_though_nobody_was_to_look_so_soon(world: World) -> None:
+    begin_seldom(world)
+    [done] = world.wait_remediation("Succeeded")
+    assert done["status"]["reason"] == "Held"
+
+
+def test_what_is_taken_back_before_its_time_is_over_did_not_stay(world: World) -> None:
+    begin_seldom(world)
+    world.plane.rest.patch(world.path("configmaps", NAME, api="/api/v1"), {"data": DESIRED})
+    [ended] = world.wait_remediation("Failed")
+    assert ended["status"]["reason"] == "Reverted"
+    assert config(world) == DESIRED
 
 
 def test_by_default_a_person_approves(world: World) -> None:

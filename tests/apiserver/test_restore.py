@@ -72,6 +72,15 @@ def test_what_was_deleted_is_made_anew(world: World) -> None:
     assert config(world)["data"] == DESIRED
 
 
+def test_it_is_seen_to_be_well_again_though_nobody_was_to_look_so_soon(world: World) -> None:
+    prepare(world, data=DESIRED | {"mode": "free"})
+    seldom = {"interval": "30m", "checks": [*ONLY, {"id": "safety-config", "failureThreshold": 1}]}
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), {"spec": seldom})
+    world.operator()
+    [done] = world.wait_remediation("Succeeded")
+    assert done["status"]["reason"] == "Recovered"
+
+
 def window(hour: int, duration: str) -> dict[str, Any]:
     return {"name": "w", "schedule": f"0 {hour} * * *", "duration": duration, "timeZone": "UTC"}
 

@@ -184,6 +184,15 @@ def test_replicas_that_somebody_else_set_are_a_reversal(method: Method, replicas
         assert (reason == "Reverted") == (expected == "Failed")
 
 
+def test_what_was_sampled_before_its_time_is_over_says_nothing_of_the_rest() -> None:
+    since = ago(minutes=4)
+    early = verify(spec(), verifying(ago(minutes=5), since), (), at(), NOW, seen_at=ago(minutes=4))
+    # A time that has passed, and stays the same with each look: one sample from then on tells.
+    assert (early.reason, early.next) == ("Stabilizing", since + timedelta(seconds=30))
+    late = verify(spec(), verifying(ago(minutes=5), since), (), at(), NOW, seen_at=early.next)
+    assert late.reason == "Recovered"
+
+
 def test_a_clock_set_back_neither_helps_nor_ends_it() -> None:
     ahead = NOW + timedelta(hours=2)
     assert look(acted=ahead, findings=ILL, made=at())[3] == NOW + timedelta(minutes=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +12,10 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, RemediationState
 from kiro_operator.core.checks import registry
 from kiro_operator.core.conditions import Judged
+from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, digest
 from kiro_operator.core.findings import found
 from kiro_operator.core.objects.meta import RecordMetadata
-from kiro_operator.core.snapshot import Collection, Ref
+from kiro_operator.core.snapshot import Collection, Ref, Sample
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed
 from kiro_operator.reconcile.judge import Judgement
 from kiro_operator.reconcile.outcomes import Outcome
@@ -131,7 +133,44 @@ async def test_what_need_not_answer_for_now_is_not_taken_for_mended(
     assert slow.said == [state]
 
 
-def look(target: Target, records: list[Remediation]) -> Look:
+async def test_whoever_waits_for_a_later_sample_asks_for_it_once(target: Target) -> None:
+    """The next round may be minutes away; and until the answer is there, nothing else tells."""
+    slow = Slow()
+    waits = contained(acted=NOW - timedelta(minutes=2))
+    slow.records = [waits]
+    early = Sample(1, NOW - timedelta(seconds=90), {"kiro-safety-config": SET})
+    verify = Verify(slow)  # type: ignore[arg-type]
+
+    await verify.attend(lambda: look(target, slow.records, early))
+    assert target.look_anew
+    due = verify.next_look(slow.records)
+    assert due is not None
+    assert due <= NOW, "at once"
+
+    target.look_anew = False  # whoever is rung has everything sampled
+    await verify.attend(lambda: look(target, slow.records, early))
+    assert not target.look_anew
+    assert verify.next_look(slow.records) is None
+
+
+def contained(*, acted: datetime) -> Remediation:
+    return remediation(
+        RecordMetadata(name="contained", uid="record-contained", creation_timestamp=acted),
+        {"state": "Verifying", "actedAt": acted.isoformat(), "healthySince": acted.isoformat()},
+        action="Contain",
+        method="Patch",
+        target={"apiVersion": "v1", "kind": "ConfigMap", "name": "kiro-safety-config", "uid": "uid-config"},
+        change={"patch": '{"data":{"operations":"suspended"}}', "diff": "operations"},
+        fence={"uid": "uid-config", "resourceVersion": "7"},
+        healthCheck={"name": "platform", "uid": "u"},
+    )
+
+
+SET = ConfigData(digests={"operations": digest("suspended")}, uid="uid-config", resource_version="8")
+
+
+def look(target: Target, records: list[Remediation], config: Sample[Any] | None = None) -> Look:
+    seen = facts(target.namespace)
     return Look(
         target=target,
         judgement=Judgement((), frozenset(), None),
@@ -139,7 +178,7 @@ def look(target: Target, records: list[Remediation]) -> Look:
         under=Under((), ()),
         remediations=list(records),
         ledger=ledger_of(records),
-        facts=facts(target.namespace),
+        facts=seen if config is None else replace(seen, samples={SAFETY_CONFIG.name: config}),
         approvals=(),
         now=NOW,
     )

@@ -259,10 +259,16 @@ STATUS = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=NOW)
     [
         (True, -1, 10, "Verifying", "NotObserved"),
         (True, 1, 10, "Verifying", "Holding"),
-        (True, 1, 60, "Succeeded", "Held"),
+        # What was seen before its time is over says nothing of the rest, however late it is by now.
+        (True, 1, 60, "Verifying", "Holding"),
+        (True, 59, 400, "Verifying", "Holding"),
+        (True, 60, 60, "Succeeded", "Held"),
+        (True, 61, 75, "Succeeded", "Held"),
         (False, 1, 10, "Failed", "Reverted"),
+        (False, 61, 75, "Failed", "Reverted"),
         (False, -1, 10, "Verifying", "NotObserved"),
         (Unobserved("Timeout", "no answer"), 1, 10, "Verifying", "NotObserved"),
+        (Unobserved("Timeout", "no answer"), 61, 75, "Verifying", "NotObserved"),
         (Unobserved("Timeout", "no answer"), 1, 300, "Failed", "NotObserved"),
     ],
 )
@@ -276,6 +282,8 @@ def test_it_succeeds_by_staying(
     seen_at = NOW + timedelta(seconds=seen_after)
     result = verify_held(SPEC, STATUS, stays, seen_at, NOW + timedelta(seconds=after))
     assert (result.state, result.reason) == (state, reason)
+    if reason == "Holding":
+        assert result.next == NOW + timedelta(minutes=1), "only what is sampled from then on tells"
 
 
 def test_what_is_set_is_told_from_what_somebody_else_has_set() -> None:
