@@ -19,11 +19,15 @@ from kiro_operator.api.v1alpha1.remediation import (
     RemediationState,
 )
 from kiro_operator.core.amended import holds, objection
+from kiro_operator.core.faults.parameters import PodFaultParameters
+from kiro_operator.core.faults.pods import fault_of
 from kiro_operator.core.objects import Pod, Workload
+from kiro_operator.core.policy.situation import is_ready
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip
-from kiro_operator.core.policy.types import REVERTED, WORKLOADS, remediation_name
-from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.policy.types import REVERTED, WORKLOADS, Intent, remediation_name
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
+from kiro_operator.core.snapshot import workload as workload_of
 from kiro_operator.core.switches import NOT_WATCHED
 from kiro_operator.core.verdict import Finding
 
@@ -266,6 +270,7 @@ class Wait(Struct, frozen=True):
 
 Resumption = Act | AlreadyDone | Expire | Wait
 
+_LIMITS = PodFaultParameters()
 _TOO_OLD = Expire("TooOld", "it was reserved too long ago for its reasons to hold")
 _NEEDLESS = {
     True: Expire("Relapsed", "the target fails again: nothing is taken back"),
@@ -297,9 +302,32 @@ def resume(
         if late and not (sent and answer is None):
             return _TOO_OLD
         return Wait(now + LOOK_AGAIN)
-    if live.failing is not None and not timed and live.failing is (spec.method is Method.SCALE_BACK):
-        return _NEEDLESS[live.failing]
-    return _TOO_OLD if late else answer
+    return _needless(spec, live) or (_TOO_OLD if late else answer)
+
+
+def _needless(spec: KiroRemediationSpec, live: Live) -> Expire | None:
+    """Why what has not been done is not called for any more; None where it is, or nobody can tell."""
+    if live.failing is None or spec.method is Method.GIVE_BACK:
+        return None
+    return _NEEDLESS[live.failing] if live.failing is (spec.method is Method.SCALE_BACK) else None
+
+
+def is_ill(intent: Intent, facts: Snapshot, now: datetime) -> bool:
+    """Whether what an action is for is seen not to be well, whatever a check may find there besides."""
+    found: Pod | Workload | None
+    if intent.method is Method.EVICT:
+        pods = facts.pods
+        found = None if intent.pod is None or isinstance(pods, Unobserved) else pods.get(intent.pod.name)
+    else:
+        found = workload_of(intent.target, facts)
+    return found is not None and not is_well(found, now)
+
+
+def is_well(found: Pod | Workload | Unobserved | None, now: datetime) -> bool:
+    """Whether a workload is all there, and a pod Ready and not merely between two crashes."""
+    if isinstance(found, Pod):
+        return found.settled or (is_ready(found) and fault_of(found, _LIMITS, now)[0] is None)
+    return isinstance(found, Workload) and found.settled
 
 
 def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire:
@@ -313,7 +341,7 @@ def refused(spec: KiroRemediationSpec, live: Live) -> Act | AlreadyDone | Expire
     # An annotation of a Deployment counts as a change of it, as that of no other object does.
     if not isinstance(answer, AlreadyDone) and _is_protected(live):
         return Expire("Protected", f"{spec.target.kind} {spec.target.name} or its pod is protected by now")
-    return answer
+    return (_needless(spec, live) or answer) if isinstance(answer, Act) else answer
 
 
 def _is_protected(live: Live) -> bool:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.actuator import Actuator
@@ -44,14 +45,14 @@ from kiro_operator.core.policy.plan import New, Withdrawn
 from kiro_operator.core.policy.types import Entry, Intent, reserved
 from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.report import EventReason, Occurrence
-from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.templates import returning
 from kiro_operator.core.writes import Must, Operation, Write
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
 from kiro_operator.reconcile.permits import Permits, Under
 from kiro_operator.reconcile.policies import Policies, Policy
-from kiro_operator.reconcile.records import Remediation, ledger_of, manifest
+from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of, manifest
 from kiro_operator.reconcile.target import Target
 
 RULES = (
@@ -119,8 +120,8 @@ class Act:
         self._commands = Commands(actuator, elector, commands)
         self._pending: dict[tuple[str, str], Entry] = {}
         """Actions begun here that the API server has not confirmed yet, by namespace and name."""
-        self.in_flight: set[tuple[str, str]] = set()
-        """Actions that this process is carrying out now, by namespace and name."""
+        self.in_flight: dict[tuple[str, str], bool] = {}
+        """Actions that this process is carrying out now, by namespace and name; see ``verify.is_ill``."""
         self.untold: dict[str, tuple[str, str]] = {}
         """What was found not to be fit for a record; see ``Inputs.untold``."""
 
@@ -128,12 +129,13 @@ class Act:
         """Actions begun here that the watch has not shown yet; the ledger is not complete without them."""
         return [entry for (where, _), entry in self._pending.items() if where == namespace]
 
-    def begin(self, target: Target, decisions: Sequence[Decision]) -> None:
+    def begin(self, target: Target, decisions: Sequence[Decision], facts: Snapshot) -> None:
         """Take the allowed actions into the ledger. To be called without a wait after deciding them."""
+        now = self._clock.now()
         for decision in decisions:
             intent = decision.intent
-            self._pending[target.namespace, intent.name] = reserved(intent, self._clock.now())
-            self.in_flight.add((target.namespace, intent.name))
+            self._pending[target.namespace, intent.name] = reserved(intent, now)
+            self.in_flight[target.namespace, intent.name] = verify.is_ill(intent, facts, now)
 
     async def carry_out(
         self, target: Target, decisions: Sequence[Decision], named: Policy, under: Under
@@ -147,7 +149,7 @@ class Act:
         finally:
             for name in names:
                 self._pending.pop(name, None)
-                self.in_flight.discard(name)
+                self.in_flight.pop(name, None)
 
     async def propose(self, target: Target, new: Sequence[New], named: Policy) -> None:
         """Put on record what a person is to decide on, as exact as the live objects allow.
@@ -202,16 +204,17 @@ class Act:
                 outcome = Outcome(item.state, item.reason, item.message)
                 await self.record(namespace, Remediation(record), outcome)
 
-    async def take_up(self, namespace: str, remediation: Remediation, under: Under) -> None:
+    async def take_up(self, namespace: str, remediation: Remediation, under: Under, facts: Snapshot) -> None:
         """Go on with an action that was reserved, is known not to have been done, and is allowed anew.
 
         To be called without a wait after it was.
         """
-        self.in_flight.add((namespace, remediation.name))
+        ill = verify.is_ill(intent_of(remediation), facts, self._clock.now())
+        self.in_flight[namespace, remediation.name] = ill
         try:
             await self._reserve_and_perform(namespace, [remediation], under)
         finally:
-            self.in_flight.discard((namespace, remediation.name))
+            self.in_flight.pop((namespace, remediation.name), None)
 
     async def _reserve_and_perform(self, namespace: str, ready: list[Remediation], under: Under) -> None:
         if not ready:
@@ -469,16 +472,17 @@ class Act:
         """Read again: an outcome, or the version at which the very same action may be tried again."""
         spec = remediation.spec
         live = await self.live(namespace, spec)
+        found = live.workload if live.pod is None else live.pod
+        # What was well when a check asked for more has not healed by being well.
+        if self.in_flight.get((namespace, remediation.name)) and verify.is_well(found, self._clock.now()):
+            live = replace(live, failing=False)
         match verify.refused(spec, live):
             case verify.AlreadyDone():
                 return done(spec.method, spec.timeout)
             case verify.Expire(reason, message):
                 return Outcome(RemediationState.EXPIRED, reason, message)
-        if isinstance(live.pod, Pod) and live.pod.settled:
-            return Outcome(RemediationState.EXPIRED, "Healed", "the pod became ready by itself")
-        for found in (live.pod, live.workload):
-            if isinstance(found, Pod | Workload):
-                return found.metadata.resource_version
+        if isinstance(found, Pod | Workload):
+            return found.metadata.resource_version
         return spec.fence.resource_version
 
     def _tell(self, namespace: str, remediation: Remediation) -> None:

@@ -250,7 +250,7 @@ class Loop:
         named = self._named_policy(target)
         if allowed and named is not None:
             # Only now, when nothing can come between: what has begun is given back by what carries it out.
-            self._act.begin(target, allowed)
+            self._act.begin(target, allowed, look.facts)
             # The condition and the action do not wait for each other.
             results = await asyncio.gather(
                 self._reporter.write(target, status),

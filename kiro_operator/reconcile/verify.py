@@ -212,7 +212,7 @@ class Verify:
             denied = Outcome(RemediationState.DENIED, ruling.reason, ruling.message)
             await self._act.record(namespace, item, denied)
             return
-        await self._act.take_up(namespace, item, look.under)
+        await self._act.take_up(namespace, item, look.under, look.facts)
 
 
 def _verification(look: Look, item: Remediation) -> judgement_of.Verification:

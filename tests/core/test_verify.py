@@ -8,7 +8,17 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, KiroRemediationStatus, Method
-from kiro_operator.core.objects import Annotations, Pod, StatefulSet, Workload, WorkloadStatus
+from kiro_operator.core.objects import (
+    Annotations,
+    ContainerState,
+    ContainerStatus,
+    Pod,
+    Running,
+    StatefulSet,
+    Terminated,
+    Workload,
+    WorkloadStatus,
+)
 from kiro_operator.core.snapshot import Ref, Unobserved
 from kiro_operator.core.verdict import Finding
 from kiro_operator.core.verify import (
@@ -18,11 +28,13 @@ from kiro_operator.core.verify import (
     Live,
     Wait,
     concerns,
+    is_ill,
+    is_well,
     refused,
     resume,
     verify,
 )
-from tests.core.policy.make import BLIND, NOW, ago, finding, pod, workload
+from tests.core.policy.make import BLIND, NOW, ago, finding, intent, pod, snapshot, workload
 
 EVICT, ROLL, UP, BACK = Method.EVICT, Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK
 PATCH, CREATE = Method.PATCH, Method.CREATE
@@ -411,6 +423,80 @@ def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
     writes = {"change": CHANGE, "fence": {"uid": "c", "resourceVersion": "50"}}
     asked = spec(method, **(writes if method in {PATCH, CREATE} else {}))
     assert isinstance(refused(asked, live), expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "live", "expected"),
+    [
+        (EVICT, Live(workload=None, pod=pod("api-0"), failing=False), "Healed"),
+        (ROLL, Live(workload=at(generation=3), failing=False), "Healed"),
+        (UP, Live(workload=at(generation=3), failing=False), "Healed"),
+        # Health is what taking back rests on, and what has been done is not undone by it.
+        (BACK, Live(workload=at(5, 3), failing=False), ""),
+        (UP, Live(workload=at(5), failing=False), ""),
+        (EVICT, Live(workload=None, pod=None, failing=False), ""),
+        (ROLL, Live(workload=at(), failing=False), "Changed"),
+    ],
+)
+def test_what_has_healed_by_itself_is_not_sent_again(method: Method, live: Live, expected: str) -> None:
+    answer = refused(spec(method), live)
+    assert (answer.reason if isinstance(answer, Expire) else "") == expected
+
+
+def ended(*, restarts: int, before: float) -> Pod:
+    """A pod that is Ready, and so many seconds ago was not: its container had ended after a minute."""
+    last = ContainerState(
+        terminated=Terminated(1, "Error", "", ago(seconds=before + 60), ago(seconds=before))
+    )
+    running = ContainerState(running=Running(ago(seconds=before)))
+    container = ContainerStatus("main", ready=True, restart_count=restarts, state=running, last_state=last)
+    well = pod("api-0")
+    return replace(well, status=replace(well.status, container_statuses=(container,)))
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (pod("api-0"), True),
+        (pod("api-0", ready=False), False),
+        # It has restarted, as any pod may, and is Ready again.
+        (ended(restarts=1, before=5), True),
+        # It is Ready between two crashes: that is no health.
+        (ended(restarts=2, before=5), False),
+        (ended(restarts=2, before=600), True),
+        (at(), True),
+        (at(available=3), False),
+        (BLIND, False),
+        (None, False),
+    ],
+)
+def test_what_is_well(found: Any, expected: bool) -> None:  # noqa: FBT001 - a row of the table
+    assert is_well(found, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("method", "made", "pods", "expected"),
+    [
+        (EVICT, at(available=3), [BAD], True),
+        (ROLL, at(available=3), [BAD], True),
+        (UP, at(available=3), [BAD], True),
+        # A check may find more than readiness tells: that all is Ready is then nothing new.
+        (EVICT, at(available=3), [pod("api-0"), pod("api-1", ready=False)], False),
+        (ROLL, at(), [BAD], False),
+        (UP, at(), [BAD], False),
+        # What cannot be seen is not known to be ill.
+        (EVICT, at(available=3), BLIND, False),
+        (EVICT, at(available=3), [], False),
+        (ROLL, at(name="other", available=3), [BAD], False),
+    ],
+)
+def test_what_is_ill_when_an_action_is_decided(
+    method: Method,
+    made: Workload,
+    pods: Any,
+    expected: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    assert is_ill(intent(method), snapshot([made], pods), NOW) is expected
 
 
 @pytest.mark.parametrize(("mark", "expected"), [("true", Expire), ("yes", Expire), ("false", Act)])

@@ -11,7 +11,8 @@ import pytest
 from devcluster import faults
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
-from tests.harness.scenes import CHECKS, LADDER, METHODS, Scene
+from tests.faults.test_crash import is_write
+from tests.harness.scenes import CHECKS, LADDER, METHODS, SEEN, Scene
 from tests.harness.world import STEADY, World, enforce
 
 SLOW_SECONDS = 1.5
@@ -127,6 +128,65 @@ def test_what_somebody_protects_as_the_action_is_on_its_way_is_left_alone(
     assert left["status"]["reason"] == "Protected"
     world.wait_condition("RemediationAllowed", "False", reason="Protected")
     scene.assert_undone()
+
+
+def pods_of(world: World, count: int) -> list[tuple[str, str]]:
+    return [(world.namespace, pod["metadata"]["name"]) for pod in world.pods()[:count]]
+
+
+def restarts(world: World) -> list[int]:
+    return [int(pod["status"]["containerStatuses"][0]["restartCount"]) for pod in world.pods()]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_heals_by_itself_as_the_action_is_on_its_way_is_left_alone(
+    world: World, proxy: FaultProxy, method: str
+) -> None:
+    scene = Scene(world, method).set()
+    broken = pods_of(world, 3 if method == "RolloutRestart" else 1)
+    # No loop, which goes on after a pod was Ready for a moment: some have restarted once, and are not Ready.
+    faults.inject_many(world.plane, broken, "not-ready")
+
+    def heal() -> None:
+        faults.clear_many(world.plane, broken)
+        world.all_ready("kiro", 4)
+
+    fault = proxy.before(slowly(heal), path=SEEN, when=is_write, count=1)
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault, timeout=60)
+
+    (left,) = world.wait_remediation("Expired", timeout=60)
+    assert (left["spec"]["method"], left["status"]["reason"]) == (method, "Healed")
+    assert "actedAt" not in left["status"]
+    world.wait_condition("Healthy", "True")
+    assert len(world.remediations()) == 1
+    scene.assert_undone()
+
+
+def test_what_a_check_finds_where_all_was_ready_is_still_done_when_the_fence_is_lost(
+    world: World, proxy: FaultProxy
+) -> None:
+    """That it is all there says nothing: so it was when that was decided."""
+    scene = Scene(world, "RolloutRestart")
+    world.deployment()
+    looping = pods_of(world, 3)
+    faults.inject_many(world.plane, looping, "crash-loop", restart_every="1s")
+    until(lambda: sum(count >= 2 for count in restarts(world)) == 3, "pods that crash in a row", 60)
+    faults.clear_many(world.plane, looping)
+    world.all_ready("kiro", 4)
+    world.policy(**enforce())
+    scene.watch()
+    mark = {"metadata": {"labels": {"seen": "by-somebody"}}}
+    fault = proxy.before(
+        lambda _: world.plane.rest.patch(world.path("deployments", "kiro", api="/apis/apps/v1"), mark),
+        path=SEEN, when=is_write, count=1,
+    )  # fmt: skip
+    world.operator(*STEADY, server=proxy.url)
+    world.wait_fault(fault, timeout=60)
+
+    world.wait_remediation("Succeeded", timeout=60)
+    assert len(world.remediations()) == 1
+    scene.assert_done_once()
 
 
 @pytest.mark.parametrize("how", WITHDRAWALS)

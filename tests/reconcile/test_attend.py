@@ -51,7 +51,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.records = [record("mine", "Verifying", asker="u")]
-        self.in_flight: set[tuple[str, str]] = set()
+        self.in_flight: dict[tuple[str, str], bool] = {}
         self.said: list[RemediationState] = []
 
     async def record(self, _namespace: str, item: Remediation, outcome: Outcome) -> Remediation:
