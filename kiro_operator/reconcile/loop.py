@@ -230,6 +230,7 @@ class Loop:
                 requested_at=target.requested_at,
             )  # fmt: skip
             await self._reporter.write(target, summarize(outcome, target.status))
+            await self._verify.suspend(target, self._remediations(target.namespace))
             return
         waiting_for = self._waiting_for(target)
         if waiting_for is not None:

@@ -98,6 +98,17 @@ class Verify:
         ]
         return min(times, default=None)
 
+    async def suspend(self, target: Target, remediations: Sequence[Remediation]) -> None:
+        """End the running actions of a KiroHealthCheck that is suspended: nobody judges them meanwhile.
+
+        Their targets are free for others again. What waits for a person is in nobody's way, and stays.
+        """
+        for item in remediations:
+            mine = item.spec.health_check.uid == target.uid
+            if mine and not item.open and item.status.state not in FINAL_STATES:
+                why = f"KiroHealthCheck {target.name} is suspended: nobody judges it meanwhile"
+                await self._end(target.namespace, item, "Suspended", why)
+
     def abandon(self, namespace: str, remediations: Sequence[Remediation]) -> None:
         """End the running actions of a KiroHealthCheck that was deleted: nobody will judge them."""
         for item in remediations:
@@ -108,25 +119,28 @@ class Verify:
 
     async def end_orphan(self, namespace: str, item: Remediation) -> None:
         """Record that nobody follows this action any more; what may have been done still counts."""
+        gone = (
+            "HealthCheckDeleted",
+            f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more",
+        )
         try:
-            await self._end(namespace, item)
+            await self._end(namespace, item, *gone)
         except ports.Conflict:
             # Its last look was being written just then.
             try:
-                await self._end(namespace, await self._act.read(namespace, item.name))
+                await self._end(namespace, await self._act.read(namespace, item.name), *gone)
             except (ports.ApiError, ports.Unreachable) as error:
                 logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
         except (ports.ApiError, ports.Unreachable) as error:
             logger.warning("KiroRemediation %s/%s not ended: %s", namespace, item.name, error)
 
-    async def _end(self, namespace: str, item: Remediation) -> None:
+    async def _end(self, namespace: str, item: Remediation, reason: str, why: str) -> None:
         if item.status.state in FINAL_STATES:
             return
         status = item.status.model_copy(update={"acted_at": item.status.acted_at or item.status.acting_at})
-        message = f"KiroHealthCheck {item.spec.health_check.name} is gone: nobody judges it any more"
         written = await self._act.write(namespace, item, status)
-        ended = Outcome(RemediationState.EXPIRED, "HealthCheckDeleted", message)
-        await self._act.record(namespace, written, ended)
+        await self._act.record(namespace, written, Outcome(RemediationState.EXPIRED, reason, why))
+        self._forget(item.record.metadata.uid)
 
     async def _watch(self, look: Look, item: Remediation) -> bool:
         """Judge whether an action helped; returns whether that had to be waited for."""

@@ -121,6 +121,27 @@ def test_what_is_taken_back_before_its_time_is_over_did_not_stay(world: World) -
     assert config(world) == DESIRED
 
 
+def test_a_containment_stays_though_its_health_check_is_suspended(world: World) -> None:
+    begin_seldom(world)
+    path = world.path("kirohealthchecks", "kiro")
+    world.plane.rest.patch(path, {"spec": {"suspend": True}})
+    [ended] = world.wait_remediation("Expired")
+    assert ended["status"]["reason"] == "Suspended"
+
+    # It is on record, so that nothing is restored over it; and it is not asked for a second time.
+    look = {"metadata": {"annotations": {"kiro.dev/requestedAt": "look"}}, "spec": {"suspend": False}}
+    world.plane.rest.patch(path, look)
+
+    def handled() -> bool:
+        status = world.get("kirohealthchecks", "kiro")["status"]
+        return bool(status.get("lastHandledReconcileAt") == "look")
+
+    until(handled, "a look at everything", 60)
+    assert world.check("safety-config")["status"] == "Pass"
+    assert config(world) == DESIRED | {"operations": "suspended"}
+    assert len(world.remediations()) == 1
+
+
 def test_by_default_a_person_approves(world: World) -> None:
     begin(world, actions=[{"name": "Contain", "budget": BUDGET}])
     allow_secrets(world)

@@ -110,6 +110,18 @@ def test_another_health_check_gives_back_what_the_first_asked_for(world: World, 
     until(lambda: level(world) == "info", "it to be given back", 60)
 
 
+def test_it_is_given_back_once_a_suspended_health_check_looks_again(world: World, shop: McpProcess) -> None:
+    begin(world, shop, "1h")
+    path = world.path("kirohealthchecks", "kiro")
+    world.plane.rest.patch(path, {"spec": {"suspend": True}})
+    [record] = world.wait_remediation("Expired", timeout=60)
+    assert record["status"]["reason"] == "Suspended"
+    assert level(world) == "debug"
+
+    world.plane.rest.patch(path, {"spec": {"suspend": False}})
+    until(lambda: level(world) == "info", "it to be given back", 60)
+
+
 def test_a_policy_that_is_gone_calls_a_person(world: World, shop: McpProcess) -> None:
     begin(world, shop, "10s")
     world.plane.rest.delete(world.path("kirosafetypolicies", "policy"))

@@ -362,6 +362,56 @@ def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: st
     assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_health_check_suspended_mid_remediation_ends_it(world: World, method: str) -> None:
+    scene = Scene(world, method).set()
+    patient(scene)
+    world.operator(*STEADY)
+    world.wait_remediation("Verifying")
+
+    suspend(world)
+
+    ended = until(lambda: expired(world), "the end of the action", 30)
+    assert ended["status"]["reason"] == "Suspended"
+    assert ended["status"]["actedAt"]
+    scene.assert_done_once()
+    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
+    # Its status says so as well, and the target is free for whoever else looks after it.
+    until(lambda: [item["state"] for item in summaries(world)] == ["Expired"], "the summary", 30)
+    if method != "ScaleUp":
+        world.all_ready("kiro", 4)
+        world.break_pod()
+    ladder = [{"action": LADDER[method], "timeout": "60s"}] * 2
+    scene.watch(name="second", remediation={"stabilization": "1s", "ladder": ladder})
+    until(lambda: len(world.remediations()) == 2, "an action that another KiroHealthCheck asks for", 60)
+
+
+def summaries(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.get("kirohealthchecks", "kiro")["status"].get("remediations", [])
+    return found
+
+
+def test_what_was_left_half_done_ends_when_its_health_check_is_suspended_meanwhile(
+    world: World, proxy: FaultProxy
+) -> None:
+    """It may have been done, which nobody finds out: it counts as done, and blocks nothing."""
+    scene = Scene(world, "Evict").set()
+    operator = world.operator(*STEADY, server=proxy.url, start=False)
+    killed = proxy.after(lambda _: operator.kill(), forward=False, path=SEEN, when=is_write, count=1)
+    operator.start()
+    world.wait_fault(killed)
+    operator.wait()
+    proxy.lift()
+    suspend(world)
+
+    world.restart(operator)
+
+    ended = until(lambda: expired(world), "the end of the action", 30)
+    assert ended["status"]["reason"] == "Suspended"
+    assert ended["status"]["actedAt"]
+    scene.assert_done_once()
+
+
 def test_a_record_written_as_its_health_check_goes_is_ended_all_the_same(
     world: World, proxy: FaultProxy
 ) -> None:
