@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
 from kiro_operator.core.decide import Plan, Policy, decide
 from kiro_operator.core.objects import Approval
+from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.reconcile import plans
@@ -32,7 +33,7 @@ def plan(
 
 def restarted(before: Plan) -> Memory:
     """What another process remembers, by the status that is left to it."""
-    status = KiroHealthCheckStatus(decisions=plans.decisions(before))
+    status = KiroHealthCheckStatus(decisions=plans.decisions(before, Ledger()))
     target = Target(("kiro-system", "kiro"))
     target.take(body(1, status=status.model_dump(mode="json", by_alias=True, exclude_none=True)))
     return target.memory
@@ -69,7 +70,7 @@ def test_a_plan_that_was_denied_is_the_same_to_the_next_process(
 
 
 def test_what_nobody_was_asked_about_is_no_request() -> None:
-    [decision] = plans.decisions(plan(actions=AUTOMATIC, pauseRequests=["INC-7"]))
+    [decision] = plans.decisions(plan(actions=AUTOMATIC, pauseRequests=["INC-7"]), Ledger())
     assert decision.approval is None
-    [decision] = plans.decisions(plan(actions=MANUAL[1:]))
+    [decision] = plans.decisions(plan(actions=MANUAL[1:]), Ledger())
     assert decision.approval is None
