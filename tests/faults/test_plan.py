@@ -6,14 +6,17 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
+
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.remedies import permissions
 from tests.faults.matrix import plan
-from tests.faults.matrix.case import Baseline
+from tests.faults.matrix.case import Baseline, Case, Result
 from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.mutations import EXEC, Mutation
 from tests.faults.matrix.oracle import EVICT, RESTART
 from tests.faults.matrix.scenarios import SCENARIOS, Outcome
+from tests.faults.matrix.whole import what_is_wrong
 
 COURSE = ("kirohealthchecks", "kirohealthchecks", "kirosafetypolicies", "kiroremediations")
 NOTHING = Outcome((), 0, 0, 0, (), 0, (), ())
@@ -72,6 +75,19 @@ def test_a_scenario_that_comes_after_others_is_killed_at_what_is_its_own() -> No
             for kind in plan.KILLED:
                 assert [case.mutation for case in found if case.kind == kind] == [action, own]
             assert {case.kind for case in found if case.mutation == action} >= set(plan.LIVING)
+
+
+@pytest.mark.parametrize("kind", ["POST kiroremediations", "POST pods/eviction", EXEC])
+def test_a_run_in_which_nothing_is_killed_at_a_record_or_an_action_has_failed(kind: str) -> None:
+    def wrong(name: str, written: str) -> list[str]:
+        missed = Result(Case("evict", name, Mutation(written, 1)), reached=False)
+        return what_is_wrong([missed], promised=0)
+
+    for name in plan.KILLED:
+        assert wrong(name, kind) == [f"never killed: evict: {name} at {kind} #1"]
+        # Two writes of a status may become one.
+        assert wrong(name, "PATCH kirohealthchecks/status") == []
+    assert wrong("answer lost", kind) == []
 
 
 def test_what_a_scenario_comes_after_is_there_before_it() -> None:

@@ -15,8 +15,13 @@ from tests.faults.matrix import rights
 from tests.harness.world import World
 
 Matcher = Callable[[Request], bool]
-PARTS = ("overlays/kiro-system", "namespace/exec", "namespace/change-autoscaling")
-"""Of deploy/, whose rights are taken away."""
+PARTS = (
+    "overlays/kiro-system",
+    "namespace/exec",
+    "namespace/change-autoscaling",
+    "cluster-restore/objects",
+)
+"""Of deploy/, whose rights are taken away. Other parts grant a verb on a resource that one of these has."""
 READS = r"^(?!.*/leases)"
 """All reads but those of the Lease: a stale one costs nothing but the time until it is lifted."""
 STREAMS = r"watch=(1|true)\b"
@@ -239,6 +244,10 @@ KINDS: Mapping[str, Kind] = {
     "token refused (401)": _reading(lambda proxy: [proxy.answer(401)], relist=False),
     "API server away": _reading(_away, relist=False),
     "reads hang": _reading(lambda proxy: [proxy.hang(method="GET", path=READS)], relist=False),
+    "reads answered 429": _reading(
+        lambda proxy: [proxy.answer(429, retry_after=1, method="GET", path=READS)], relist=False
+    ),
+    "reads answered 503": _reading(lambda proxy: [proxy.answer(503, method="GET", path=READS)], relist=False),
     "events dropped": _reading(lambda proxy: [proxy.drop_events()]),
     "events late": _reading(lambda proxy: [proxy.delay_events(LATE_SECONDS)], relist=False),
     "events twice": _reading(lambda proxy: [proxy.duplicate_events()], relist=False),

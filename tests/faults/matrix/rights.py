@@ -41,13 +41,19 @@ def take(world: World, right: Right) -> Callable[[], None]:
     """Take it out of every role of the operator, and wait until that holds; returns what undoes it."""
     rest = world.plane.rest
     roles = f"{RBAC}/namespaces/{world.namespace}/roles"
-    paths = [f"{roles}/{item['metadata']['name']}" for item in rest.get(roles)["items"]]
-    paths.append(f"{RBAC}/clusterroles/operator-{world.namespace}")
-    before = {path: rest.get(path)["rules"] for path in paths}
+    before = {f"{roles}/{item['metadata']['name']}": item["rules"] for item in rest.get(roles)["items"]}
+    before |= {
+        f"{RBAC}/clusterroles/{item['metadata']['name']}": item["rules"]
+        for item in rest.get(f"{RBAC}/clusterroles")["items"]
+        if world.namespace in item["metadata"]["name"]
+    }
     changed = {path: rules for path, rules in before.items() if _without(rules, right) != rules}
+    # What deploy/ names may have a name of its own here.
+    granting = [rule for rules in changed.values() for rule in rules if _grants(rule, right)]
+    name = next((name for rule in granting for name in rule.get("resourceNames", ())), "")
     for path, rules in changed.items():
         rest.patch(path, {"rules": _without(rules, right)})
-    until(lambda: not _allowed(world, right), f"{named(right)} to be refused", 10)
+    until(lambda: not _allowed(world, right, name), f"{named(right)} to be refused", 10)
 
     def give_back() -> None:
         for path, rules in changed.items():
@@ -56,21 +62,26 @@ def take(world: World, right: Right) -> Callable[[], None]:
     return give_back
 
 
+def _grants(rule: Object, right: Right) -> bool:
+    """Whether a rule is about its resource, and has one of its verbs."""
+    same = (rule["apiGroups"], rule["resources"]) == ([right.group], [right.resource])
+    return same and not set(right.verbs).isdisjoint(rule["verbs"])
+
+
 def _without(rules: Iterable[Object], right: Right) -> list[Object]:
     left = []
     for rule in rules:
-        same = (rule["apiGroups"], rule["resources"]) == ([right.group], [right.resource])
-        verbs = [verb for verb in rule["verbs"] if not (same and verb in right.verbs)]
+        verbs = [verb for verb in rule["verbs"] if not (_grants(rule, right) and verb in right.verbs)]
         if verbs:
             left.append(rule | {"verbs": verbs})
     return left
 
 
-def _allowed(world: World, right: Right) -> bool:
+def _allowed(world: World, right: Right, name: str) -> bool:
     resource, _, subresource = right.resource.partition("/")
     asked = {
         "group": right.group, "resource": resource, "subresource": subresource, "verb": right.verbs[0],
-        "namespace": world.namespace, "name": right.names[0] if right.names else "",
+        "namespace": world.namespace, "name": name,
     }  # fmt: skip
     user = f"system:serviceaccount:{world.namespace}:{ACCOUNT}"
     review = {"spec": {"user": user, "resourceAttributes": asked}}

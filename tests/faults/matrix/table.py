@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from tests.faults.matrix import plan
 from tests.faults.matrix.case import Result
 from tests.faults.matrix.oracle import Rule
 
@@ -33,12 +34,15 @@ def counted(results: Iterable[Result]) -> list[str]:
 
 def render(results: Sequence[Result]) -> str:
     """Two tables, by fault and by scenario, and how many cases there were."""
-    missed = sum(not result.reached for result in results)
+    missed = [result.case for result in results if not result.reached]
+    kills = [case for case in missed if case.kind in plan.KILLED]
+    owed = sum(map(plan.is_owed, kills))
     lines = [BEGIN, "", *_table("fault", results, lambda result: result.case.kind.partition(":")[0]), ""]
     lines += [*_table("scenario", results, lambda result: result.case.scenario), ""]
     lines += [
-        f"{len(results)} cases were planned. In {missed} the write did not come in that run, so that there",
-        "was no fault; they are not counted.",
+        f"{len(results)} cases were planned. In {len(missed)} the write did not come in that run, so that",
+        f"there was no fault; they are not counted. {len(kills)} of them are kills, tried twice: how many",
+        f"writes tell of an action changes from run to run. At a record or an action {owed} are missing.",
         "",
         END,
     ]

@@ -2,8 +2,9 @@
 
     python -m tests.faults.matrix [--only REGEX] [--scenarios REGEX] [--workers N] [--plane FOLDER]
 
-Ends with 0 if every case held, and there were as many as are promised. However it ends, all that it has
-started ends with it: workers are killed at the death of their parent, and operators at that of their worker.
+Ends with 0 if every case held, there were as many as are promised, and no kill at a record or an action is
+missing; one whose write does not come is tried once more. However it ends, all that it has started ends with
+it: workers are killed at the death of their parent, and operators at that of their worker.
 """
 
 from __future__ import annotations
@@ -117,14 +118,22 @@ def main(arguments: Sequence[str]) -> int:
         with where as plane:
             wait_for_vouching(plane)
             results = _all(plane.folder, Path(scratch) / "runs", options)
-    bad = [result for result in results if result.reached and not result.good]
-    there = sum(result.reached for result in results)
     print(table.render(results))
     partly = bool(options.only or options.scenarios)
     if not partly:
         table.write(results)
-    print(f"{there} faults, {len(bad)} of them went wrong")
-    return 1 if bad or (there < PROMISED and not partly) else 0
+    wrong = what_is_wrong(results, promised=0 if partly else PROMISED)
+    print(f"{sum(result.reached for result in results)} faults, {len(wrong)} troubles", *wrong, sep="\n")
+    return 1 if wrong else 0
+
+
+def what_is_wrong(results: Sequence[Result], promised: int = PROMISED) -> list[str]:
+    """Why a run has failed; empty when it has not."""
+    wrong = [f"went wrong: {result.case}" for result in results if result.reached and not result.good]
+    missed = [result.case for result in results if not result.reached]
+    wrong += [f"never killed: {case}" for case in missed if plan.is_owed(case)]
+    there = len(results) - len(missed)
+    return wrong + ([f"only {there} faults, and {promised} are promised"] if there < promised else [])
 
 
 def _all(folder: Path, logs: Path, options: argparse.Namespace) -> list[Result]:
@@ -147,11 +156,17 @@ def _all(folder: Path, logs: Path, options: argparse.Namespace) -> list[Result]:
             print(f"{name}: {number} mutations, {cases} cases", flush=True)
         # Mixed, always in the same way: what takes long does not come all at once.
         mixed = random.Random(SEED).sample(work, len(work))  # noqa: S311 - an order, no secret
-        running = [processes.submit(_play, folder, logs, *item) for item in mixed]
-        for done in as_completed(running):
-            result = done.result()
-            results[result.case] = result
-            print(f"{time.monotonic() - began:6.0f} s {len(results)}/{len(work)} {told(result)}", flush=True)
+
+        def play_all(items: Sequence[tuple[int, Learned, Case]]) -> None:
+            for done in as_completed([processes.submit(_play, folder, logs, *item) for item in items]):
+                result = done.result()
+                results[result.case] = result
+                passed, count = time.monotonic() - began, f"{len(results)}/{len(work)}"
+                print(f"{passed:6.0f} s {count} {told(result)}", flush=True)
+
+        play_all(mixed)
+        # A write that did not come may come in another run.
+        play_all([item for item in mixed if item[-1].kind in plan.KILLED and not results[item[-1]].reached])
     return [results[case] for _, _, case in work]
 
 
