@@ -1,10 +1,13 @@
-"""A run of the matrix that is ended from outside leaves no process behind."""
+"""How the processes of the matrix end: it leaves none behind, and sees each that crashes."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +15,11 @@ import pytest
 
 from devcluster import ControlPlane
 from devcluster.wait import until
+from tests.faults.matrix import plan
+from tests.faults.matrix.case import Case, play, record
+from tests.faults.matrix.oracle import Rule
+from tests.faults.matrix.scenarios import SCENARIOS
+from tests.harness.world import World
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -46,3 +54,30 @@ def test_workers_and_operators_end_with_it(
             if each.is_running():
                 each.kill()
         matrix.wait()
+
+
+def test_a_crash_is_seen_also_where_another_one_loses_its_lease(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    if control_plane.external:
+        pytest.skip("faults need a control plane of our own")
+    restore = next(scenario for scenario in SCENARIOS if scenario.name == "restore")
+    baseline = record(control_plane, restore, tmp_path)
+    case = Case("restore", "paused past its Lease", plan.moments(baseline)[1])
+
+    def crashing(which: int) -> list[Rule]:
+        crashed: list[int] = []
+
+        def crash(world: World) -> None:
+            if len(world._operators) == 2 and not crashed:
+                crashed.append(world._operators[which].pid)
+                os.kill(crashed[0], signal.SIGKILL)
+
+        scenario = replace(restore, drive=crash)
+        result = play(control_plane, replace(baseline, scenario=scenario), case, tmp_path)
+        assert crashed
+        return [violation.rule for violation in result.violations]
+
+    # The one that was paused, and its successor.
+    with ThreadPoolExecutor() as pool:
+        assert list(pool.map(crashing, (0, 1))) == [[Rule.CRASH]] * 2

@@ -26,6 +26,7 @@ from tests.faults.matrix.oracle import (
     Evidence,
     Remedy,
     Rule,
+    done,
     judge,
 )
 
@@ -101,6 +102,10 @@ GOOD = Evidence(
 )
 
 
+ANOTHER = {Rule.UNRECORDED, Rule.UNDONE}
+"""Something was done, and not what is on record."""
+
+
 def rules(evidence: Evidence) -> set[Rule]:
     return {violation.rule for violation in judge(evidence)}
 
@@ -156,7 +161,20 @@ def test_a_step_that_is_done_again_after_it_was_taken_back_is_no_double() -> Non
 
 def test_an_action_before_its_record_has_none() -> None:
     early = replace(GOOD, intents=(intent(second=2),))
-    assert rules(early) == {Rule.UNRECORDED}
+    assert rules(early) == ANOTHER
+
+
+def test_what_a_record_tells_of_was_done() -> None:
+    never = tuple(write for write in GOOD.writes if write.resource != "pods/eviction")
+    assert rules(replace(GOOD, writes=never)) == {Rule.UNDONE}
+    denied = intent(state="Denied")
+    del denied["status"]["actedAt"]
+    assert judge(replace(GOOD, writes=never, intents=(denied,))) == []
+
+
+def test_the_actions_of_a_run_are_those_of_the_audit_log() -> None:
+    assert done(GOOD) == {"Evict": 1}
+    assert done(replace(GOOD, writes=())) == {}
 
 
 def approval(name: str, digest: str, *, second: float = 0, decision: str = "Approve") -> Object:
@@ -222,7 +240,32 @@ def test_commands_are_counted() -> None:
     twice = accepted([command(1), command(2)], "operator")
     assert rules(replace(good, writes=twice)) == {Rule.DOUBLE}
     other = accepted([command(1, ("env", "mcp-client", "resync"))], "operator")
-    assert rules(replace(good, writes=other)) == {Rule.UNRECORDED}
+    assert rules(replace(good, writes=other)) == ANOTHER
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "found"),
+    [
+        ("Exec", "the command may have been run, and is not run twice", set()),
+        ("Exec", "the command did not begin and end in time, and may go on in the pod; watching", set()),
+        ("Exec", "the command ended with exit status 0", {Rule.UNDONE}),
+        ("Evict", "the command may have been run, and is not run twice", {Rule.UNDONE}),
+    ],
+)
+def test_only_a_command_may_be_told_of_without_having_been_run(
+    method: str, message: str, found: set[Rule]
+) -> None:
+    """By what is told when it is told first: how it ends says nothing of that any more."""
+    told = [
+        {"state": "Acting", "actedAt": None},
+        {"state": "Verifying", "actedAt": "2026-01-01T12:00:01Z", "message": message},
+        {"state": "Failed", "actedAt": "2026-01-01T12:00:01Z", "message": "it did not help"},
+    ]
+    writes = [write("patch", "kiroremediations/status", "one", {"status": status}) for status in told]
+    asked = intent(method=method, state="Failed")
+    assert rules(replace(GOOD, writes=(record("one"), *writes), intents=(asked,))) == found
+    # One that was not about to be sent yet cannot have been.
+    assert rules(replace(GOOD, writes=(record("one"), *writes[1:]), intents=(asked,))) == {Rule.UNDONE}
 
 
 def test_the_one_role_and_its_binding_lie_outside_of_the_namespace() -> None:
@@ -233,7 +276,7 @@ def test_the_one_role_and_its_binding_lie_outside_of_the_namespace() -> None:
     written = replace(write("patch", "clusterroles", "kiro", body), namespace="")
     good = replace(GOOD, remedies=(RBAC,), intents=(asked,), usual={RBAC.name: 1}, writes=(written,))
     assert judge(good) == []
-    assert rules(replace(good, writes=(replace(written, name="admin"),))) == {Rule.UNRECORDED}
+    assert rules(replace(good, writes=(replace(written, name="admin"),))) == ANOTHER
     assert Rule.FOREIGN in rules(replace(good, writes=(replace(written, resource="roles"),)))
 
 
@@ -249,7 +292,7 @@ def test_restores_are_told_by_what_they_write() -> None:
     assert judge(replace(good, writes=(restore("patch", version, told),))) == []
     assert judge(replace(good, writes=(restore("create", {"name": "config"}, told),))) == []
     assert rules(replace(good, writes=(restore("patch", {"uid": "u"}, told),))) == {Rule.UNFENCED}
-    assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == {Rule.UNRECORDED}
+    assert rules(replace(good, writes=(restore("patch", version, {"mode": "free"}),))) == ANOTHER
 
 
 @pytest.mark.parametrize(
@@ -274,9 +317,7 @@ def test_a_patch_is_told_by_what_its_record_says(remedy: Remedy, resource: str, 
 
     assert judged(limit="4") == set()
     assert judged(limit="4", fence={"metadata": {"uid": "u"}}) == {Rule.UNFENCED}
-    assert (
-        judged(limit="5") == judged(limit="4", other="1") == judged("other", limit="4") == {Rule.UNRECORDED}
-    )
+    assert judged(limit="5") == judged(limit="4", other="1") == judged("other", limit="4") == ANOTHER
 
 
 def test_an_operator_ends_for_its_lease_only_and_does_nothing_after_it() -> None:
@@ -336,4 +377,4 @@ def test_what_is_none_of_its_business_is_foreign(foreign: Write) -> None:
 
 
 def test_a_remedy_that_the_scenario_does_not_bring_about_is_foreign() -> None:
-    assert rules(replace(GOOD, remedies=(RESTART,))) == {Rule.FOREIGN}
+    assert rules(replace(GOOD, remedies=(RESTART,))) == {Rule.FOREIGN, Rule.UNDONE}

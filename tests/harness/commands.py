@@ -24,8 +24,8 @@ FLAGS = (
     *("--mcp-resync-command", "env mcp-client resync"),
 )
 CLIENT = {"selector": {"matchLabels": {"app": "kiro"}}}
-HEALS = "echo well > state"
-"""A command that helps."""
+HEALS = "echo well > state.well && mv state.well state"
+"""A command that helps; nobody reads a file that is half written."""
 
 
 class Kiro:

@@ -109,8 +109,8 @@ class Run:
     stack: ExitStack
     operator: OperatorProcess
     starts: int = 0
-    ends: int = 0
-    """How often it has ended by itself."""
+    crashes: int = 0
+    """How often one has ended by itself, and not because it had lost its Lease."""
     killed: bool = False
     paused: float = 0.0
     """When it was, by the monotonic clock."""
@@ -122,6 +122,8 @@ class Run:
     def __post_init__(self) -> None:
         self.patient = Patient(self.world, self.proxies[0], self._kill, self._pause)
         self._current = self.operator
+        self._begun: dict[Path, int] = {}
+        """How long each log was when the process that writes it now was started."""
 
     def _kill(self) -> None:
         self.killed = True
@@ -133,8 +135,15 @@ class Run:
 
     def start(self) -> None:
         """Start the operator; nobody waits for it."""
+        log = self._current.log
+        self._begun[log] = log.stat().st_size if log.exists() else 0
         self._current.start(wait=False)
         self.starts += 1
+
+    def ended(self, operator: OperatorProcess) -> None:
+        """It has ended by itself: it has crashed, unless its own log says that it had lost its Lease."""
+        said = operator.log.read_bytes()[self._begun[operator.log] :]
+        self.crashes += LOST.encode() not in said
 
     def go_on(self) -> None:
         """Do what kubelet and world do."""
@@ -145,10 +154,11 @@ class Run:
             self._current = self.world.operator(*flags, server=proxy.url, start=False)
             self.start()
         if not self._current.running:
-            self.ends += not self.killed
             if self.killed:
                 # As if it had run out: whoever is dead does not come back, and waiting for it shows nothing.
                 self.world.plane.rest.delete(self.world.path("leases", "kiro-operator", api=LEASES))
+            else:
+                self.ended(self._current)
             self.killed = False
             self.start()
         self.scenario.drive(self.world)
@@ -211,7 +221,7 @@ class Run:
             manual=self.scenario.manual,
             approvals=self.world.items("kiroapprovals"),
             late=self.late(),
-            crashes=max(0, self.ends - self.log().count(LOST)),
+            crashes=self.crashes,
         )
 
 
@@ -268,8 +278,10 @@ def record(plane: ControlPlane, scenario: Scenario, folder: Path) -> Baseline:
         except WaitTimeout as error:
             raise AssertionError(f"{error}\n{run.world.log_tail()}") from error
         usual = {remedy.name: scenario.actions for remedy in scenario.remedies}
-        violations = oracle.judge(run.evidence(usual))
-        assert not violations, f"without a fault: {violations}"
+        evidence = run.evidence(usual)
+        assert not (wrong := oracle.judge(evidence)), f"without a fault: {wrong}"
+        # A record that tells of an action is none: whatever is held against this run has to have it.
+        assert (done := oracle.done(evidence)) == usual, f"without a fault: {done} instead of {usual}"
         requests = run.proxies[0].requests
         # One that is not granted here is none that could be taken away.
         held = [seen for seen in requests if seen.status != FORBIDDEN]
@@ -353,6 +365,7 @@ def _go_on(run: Run, baseline: Baseline) -> str:
         until(lambda: _answered(run), "the answer to what was held", 20)
         run.operator.resume()
         until(lambda: not run.operator.running, "the end of the operator that was paused", 20)
+        run.ended(run.operator)
         until(
             lambda: run.quiet() and outcome(run.world, run.scenario) == baseline.outcome,
             "what it came to before",

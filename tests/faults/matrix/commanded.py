@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devcluster import ControlPlane
 from tests.apiserver.test_reconnect import CHECK, out_of_step
-from tests.faults.matrix.oracle import RECONNECT
+from tests.faults.matrix.oracle import RECONNECT, is_in_doubt
 from tests.faults.matrix.scenario import Place, Scenario
 from tests.harness.commands import FLAGS, Kiro, kiro
 from tests.harness.mcp_servers import McpProcess
@@ -22,12 +22,17 @@ class Commanding(Place):
 
     def begin(self) -> None:
         """Make pods, policy and KiroHealthCheck."""
-        self._kiro = self.kiro()
-        self._kiro.watch(CHECK)
+        self.kiro().watch(CHECK)
 
     def kiro(self) -> Kiro:
         """Make the pods."""
-        return self.stack.enter_context(kiro(self, self.folder))
+        self._kiro = self.stack.enter_context(kiro(self, self.folder))
+        return self._kiro
+
+    @property
+    def runs(self) -> Sequence[str]:
+        """The commands that were run, in their order: each of them helps."""
+        return self._kiro.runs
 
     def mend(self) -> None:
         """Do what the command does."""
@@ -68,19 +73,25 @@ class Commanded(Scenario):
         return world.flags
 
 
-def mend_once_done(world: World) -> None:
-    """It is well again once a record says that the command was run, or may have been."""
+def run_by_hand(world: World) -> None:
+    """A person runs the command where a record says that it may have been run, and it was not.
+
+    The operator does not send it again, by design: it would find that the command has not helped, and go on
+    to a restart, which mends nothing here. A command that is run helps by itself. One that its record says
+    was run, and was not, is left alone: that must not come to a good end.
+    """
     assert isinstance(world, Commanding)
-    if any("actedAt" in item["status"] for item in world.remediations()):
+    doubted = any(is_in_doubt(item["spec"], item["status"]) for item in world.remediations())
+    if doubted and not world.runs:
         world.mend()
 
 
-RECONNECTED = Commanded(name="reconnected", remedies=(RECONNECT,), drive=mend_once_done, thin=True)
+RECONNECTED = Commanded(name="reconnected", remedies=(RECONNECT,), drive=run_by_hand, thin=True)
 RESYNCED = Commanded(
     name="resynced",
     remedies=(replace(RECONNECT, name="ResyncMCP"),),
     place=Resynchronizing,
-    drive=mend_once_done,
+    drive=run_by_hand,
     after=("reconnected",),
     thin=True,
 )

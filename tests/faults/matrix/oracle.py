@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from kiro_operator.adapters.steering.remembered import SUFFIX
@@ -40,6 +41,7 @@ class Rule(StrEnum):
     BUDGET = "over budget"
     LOST = "lost intent"
     UNRECORDED = "action without a record"
+    UNDONE = "told as done, not done"
     UNFENCED = "action without a fence"
     UNAPPROVED = "action without an approval of its own"
     LATE = "effect after the Lease"
@@ -118,6 +120,7 @@ def judge(evidence: Evidence) -> list[Violation]:
         *_done_twice(evidence, actions),
         *_over_budget(evidence.budget, [write.at for _, write, _ in actions]),
         *_lost(evidence),
+        *_undone(evidence, actions),
         *(
             Violation(Rule.UNFENCED, str(write))
             for remedy, write, _ in actions
@@ -127,6 +130,11 @@ def judge(evidence: Evidence) -> list[Violation]:
         *(Violation(Rule.LATE, text) for text in evidence.late),
         *([Violation(Rule.CRASH, f"{evidence.crashes} times")] if evidence.crashes else ()),
     ]
+
+
+def done(evidence: Evidence) -> dict[str, int]:
+    """How many actions were done, by remedy."""
+    return dict(Counter(remedy.name for remedy, _, _ in _actions(evidence)))
 
 
 _Action = tuple[Remedy, Write, Object | None]
@@ -189,10 +197,9 @@ def _done_twice(evidence: Evidence, actions: Sequence[_Action]) -> list[Violatio
         for _, write, intent in actions
         if intent is not None and "actedAt" not in intent.get("status", {})
     ]
-    done = Counter(remedy.name for remedy, _, _ in actions)
     found += [
         Violation(Rule.DOUBLE, f"{number} times {name}, and {evidence.usual.get(name, 0)} without a fault")
-        for name, number in done.items()
+        for name, number in done(evidence).items()
         if number > evidence.usual.get(name, 0)
     ]
     return found
@@ -217,6 +224,43 @@ def _lost(evidence: Evidence) -> list[Violation]:
         if intent.get("status", {}).get("state") not in FINAL_STATES
     ]
     return found
+
+
+def _undone(evidence: Evidence, actions: Sequence[_Action]) -> list[Violation]:
+    """Each record that tells of an action has its write in the audit log, but for a command in doubt."""
+    written = {intent["metadata"]["name"] for _, _, intent in actions if intent is not None}
+    return [
+        Violation(Rule.UNDONE, f"{intent['metadata']['name']} tells that it was done")
+        for intent in evidence.intents
+        if "actedAt" in intent.get("status", {}) and intent["metadata"]["name"] not in written
+        if not _was_in_doubt(evidence, intent)
+    ]
+
+
+def _was_in_doubt(evidence: Evidence, intent: Object) -> bool:
+    """Whether it was about to be sent, and what was told first then was that it may have been."""
+    path = ("patch", f"{RECORDS}/status", intent["metadata"]["name"])
+    told = [
+        write.body.get("status", {})
+        for write in evidence.writes
+        if (write.verb, write.resource, write.name) == path
+    ]
+    before = list(takewhile(lambda status: not status.get("actedAt"), told))
+    sending = any(status.get("state") == "Acting" for status in before)
+    return sending and any(is_in_doubt(intent["spec"], status) for status in told[len(before) :][:1])
+
+
+DOUBTS = ("the command may have been run", "may go on in the pod")
+
+
+def is_in_doubt(spec: Object, status: Object) -> bool:
+    """Whether a record tells that its command may have been run, and not that it was.
+
+    By design: a command leaves nothing to look at, and no fence refuses a second one. So one that was about
+    to be sent when the process died, or that had no answer, counts as run. Of every other action the live
+    object tells, and its record has to be right.
+    """
+    return spec.get("method") == "Exec" and any(doubt in status.get("message", "") for doubt in DOUBTS)
 
 
 def _unapproved(actions: Sequence[_Action], given: Sequence[Object]) -> list[Violation]:
