@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +165,10 @@ class ControlPlane:
             if since:
                 # The size may have been asked for while a line was being written: that one came before.
                 log.seek(since - 1)
-                log.readline()
-            for line in log:
-                if mark in line and line.endswith(b"\n"):
+                if not log.readline().endswith(b"\n"):
+                    return
+            for line in whole_lines(log):
+                if mark in line:
                     yield json.loads(line)
 
     def wait_for_metrics(self, timeout: float = 90.0) -> None:
@@ -210,3 +212,8 @@ class ControlPlane:
         """Close this object's connections; the control plane goes on."""
         if "rest" in self.__dict__:
             self.rest.close()
+
+
+def whole_lines(log: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file that is being written; what follows half a line is the other half, and no line."""
+    return takewhile(lambda line: line.endswith(b"\n"), log)

@@ -8,6 +8,7 @@ import urllib.request
 import uuid
 
 from devcluster import ControlPlane, faults, nodes
+from devcluster.plane import whole_lines
 from devcluster.wait import until
 
 from .helpers import make_pod, ready, wait_pod
@@ -108,6 +109,10 @@ def test_whoever_begins_in_the_middle_of_a_line_begins_at_the_next_one(
     assert next(control_plane.audit_events(at, naming=namespace)) == whole
     for inside in (at + 1, at + len(line) - 1):
         assert next(control_plane.audit_events(inside), None) != whole
+
+
+def test_a_line_that_is_half_written_ends_what_is_read() -> None:
+    assert list(whole_lines([b"one\n", b"tw", b"o\n", b"three\n"])) == [b"one\n"]
 
 
 def _first_with(plane: ControlPlane, mark: bytes) -> tuple[int, bytes] | None:
