@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,12 @@ def _it_is_uninstalled(plane: ControlPlane) -> None:
     plane.kubectl("delete", "khc,ksp,krem,kappr", "--all", "--all-namespaces", "--timeout=20s")
     assert not _kiro_objects(plane)
     # It waits for some eighty objects one after the other, a namespace with its content among them.
-    plane.kubectl("delete", "--ignore-not-found", "-k", str(DEPLOY / "overlays" / "kiro-system"), timeout=240)
+    overlay = str(DEPLOY / "overlays" / "kiro-system")
+    try:
+        plane.kubectl("delete", "--ignore-not-found", "-k", overlay, timeout=240)
+    except subprocess.TimeoutExpired as error:
+        left = plane.kubectl("get", "namespaces,crds", "-o", "yaml").stdout
+        raise AssertionError(f"{error.output!r}\nis all that was deleted; what is left:\n{left}") from error
     plane.kubectl(
         "delete", "rolebinding,role", "-n", "team-b", "-l", "app.kubernetes.io/part-of=kiro-operator"
     )
