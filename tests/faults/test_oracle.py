@@ -79,7 +79,7 @@ def intent(name: str = "one", *, second: float = 0, state: str = "Succeeded", **
     return {
         "metadata": {"name": name, "creationTimestamp": (START + timedelta(seconds=second)).isoformat()},
         "spec": target | spec,
-        "status": {"state": state, "actedAt": "2026-01-01T12:00:01Z"},
+        "status": {"state": state, "actingAt": "2026-01-01T12:00:01Z", "actedAt": "2026-01-01T12:00:01Z"},
     }
 
 
@@ -162,6 +162,13 @@ def test_a_step_that_is_done_again_after_it_was_taken_back_is_no_double() -> Non
 def test_an_action_before_its_record_has_none() -> None:
     early = replace(GOOD, intents=(intent(second=2),))
     assert rules(early) == ANOTHER
+
+
+def test_what_is_proposed_anew_in_the_same_second_is_not_what_was_done() -> None:
+    proposed = intent("two", second=1, state="Expired") | {"status": {"state": "Expired"}}
+    assert rules(replace(GOOD, intents=(intent(), proposed))) == set()
+    denied = intent() | {"status": {"state": "Denied"}}
+    assert rules(replace(GOOD, intents=(denied, proposed))) == {Rule.UNRECORDED}
 
 
 def test_what_a_record_tells_of_was_done() -> None:

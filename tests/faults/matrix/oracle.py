@@ -152,9 +152,14 @@ def _actions(evidence: Evidence) -> list[_Action]:
                     # Creation times are whole seconds, rounded down.
                     if remedy.is_of(write, intent) and _created(intent) <= write.at
                 ]
-                found.append((remedy, write, max(fitting, key=_created, default=None)))
+                found.append((remedy, write, max(fitting, key=_likeliest, default=None)))
                 break
     return found
+
+
+def _likeliest(intent: Object) -> tuple[bool, datetime]:
+    """The last one, of those that were on their way if any were: what is proposed next may be the same."""
+    return "actingAt" in intent.get("status", {}), _created(intent)
 
 
 def _created(intent: Object) -> datetime:
