@@ -184,7 +184,7 @@ def test_an_mcp_server_of_one_replica_is_rolled_out(world: World, tmp_path: Path
             world.wait_check(check_id, "Pass", timeout=60)
 
         faults.inject_template(world.plane, world.namespace, "deployment/shop", "slow-start", delay="10m")
-        until(lambda: progress(world) != "NewReplicaSetAvailable", "the rollout", 30)
+        until(lambda: progress(world) != "NewReplicaSetAvailable", "the rollout", 90)
         shop.fault("down")
         platform.state("broken")
 
