@@ -161,8 +161,8 @@ def _conditions(outcome: Outcome, before: KiroHealthCheckStatus) -> list[Conditi
     for kind, status, reason, message in told:
         # Each part is without credentials already; put together, the id of a check such as
         # mcp-authorization would make what follows it look like one.
-        said = _Told(kind, status, reason, _cut(message, MESSAGE))
-        conditions[kind] = _dated(said, before, outcome.generation, outcome.now)
+        said = Said(kind, status, reason, _cut(message, MESSAGE))
+        conditions[kind] = dated(said, before.conditions, outcome.generation, outcome.now)
     return list(conditions.values())
 
 
@@ -176,14 +176,14 @@ def broken_off(
     told |= {ConditionType.READY: "False", ConditionType.STALLED: "True"}
     conditions = {c.type: c for c in before.conditions if c.type != ConditionType.RECONCILING}
     for kind, status in told.items():
-        said = _Told(ConditionType(kind), status, problem.reason, problem.message)
-        conditions[said.type] = _dated(said, before, generation, now)
+        said = Said(ConditionType(kind), status, problem.reason, problem.message)
+        conditions[said.type] = dated(said, before.conditions, generation, now)
     return before.model_copy(
         update={"observed_generation": generation, "conditions": list(conditions.values())}
     )
 
 
-class _Told(Struct, frozen=True):
+class Said(Struct, frozen=True):
     """What a condition says now."""
 
     type: ConditionType
@@ -192,9 +192,9 @@ class _Told(Struct, frozen=True):
     message: str
 
 
-def _dated(said: _Told, before: KiroHealthCheckStatus, generation: int, now: datetime) -> Condition:
+def dated(said: Said, before: Iterable[Condition], generation: int, now: datetime) -> Condition:
     """A condition, with the time of its last transition."""
-    old = next((condition for condition in before.conditions if condition.type == said.type), None)
+    old = next((condition for condition in before if condition.type == said.type), None)
     return Condition(
         type=said.type,
         status=said.status,

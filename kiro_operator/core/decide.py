@@ -27,14 +27,11 @@ from kiro_operator.core.remedies.scale import borrowed, give_back
 from kiro_operator.core.remedies.types import Request, Wanted
 from kiro_operator.core.remedies.wanted import Patient, ailing, fallbacks, is_observed, sort_out
 from kiro_operator.core.snapshot import AWAITING, Ref, Unobserved, workload
-from kiro_operator.core.switches import NOT_WATCHED
+from kiro_operator.core.switches import NOT_WATCHED, SWITCHES
 from kiro_operator.core.verdict import Status
 
 _SUBJECTS = frozenset({"ConfigMap", "ClusterRole", "ClusterRoleBinding"})
 """Kinds that remedies bring back to what is declared."""
-
-_SETTING = frozenset({ActionName.CONTAIN, ActionName.DETAILED_LOGGING})
-"""Actions that set a key of a ConfigMap which a policy names."""
 
 _BRAKES = frozenset({"mode", "pause-requests", "policy"})
 """Gates at which a person stops everything: whoever does has to know of what is not given back."""
@@ -422,7 +419,7 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
 def _unplaced(want: Wanted) -> Held:
     action = want.finding.remedies[0]
     # What sets a key has no target only until its ConfigMap has been sampled.
-    reason = AWAITING.reason if action in _SETTING else "EvidenceMissing"
+    reason = AWAITING.reason if action in SWITCHES else "EvidenceMissing"
     message = f"which workload to act on cannot be seen for now: {want.message}"
     return Held(want.finding.object, want.check, action, reason, clip(message))
 

@@ -11,7 +11,7 @@ from kiro_operator.core.faults.motion import Motion, moving
 from kiro_operator.core.findings import MESSAGE_LIMIT, clip
 from kiro_operator.core.objects import Pod, Selector, Service, Workload
 from kiro_operator.core.policy.selectors import selector_of
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Finding
 
 READS = (
@@ -83,7 +83,7 @@ def _treated(
     fault: Finding, client: Workload | None, servers: Mapping[str, Workload], motions: Mapping[str, Motion]
 ) -> Finding:
     remedies = _REMEDIES.get(fault.reason, ())
-    target = _ref(client) if client else None
+    target = ref_of(client) if client else None
     if ActionName.RESTART not in remedies:
         return replace(fault, target=target, remedies=remedies) if remedies and target else fault
     of_server = fault.object.kind == "MCPServer"
@@ -102,7 +102,7 @@ def _treated(
         fault,
         target=target,
         remedies=remedies,
-        fallback=_ref(server) if server and server != client else None,
+        fallback=ref_of(server) if server and server != client else None,
         workload_wide=True,
     )
 
@@ -128,10 +128,6 @@ def _only(workloads: Sequence[Workload], matches: Callable[[dict[str, str]], boo
     """The one workload whose pods match; None where there is none, or several."""
     found = [each for each in workloads if matches(each.spec.template.metadata.labels)]
     return found[0] if len(found) == 1 else None
-
-
-def _ref(workload: Workload) -> Ref:
-    return Ref(workload.kind, workload.metadata.name, workload.metadata.uid)
 
 
 def _ready(pod: Pod) -> bool:

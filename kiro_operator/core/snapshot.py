@@ -267,6 +267,11 @@ def controller_of(pod: Pod, snapshot: Snapshot) -> Ref | None:
     return None
 
 
+def ref_of(workload: Workload) -> Ref:
+    """What a workload is referred to by."""
+    return Ref(workload.kind, workload.metadata.name, workload.metadata.uid)
+
+
 def workload(ref: Ref, snapshot: Snapshot) -> Workload | None:
     """The workload behind a reference, while it is known and of the same UID."""
     source: Collection[Deployment] | Collection[StatefulSet] | Collection[DaemonSet] | Unobserved

@@ -13,6 +13,8 @@ from kiro_operator.core.objects.records import is_later
 from kiro_operator.core.snapshot import AWAITING, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding
 
+SWITCHES = frozenset({ActionName.CONTAIN, ActionName.DETAILED_LOGGING})
+"""Actions that set a key of a ConfigMap which a policy names."""
 NOT_WATCHED = "NotWatched"
 """Reason for what is known of a ConfigMap that no policy names any more."""
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.client import Client, version_of
 from kiro_operator.adapters.metrics import Metrics
-from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
+from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.api.v1alpha1.safetypolicy import (
     KiroSafetyPolicySpec,
     KiroSafetyPolicyStatus,
@@ -21,7 +21,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import (
     Storm,
 )
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
-from kiro_operator.core.conditions import shorten
+from kiro_operator.core.conditions import Said, dated, shorten
 from kiro_operator.core.objects import is_later
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.permission import paused, permission
@@ -146,43 +146,28 @@ def _read(spec: Mapping[str, Any], now: datetime) -> tuple[KiroSafetyPolicySpec 
 def status_of(policy: Policy, reservations: list[Reservation], now: datetime) -> KiroSafetyPolicyStatus:
     """The status to show; what has not changed keeps its times."""
     spec = policy.spec
-    conditions_told = [
-        (ConditionType.READY, "False", "InvalidSpec", policy.problem),
-        (ConditionType.STALLED, "True", "InvalidSpec", policy.problem),
+    says = [
+        Said(ConditionType.READY, "False", "InvalidSpec", policy.problem),
+        Said(ConditionType.STALLED, "True", "InvalidSpec", policy.problem),
     ]
     if spec is not None:
-        conditions_told = [(ConditionType.READY, "True", "Reconciled", "the policy is in force")]
+        says = [Said(ConditionType.READY, "True", "Reconciled", "the policy is in force")]
     in_force = InForce(policy.key[1], spec, policy.problem, storm=policy.storm)
     allowed = permission((in_force,))
     if allowed.allowed:
         allowed = paused((in_force,)) or allowed
-    conditions_told.append(
-        (
+    says.append(
+        Said(
             ConditionType.REMEDIATION_ALLOWED,
-            str(allowed.allowed),
+            "True" if allowed.allowed else "False",
             allowed.reason,
             shorten(allowed.message, 1024),
         )
     )
-    known = {condition.type: condition for condition in policy.status.conditions}
-    conditions = [
-        Condition.model_validate(
-            {
-                "type": kind,
-                "status": status,
-                "observedGeneration": policy.generation,
-                "lastTransitionTime": known[kind].last_transition_time
-                if kind in known and known[kind].status == status
-                else now.replace(microsecond=0),
-                "reason": reason,
-                "message": message,
-            }
-        )
-        for kind, status, reason, message in conditions_told
-    ]
+    before = policy.status.conditions
     return KiroSafetyPolicyStatus(
         observed_generation=policy.generation,
-        conditions=conditions,
+        conditions=[dated(said, before, policy.generation, now) for said in says],
         reservations=reservations if spec else policy.status.reservations,
         storm=policy.storm,
         used=used(reservations, spec, now) if spec else "-",

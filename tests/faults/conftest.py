@@ -11,10 +11,16 @@ from tests.harness.world import World
 
 
 @pytest.fixture
-def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[World]:
+def own_plane(control_plane: ControlPlane) -> ControlPlane:
+    """The run's control plane, where it is not somebody's cluster: nothing there may be broken."""
     if control_plane.external:
         pytest.skip("faults need a control plane of our own")
-    made = World(control_plane, namespace, tmp_path)
+    return control_plane
+
+
+@pytest.fixture
+def world(own_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[World]:
+    made = World(own_plane, namespace, tmp_path)
     yield made
     made.close()
 

@@ -28,13 +28,11 @@ def first(mutation: Mutation) -> Mutation:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_sample_of_faults(control_plane: ControlPlane, scenario: Scenario, tmp_path: Path) -> None:
-    if control_plane.external:
-        pytest.skip("faults need a control plane of our own")
-    wait_for_vouching(control_plane)
-    baseline = record(control_plane, scenario, tmp_path)
+def test_a_sample_of_faults(own_plane: ControlPlane, scenario: Scenario, tmp_path: Path) -> None:
+    wait_for_vouching(own_plane)
+    baseline = record(own_plane, scenario, tmp_path)
     cases = plan.sample(baseline)
-    played = partial(play, control_plane, baseline, folder=tmp_path)
+    played = partial(play, own_plane, baseline, folder=tmp_path)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results = list(pool.map(played, cases))
         # On a busy machine two writes of a status become one, and there is no second: then the first.

@@ -24,11 +24,9 @@ from tests.harness.world import World
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_workers_and_operators_end_with_it(
-    control_plane: ControlPlane, tmp_path: Path, number: signal.Signals
+    own_plane: ControlPlane, tmp_path: Path, number: signal.Signals
 ) -> None:
-    if control_plane.external:
-        pytest.skip("faults need a control plane of our own")
-    command = [sys.executable, "-m", "tests.faults.matrix", "--plane", str(control_plane.folder)]
+    command = [sys.executable, "-m", "tests.faults.matrix", "--plane", str(own_plane.folder)]
     command += ["--scenarios", "^logged$", "--only", "killed before", "--workers", "2"]
     with (tmp_path / "out").open("wb") as out:
         matrix = psutil.Popen(command, stdout=out, stderr=out)
@@ -57,12 +55,10 @@ def test_workers_and_operators_end_with_it(
 
 
 def test_a_crash_is_seen_also_where_another_one_loses_its_lease(
-    control_plane: ControlPlane, tmp_path: Path
+    own_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    if control_plane.external:
-        pytest.skip("faults need a control plane of our own")
     restore = next(scenario for scenario in SCENARIOS if scenario.name == "restore")
-    baseline = record(control_plane, restore, tmp_path)
+    baseline = record(own_plane, restore, tmp_path)
     case = Case("restore", "paused past its Lease", plan.moments(baseline)[1])
 
     def crashing(which: int) -> list[Rule]:
@@ -74,7 +70,7 @@ def test_a_crash_is_seen_also_where_another_one_loses_its_lease(
                 os.kill(crashed[0], signal.SIGKILL)
 
         scenario = replace(restore, drive=crash)
-        result = play(control_plane, replace(baseline, scenario=scenario), case, tmp_path)
+        result = play(own_plane, replace(baseline, scenario=scenario), case, tmp_path)
         assert crashed
         return [violation.rule for violation in result.violations]
 

@@ -17,10 +17,8 @@ ROLES, BASELINES = PLACES["ClusterRole"], PLACES["KiroSafetyBaseline"]
 
 
 @pytest.fixture
-def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Restoring]:
-    if control_plane.external:
-        pytest.skip("faults need a control plane of our own")
-    made = Restoring(control_plane, namespace, tmp_path)
+def world(own_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Restoring]:
+    made = Restoring(own_plane, namespace, tmp_path)
     yield made
     made.close()
 

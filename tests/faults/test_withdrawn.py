@@ -344,38 +344,37 @@ def test_what_is_deleted_and_kept_by_a_finalizer_allows_nothing(world: World) ->
     world.wait_condition("RemediationAllowed", "False", reason="NoPolicy")
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: str) -> None:
+def ends_mid_remediation(world: World, method: str, end: Callable[[World], None], reason: str) -> Scene:
+    """Nobody follows an action any more that is being verified: it ends, and was an action all the same."""
     scene = Scene(world, method).set()
     patient(scene)
     world.operator(*STEADY)
     world.wait_remediation("Verifying")
 
-    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+    end(world)
 
     ended = until(lambda: expired(world), "the end of the action", 30)
-    assert ended["status"]["reason"] == "HealthCheckDeleted"
+    assert ended["status"]["reason"] == reason
     assert ended["status"]["actedAt"]
     assert len(world.remediations()) == 1
     scene.assert_done_once()
-    # It was an action all the same: the budget keeps it.
+    # The budget keeps it.
     assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
+    return scene
+
+
+def remove_the_health_check(world: World) -> None:
+    world.plane.rest.delete(world.path("kirohealthchecks", "kiro"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_health_check_deleted_mid_remediation_ends_it(world: World, method: str) -> None:
+    ends_mid_remediation(world, method, remove_the_health_check, "HealthCheckDeleted")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_health_check_suspended_mid_remediation_ends_it(world: World, method: str) -> None:
-    scene = Scene(world, method).set()
-    patient(scene)
-    world.operator(*STEADY)
-    world.wait_remediation("Verifying")
-
-    suspend(world)
-
-    ended = until(lambda: expired(world), "the end of the action", 30)
-    assert ended["status"]["reason"] == "Suspended"
-    assert ended["status"]["actedAt"]
-    scene.assert_done_once()
-    assert world.get("kirosafetypolicies", "policy")["status"]["used"] == "1/20"
+    scene = ends_mid_remediation(world, method, suspend, "Suspended")
     # Its status says so as well, and the target is free for whoever else looks after it.
     until(lambda: [item["state"] for item in summaries(world)] == ["Expired"], "the summary", 30)
     if method != "ScaleUp":

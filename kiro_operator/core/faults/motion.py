@@ -17,7 +17,7 @@ from kiro_operator.core.faults.pods import Fault, Judged, fault_of
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.objects import Deployment, Pod, StatefulSet, Workload
 from kiro_operator.core.policy.rollouts import in_progress, is_on_delete, is_stuck, update_pending
-from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
+from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, ref_of, workload
 
 ROLLOUT_DEADLINE = timedelta(minutes=10)
 """How long a new pod of a StatefulSet or DaemonSet may take: they know no progress deadline themselves."""
@@ -46,7 +46,7 @@ def moving(workloads: Iterable[Workload], snapshot: Snapshot, now: datetime) -> 
     becomes of its pods is for pods-ready to say. Otherwise a workload is while each of its pods that is not
     well is going, being moved or just made.
     """
-    by_ref = {Ref(item.kind, item.metadata.name, item.metadata.uid): item for item in workloads}
+    by_ref = {ref_of(item): item for item in workloads}
     ways: dict[Ref, list[tuple[bool, datetime | None]]] = {ref: [] for ref in by_ref}
     if by_ref and not isinstance(snapshot.pods, Unobserved):
         for pod in snapshot.pods.unsettled:

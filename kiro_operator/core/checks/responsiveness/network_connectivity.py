@@ -14,7 +14,7 @@ from kiro_operator.core.faults.kinds import NOTHING, RESTART
 from kiro_operator.core.faults.motion import MOVING, Motion, moving
 from kiro_operator.core.findings import earliest, found, some
 from kiro_operator.core.objects import EndpointSlice, Service, Workload
-from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, skipped, unknown
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -132,7 +132,7 @@ def _without_endpoints(
         f"Service {name} has no ready endpoint: look at {hint}; where there are no pods, correct the "
         "Service's selector"
     )
-    target = _ref(behind[0]) if len(behind) == 1 else None
+    target = ref_of(behind[0]) if len(behind) == 1 else None
     since = min(_changed(service, slices), now)
     finding = Finding(_service(service), "NoReadyEndpoints", text, since, target, NOTHING, at_once=True)
     wanted = [workload for workload in behind if workload.desired]
@@ -165,7 +165,7 @@ def _of_connections(
         else:
             continue
         behind = _behind(service, snapshot) if reason == "ConnectionRefused" else []
-        target = _ref(behind[0]) if len(behind) == 1 else None
+        target = ref_of(behind[0]) if len(behind) == 1 else None
         if target is not None:
             text += f": {target.kind} {target.name} behind it does not listen there"
         message = f"Service {connection.service}, port {connection.port}: {text}"
@@ -215,10 +215,6 @@ def _time(text: str) -> datetime | None:
 
 def _service(service: Service) -> Ref:
     return Ref("Service", service.metadata.name, service.metadata.uid)
-
-
-def _ref(workload: Workload) -> Ref:
-    return Ref(workload.kind, workload.metadata.name, workload.metadata.uid)
 
 
 CHECK = Check(

@@ -13,7 +13,7 @@ from kiro_operator.core.evidence.changes import CONFIG_CHANGES, Change
 from kiro_operator.core.faults.kinds import NOTHING
 from kiro_operator.core.findings import found, some
 from kiro_operator.core.objects import ReplicaSet, Workload
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
 
 OPERATOR = "kiro-operator"
@@ -113,7 +113,7 @@ class _Revisions:
 def _of_workload(
     workload: Workload, revisions: _Revisions, ignored: frozenset[str], first: datetime
 ) -> list[Written]:
-    ref = Ref(workload.kind, workload.metadata.name, workload.metadata.uid)
+    ref = ref_of(workload)
     entries = [
         (entry.time, entry.manager)
         for entry in workload.metadata.managed_fields

@@ -25,7 +25,7 @@ from kiro_operator.core.objects import (
 )
 from kiro_operator.core.policy.rollouts import in_progress, is_stuck
 from kiro_operator.core.revisions import by_deployment, running_before
-from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
 
 
@@ -205,7 +205,7 @@ def _findings(
     ordered = sorted(faulty, key=lambda item: (_RANKS[item[1]], item[0].kind, item[0].metadata.name))
     if not ordered:
         return [], [], None
-    refs = [Ref(item.kind, item.metadata.name, item.metadata.uid) for item, _, _ in ordered]
+    refs = [ref_of(item) for item, _, _ in ordered]
     limits = PodFaultParameters(start_grace=parameters.start_grace)
     help_for = helped(frozenset(refs), snapshot, limits, now)
     running = _running_before(ordered, snapshot)

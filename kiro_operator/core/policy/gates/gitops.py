@@ -15,8 +15,8 @@ from kiro_operator.core.policy.types import (
     Ledger,
     Situation,
 )
+from kiro_operator.core.switches import SWITCHES
 
-SWITCHES = frozenset({ActionName.CONTAIN, ActionName.DETAILED_LOGGING})
 ENOUGH = 2
 """Once may be an accident."""
 
