@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -19,6 +19,23 @@ from devcluster.plane import ControlPlane
 from devcluster.wait import until
 
 READY_SECONDS = 30.0
+
+
+class Started(Protocol):
+    """A process that runs, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    def poll(self) -> int | None:
+        """Exit status; None while it runs."""
+
+    def wait(self, timeout: float) -> int:
+        """Exit status, as soon as it has ended."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
 
 
 class OperatorProcess:
@@ -53,16 +70,14 @@ class OperatorProcess:
         self._service_account = service_account
         self._flags = flags
         self._server = server or plane.server
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._port = 0
         self.log = log
 
     @property
     def pid(self) -> int:
         """Process id."""
-        if self._process is None:
-            raise RuntimeError("the operator has not been started")
-        return self._process.pid
+        return self._known.pid
 
     @property
     def running(self) -> bool:
@@ -76,8 +91,7 @@ class OperatorProcess:
         """
         address = urlsplit(self._server)
         folder = self._plane.service_account_dir(self._namespace, self._service_account)
-        command = [
-            sys.executable, "-m", "kiro_operator",
+        arguments = [
             "--service-account-dir", str(folder), "--namespace", self._namespace, "--port", "0", *self._flags,
         ]  # fmt: skip
         environment = {
@@ -86,12 +100,16 @@ class OperatorProcess:
             "KUBERNETES_SERVICE_PORT": str(address.port),
             "POD_NAME": f"{self._service_account}-{os.getpid()}",
         }
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(bound(command), stdout=output, stderr=output, env=environment)
+        self._process = self._spawn(arguments, environment)
         if wait:
             self._port = int(until(self._listening, "the operator to listen", READY_SECONDS)["port"])
             until(lambda: self.probe("/readyz")[0] == 200, "the operator to be ready", READY_SECONDS)
         return self
+
+    def _spawn(self, arguments: list[str], environment: Mapping[str, str]) -> Started:
+        command = bound([sys.executable, "-m", "kiro_operator", *arguments])
+        with self.log.open("ab") as output:
+            return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
     def stop(self, timeout: float = 10.0) -> int:
         """End it as Kubernetes does, with SIGTERM; returns its exit status."""
@@ -103,17 +121,15 @@ class OperatorProcess:
 
     def pause(self) -> None:
         """Stop the process in its tracks."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a stopped process go on."""
-        os.kill(self.pid, signal.SIGCONT)
+        self._send(signal.SIGCONT)
 
     def wait(self, timeout: float = 30.0) -> int:
         """Wait until it ends by itself; returns its exit status."""
-        if self._process is None:
-            raise RuntimeError("the operator has not been started")
-        return self._process.wait(timeout)
+        return self._known.wait(timeout)
 
     def probe(self, path: str) -> tuple[int, str]:
         """Ask one of its own pages; returns HTTP status and text."""
@@ -138,9 +154,16 @@ class OperatorProcess:
         fresh = [record for record in found if record.get("pid") == self.pid]
         return fresh[-1] if fresh else None
 
-    def _end(self, number: int, timeout: float) -> int:
+    @property
+    def _known(self) -> Started:
         if self._process is None:
             raise RuntimeError("the operator has not been started")
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-        return self._process.wait(timeout)
+        return self._process
+
+    def _send(self, number: int) -> None:
+        if self._known.poll() is None:
+            self._known.send_signal(number)
+
+    def _end(self, number: int, timeout: float) -> int:
+        self._send(number)
+        return self._known.wait(timeout)

@@ -19,6 +19,7 @@ from tests.faults.matrix import plan
 from tests.faults.matrix.case import Case, play, record
 from tests.faults.matrix.oracle import Rule
 from tests.faults.matrix.scenarios import SCENARIOS
+from tests.harness.forked import NAME
 from tests.harness.world import World
 
 
@@ -37,8 +38,8 @@ def test_workers_and_operators_end_with_it(
         for child in found:
             # One may have ended meanwhile.
             with suppress(psutil.NoSuchProcess):
-                words.update(child.cmdline())
-        return found if words >= {"kiro_operator", "demo.mcp_server"} else None
+                words.update((child.name(), *child.cmdline()))
+        return found if words >= {NAME, "demo.mcp_server"} else None
 
     started: list[psutil.Process] = []
     try:

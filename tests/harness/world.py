@@ -18,6 +18,7 @@ from devcluster.proxy_faults import Fault
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from tests.harness import flips
+from tests.harness.forked import ForkedOperator
 
 API = "/apis/kiro.dev/v1alpha1"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
@@ -247,7 +248,7 @@ class World:
         number = len(self._operators)
         if not number:
             self._grant()
-        operator = OperatorProcess(
+        operator = ForkedOperator(
             self.plane,
             namespace=self.namespace,
             service_account="operator",
