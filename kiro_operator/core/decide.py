@@ -60,6 +60,7 @@ def decide(inputs: Inputs) -> Plan:
     proposals += _treat_all(found.patients, inputs, memory)
     given_back, due = _give_back(inputs, memory)
     proposals += given_back
+    memory = _with_given_back(memory, given_back)
     return _with_proposals(_judge(proposals, inputs, memory, due), inputs)
 
 
@@ -116,11 +117,24 @@ def _judge(
 def _with_asked(memory: Memory, decisions: Iterable[Decision]) -> Memory:
     """The same, with whose actions a person is asked about now: from here on these may be denied."""
     asked: dict[str, Wellness] = {}
-    for uid in {decision.intent.target.uid for decision in decisions if decision.asks}:
-        before = memory.get(uid, Wellness())
-        if before.need is not None:
-            asked[uid] = replace(before, need=replace(before.need, asked=True))
+    for intent in (decision.intent for decision in decisions if decision.asks):
+        uid = intent.target.uid
+        before = asked.get(uid) or memory.get(uid, Wellness())
+        if intent.method is Method.SCALE_BACK:
+            asked[uid] = replace(before, back=before.back and replace(before.back, asked=True))
+        else:
+            asked[uid] = replace(before, need=before.need and replace(before.need, asked=True))
     return {**memory, **asked}
+
+
+def _with_given_back(memory: Memory, intents: Iterable[Intent]) -> Memory:
+    """The same, with since when each of these is called for: to the next plan they are what they are now."""
+    since = {
+        intent.target.uid: Need(intent.since, intent.check, asked=intent.asked)
+        for intent in intents
+        if intent.since
+    }
+    return {**memory, **{uid: replace(memory[uid], back=need) for uid, need in since.items()}}
 
 
 def _treat_all(patients: list[Patient], inputs: Inputs, memory: Memory) -> list[Intent | Escalation | Held]:
@@ -272,7 +286,8 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
         well_from = max(owed.since, wellness.unwell_at or owed.since)
         due = min(well_from, inputs.now) + remediation.scale_back_after
         if intent is not None and due <= inputs.now:
-            intents.append(sealed(intent, found, wellness.well_since))
+            back = wellness.back or Need(wellness.well_since.replace(microsecond=0), owed.check)
+            intents.append(replace(sealed(intent, found, back.since), asked=back.asked))
         elif intent is not None:
             times.append(due)
     return intents, times
@@ -376,6 +391,8 @@ def _memory(inputs: Inputs) -> Memory:
         )
         for uid, entry in last.items()
     }
+    for uid in health.keys() & ill:
+        health[uid] = replace(health[uid], back=None)
     return {**health, **_needs(inputs, health, quiet)}
 
 

@@ -80,6 +80,7 @@ def decisions(plan: decide.Plan, ledger: Ledger) -> list[Decision]:
     return [
         Decision(
             action=item.intent.action,
+            method=item.intent.method,
             target=ObjectName(kind=item.intent.target.kind, name=item.intent.target.name),
             check=item.intent.check,
             decision=item.decision,

@@ -16,6 +16,7 @@ from kiro_operator.api.v1alpha1.healthcheck import (
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
 )
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.checks import Check, Parameters, Registered, registry
 from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.feedback import Notes, annotated, notes
@@ -386,11 +387,16 @@ def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
 
 def _needs(status: KiroHealthCheckStatus) -> Memory:
     """Since when what a person was asked about has been in need: a decision on it is bound to that."""
-    return {
-        item.approval.target.uid: Wellness(need=Need(item.approval.since, item.check, asked=True))
-        for item in status.decisions
-        if item.approval is not None and item.action not in PROPOSALS
-    }
+    needs: dict[str, Wellness] = {}
+    for item in status.decisions:
+        if item.approval is None or item.action in PROPOSALS:
+            continue
+        uid, need = item.approval.target.uid, Need(item.approval.since, item.check, asked=True)
+        known = needs.get(uid, Wellness())
+        # A target that waits to be mended by one check may wait to be scaled back by another.
+        back = item.method == Method.SCALE_BACK
+        needs[uid] = replace(known, back=need) if back else replace(known, need=need)
+    return needs
 
 
 def _selector(spec: KiroHealthCheckSpec) -> Selector:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.decide import Plan, Policy, decide
 from kiro_operator.core.objects import Approval
 from kiro_operator.core.policy.types import Ledger
@@ -15,8 +17,20 @@ from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.snapshot import Unobserved
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.target import Target
-from tests.core.policy.make import SPEC, ago, failing, finding, inputs, platform, policy, snapshot
+from tests.core.policy.make import (
+    NOW,
+    SPEC,
+    ago,
+    failing,
+    finding,
+    inputs,
+    platform,
+    policy,
+    snapshot,
+    well,
+)
 from tests.core.policy.test_approvals import MANUAL, approval, only
+from tests.core.policy.test_plans import grown
 from tests.reconcile.test_told_words import body
 
 AUTOMATIC: list[Any] = SPEC["actions"]
@@ -28,6 +42,27 @@ def plan(
     made, pods = platform()
     policies = (Policy("safe", policy(**changes)),)
     given = inputs(failing(finding()), snapshot([made], pods), policies=policies, memory=memory)
+    return decide(replace(given, approvals=approvals))
+
+
+def back(
+    memory: Memory | None = None,
+    approvals: tuple[Approval, ...] = (),
+    *,
+    ill: bool = False,
+    minutes: int = 0,
+    **changes: Any,
+) -> Plan:
+    """Of a workload that was scaled up, and has been well since."""
+    made, pods = platform(8, int(ill))
+    given = inputs(
+        failing(finding()) if ill else well(),
+        snapshot([made], pods),
+        [grown("api")],
+        policies=(Policy("safe", policy(**changes)),),
+        memory=memory,
+        now=NOW + timedelta(minutes=minutes),
+    )
     return decide(replace(given, approvals=approvals))
 
 
@@ -67,6 +102,29 @@ def test_a_plan_that_was_denied_is_the_same_to_the_next_process(
     assert (now.reason, now.intent.digest) == ("ApprovalDenied", before.intent.digest)
     [unseen] = plan(left, only("StaleWatch"), actions=AUTOMATIC).decisions
     assert (unseen.reason, unseen.intent.digest) == ("EvidenceMissing", before.intent.digest)
+
+
+@pytest.mark.parametrize("meanwhile", [{"actions": AUTOMATIC}, {"actions": MANUAL}, {"mode": "DryRun"}])
+def test_a_step_back_that_was_denied_is_the_same_to_the_next_process(meanwhile: dict[str, Any]) -> None:
+    first = back(actions=MANUAL)
+    [before] = first.decisions
+    denied = approval("Deny", digest=before.intent.digest)
+
+    left = restarted(back(first.memory, (denied,), minutes=1, **meanwhile))
+
+    [now] = back(left, (denied,), minutes=2, actions=AUTOMATIC).decisions
+    assert (now.intent.method, now.reason) == (Method.SCALE_BACK, "ApprovalDenied")
+    assert now.intent.digest == before.intent.digest
+
+
+def test_a_step_back_after_another_illness_is_another_one() -> None:
+    first = back(actions=MANUAL)
+    ill = back(first.memory, ill=True, minutes=1, actions=MANUAL)
+    assert ill.memory["uid-api"].back is None
+    later = back(ill.memory, minutes=60 * 24, actions=MANUAL)
+    digests = [plan.decisions[0].intent.digest for plan in (first, later)]
+    assert [plan.decisions[0].intent.method for plan in (first, later)] == [Method.SCALE_BACK] * 2
+    assert digests[0] != digests[1]
 
 
 def test_what_nobody_was_asked_about_is_no_request() -> None:

@@ -267,6 +267,9 @@ class Decision(ApiModel):
     """What the policy says of one wanted action."""
 
     action: ActionName = Field(description="The action wanted.")
+    method: Word = Field(
+        default="", description="How it would be done; empty where that is not to be said yet."
+    )
     target: ObjectName = Field(description="What it would act on.")
     check: Word = Field(description="Id of the check that asks for it.")
     decision: Literal["Allowed", "Denied", "DryRun"] = Field(description="What was decided.")

@@ -36,6 +36,8 @@ class Wellness(Struct, frozen=True):
     """When something was last found against it, or nothing could be seen."""
     need: Need | None = None
     """Whether it wants an action, whatever its health."""
+    back: Need | None = None
+    """That it may give back what was added to it; it ends when something is found against the target."""
 
 
 Memory = Mapping[str, Wellness]
@@ -50,8 +52,8 @@ def remember(before: Wellness, *, well: bool, quiet: timedelta, now: datetime) -
     if well_since is not None and now - well_since >= quiet:
         recovered_at = now
     if not well:
-        return Wellness(None, recovered_at, now, before.need)
-    return Wellness(well_since or now, recovered_at, unwell_at, before.need)
+        return Wellness(None, recovered_at, now, before.need, before.back)
+    return Wellness(well_since or now, recovered_at, unwell_at, before.need, before.back)
 
 
 def still_needed(
