@@ -444,5 +444,7 @@ def _unplaced(want: Wanted) -> Held:
 def _escalation(target: Ref, wanted: tuple[Wanted, ...], reason: str, why: str) -> Escalation:
     first, *others = wanted
     more = f" ({len(others)} more findings)" if others else ""
-    message = f"{named(target)}: {why}: {first.message}{more}"
+    # A refusal often begins with its target already.
+    subject = "" if why.startswith(named(target)) else f"{named(target)}: "
+    message = f"{subject}{why}: {first.message}{more}"
     return Escalation(target, first.check, reason, first.finding.reason, clip(message))

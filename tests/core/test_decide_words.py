@@ -118,7 +118,7 @@ def test_the_first_rung_that_cannot_be_done_is_told() -> None:
     )
     assert plan.escalations == escalated(
         "NotScalable",
-        f"DaemonSet api: DaemonSet api runs one pod a node: it has no replicas: {SAID}",
+        f"DaemonSet api runs one pod a node: it has no replicas: {SAID}",
         target,
     )
 
