@@ -14,6 +14,7 @@ from msgspec import Struct
 from kiro_operator.api.v1alpha1.conditions import Condition, ConditionType
 from kiro_operator.api.v1alpha1.healthcheck import (
     PROPOSALS,
+    Asked,
     CheckStatus,
     Decision,
     FoundObject,
@@ -103,6 +104,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What is still being listed; empty when everything has been seen once."""
     permission: Permission
     decisions: Sequence[Decision] = ()
+    asked: Sequence[Asked] | None = None
+    """What a person was asked about; None where that was not thought about: what is known stays."""
     escalations: Sequence[Escalation] = ()
     remediations: Sequence[RemediationSummary] = ()
     requested_at: str = ""
@@ -128,6 +131,7 @@ def summarize(outcome: Outcome, before: KiroHealthCheckStatus) -> KiroHealthChec
         checks=checks,
         # What waits for a person can be approved by its entry alone; all else comes again by itself.
         decisions=sorted(outcome.decisions, key=lambda item: item.approval is None)[:DECISIONS],
+        asked=before.asked if outcome.asked is None else list(outcome.asked),
         decision_count=len(outcome.decisions),
         remediations=list(outcome.remediations[:REMEDIATIONS]),
         last_handled_reconcile_at=outcome.requested_at[:64] or None,

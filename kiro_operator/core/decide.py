@@ -391,7 +391,9 @@ def _memory(inputs: Inputs) -> Memory:
         )
         for uid, entry in last.items()
     }
-    for uid in health.keys() & ill:
+    # What shows for a moment is no illness, and ends nothing that was denied.
+    settled = {check: verdict for check, verdict in inputs.verdicts.items() if verdict[1]}
+    for uid in health.keys() & ailing(settled, inputs.snapshot):
         health[uid] = replace(health[uid], back=None)
     return {**health, **_needs(inputs, health, quiet)}
 

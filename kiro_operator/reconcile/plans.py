@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from kiro_operator.api.v1alpha1.healthcheck import (
     ApprovalRequest,
+    Asked,
     Decision,
     GateState,
     ObjectIdentity,
@@ -18,6 +19,9 @@ from kiro_operator.core.snapshot import AWAITING, Unobserved
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Target
+
+ASKED = 100
+"""Needs that a status may tell of."""
 
 
 def in_force(
@@ -80,7 +84,6 @@ def decisions(plan: decide.Plan, ledger: Ledger) -> list[Decision]:
     return [
         Decision(
             action=item.intent.action,
-            method=item.intent.method,
             target=ObjectName(kind=item.intent.target.kind, name=item.intent.target.name),
             check=item.intent.check,
             decision=item.decision,
@@ -110,8 +113,7 @@ def _held(item: decide.Held) -> Decision:
 def _request(item: decide.Decision) -> ApprovalRequest | None:
     """What a person has to decide on, or may have by now; None where nobody was asked.
 
-    The next process knows from here which plan it is. What was denied has to stay the same plan, also when
-    the policy asks nobody any more.
+    What was denied is shown also when the policy asks nobody any more.
     """
     target, since = item.intent.target, item.intent.since
     if since is None or not (item.asks or item.intent.asked):
@@ -130,6 +132,17 @@ def _request(item: decide.Decision) -> ApprovalRequest | None:
             for each in item.standings[:16]
         ],
     )
+
+
+def asked(plan: decide.Plan) -> list[Asked]:
+    """What a person was asked about, for the next process: to it the plan has to be the same one."""
+    known = [
+        Asked(uid=uid, since=need.since, check=need.check, back=back)
+        for uid, each in sorted(plan.memory.items())
+        for need, back in ((each.need, False), (each.back, True))
+        if need is not None and need.asked
+    ]
+    return known[:ASKED]
 
 
 def escalations(plan: decide.Plan) -> list[Escalation]:

@@ -11,12 +11,10 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
-    PROPOSALS,
     CheckSettings,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
 )
-from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.checks import Check, Parameters, Registered, registry
 from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.feedback import Notes, annotated, notes
@@ -378,9 +376,9 @@ def _or(value: timedelta | None, default: timedelta) -> timedelta:
 
 
 def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
-    """The status as stored; one that cannot be read is written anew."""
+    """The status as stored, also by a later version; one that cannot be read is written anew."""
     try:
-        return KiroHealthCheckStatus.model_validate(status or {})
+        return KiroHealthCheckStatus.model_validate(status or {}, extra="ignore")
     except ValidationError:
         return KiroHealthCheckStatus()
 
@@ -388,14 +386,9 @@ def _read_status(status: Mapping[str, Any] | None) -> KiroHealthCheckStatus:
 def _needs(status: KiroHealthCheckStatus) -> Memory:
     """Since when what a person was asked about has been in need: a decision on it is bound to that."""
     needs: dict[str, Wellness] = {}
-    for item in status.decisions:
-        if item.approval is None or item.action in PROPOSALS:
-            continue
-        uid, need = item.approval.target.uid, Need(item.approval.since, item.check, asked=True)
-        known = needs.get(uid, Wellness())
-        # A target that waits to be mended by one check may wait to be scaled back by another.
-        back = item.method == Method.SCALE_BACK
-        needs[uid] = replace(known, back=need) if back else replace(known, need=need)
+    for item in status.asked:
+        need, known = Need(item.since, item.check, asked=True), needs.get(item.uid, Wellness())
+        needs[item.uid] = replace(known, back=need) if item.back else replace(known, need=need)
     return needs
 
 

@@ -12,8 +12,8 @@ from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.flap import FlapRule, seeded
 from kiro_operator.core.snapshot import Polled, Ref, Sample, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed
-from kiro_operator.reconcile.judge import Judgement, judge
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+from kiro_operator.reconcile.judge import Judgement, judge, seen
 from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
 from tests.adapters.helpers import facts
@@ -210,6 +210,23 @@ def test_without_what_it_samples_a_check_goes_by_what_is_watched() -> None:
     target = Target(("kiro-system", "kiro"))
     assert told(target, FAILS, 0).status is Status.FAIL
     assert told(target, passed("well"), 1).status is Status.PASS
+
+
+def test_what_an_earlier_process_saw_to_be_well_is_told_and_is_no_look() -> None:
+    def metered(snapshot: Snapshot, _: Parameters, __: datetime) -> Verdict:
+        value = snapshot.value(METER)
+        return unknown(value) if isinstance(value, Unobserved) else passed("low")
+
+    scene = Scene()
+    scene.enable("b-metered", metered, METER)
+    scene.target.tracks["b-metered"] = seeded(Status.PASS, "AsExpected", at(-30), "low", polled=True)
+
+    def looks(judgement: Judgement) -> tuple[Status, Status]:
+        item = judgement.judged[-1]
+        return item.verdict.status, seen(scene.target, item).status
+
+    assert looks(scene.judge(0)) == (Status.PASS, Status.UNKNOWN)
+    assert looks(scene.sample(1, 1)) == (Status.PASS, Status.PASS)
 
 
 def test_a_fail_of_what_is_sampled_no_more_ends_after_a_restart() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +11,13 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import KiroHealthCheckStatus
 from kiro_operator.api.v1alpha1.remediation import Method
+from kiro_operator.core.conditions import DECISIONS
 from kiro_operator.core.decide import Plan, Policy, decide
 from kiro_operator.core.objects import Approval
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.verdict import unknown
 from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.target import Target
 from tests.core.policy.make import (
@@ -50,15 +53,23 @@ def back(
     approvals: tuple[Approval, ...] = (),
     *,
     ill: bool = False,
+    blind: bool = False,
+    settled: bool = True,
+    names: Sequence[str] = ("api",),
     minutes: int = 0,
     **changes: Any,
 ) -> Plan:
-    """Of a workload that was scaled up, and has been well since."""
-    made, pods = platform(8, int(ill))
+    """Of workloads that were scaled up, and have been well since."""
+    verdicts = failing(finding()) if ill else well()
+    if blind:
+        verdicts = {check: (unknown(Unobserved("Timeout", "late")), False) for check in verdicts}
+    if not settled:
+        verdicts = {check: (verdict, False) for check, (verdict, _) in verdicts.items()}
+    made = [platform(8, int(ill), name=name) for name in names]
     given = inputs(
-        failing(finding()) if ill else well(),
-        snapshot([made], pods),
-        [grown("api")],
+        verdicts,
+        snapshot([each for each, _ in made], [pod for _, pods in made for pod in pods]),
+        [grown(name) for name in names],
         policies=(Policy("safe", policy(**changes)),),
         memory=memory,
         now=NOW + timedelta(minutes=minutes),
@@ -68,7 +79,7 @@ def back(
 
 def restarted(before: Plan) -> Memory:
     """What another process remembers, by the status that is left to it."""
-    status = KiroHealthCheckStatus(decisions=plans.decisions(before, Ledger()))
+    status = KiroHealthCheckStatus(asked=plans.asked(before))
     target = Target(("kiro-system", "kiro"))
     target.take(body(1, status=status.model_dump(mode="json", by_alias=True, exclude_none=True)))
     return target.memory
@@ -115,6 +126,46 @@ def test_a_step_back_that_was_denied_is_the_same_to_the_next_process(meanwhile: 
     [now] = back(left, (denied,), minutes=2, actions=AUTOMATIC).decisions
     assert (now.intent.method, now.reason) == (Method.SCALE_BACK, "ApprovalDenied")
     assert now.intent.digest == before.intent.digest
+
+
+def test_a_step_back_that_is_not_due_for_a_while_stays_denied() -> None:
+    first = back(actions=MANUAL)
+    [before] = first.decisions
+    denied = (approval("Deny", digest=before.intent.digest),)
+    unseen = back(first.memory, denied, blind=True, minutes=1, actions=MANUAL)
+    again = back(unseen.memory, denied, minutes=2, actions=MANUAL)
+    assert not again.decisions
+
+    [now] = back(restarted(again), denied, minutes=3, actions=AUTOMATIC).decisions
+
+    assert (now.reason, now.intent.digest) == ("ApprovalDenied", before.intent.digest)
+
+
+def test_what_shows_for_a_moment_ends_no_denial_of_a_step_back() -> None:
+    first = back(actions=MANUAL)
+    [before] = first.decisions
+    denied = (approval("Deny", digest=before.intent.digest),)
+    moment = back(first.memory, denied, ill=True, settled=False, minutes=1, actions=MANUAL)
+    [now] = back(moment.memory, denied, minutes=30, actions=AUTOMATIC).decisions
+    assert (now.reason, now.intent.digest) == ("ApprovalDenied", before.intent.digest)
+
+
+def test_the_status_of_a_later_version_is_read_but_for_what_is_new() -> None:
+    asked = plans.asked(back(actions=MANUAL))
+    status = KiroHealthCheckStatus(asked=asked).model_dump(mode="json", by_alias=True, exclude_none=True)
+    status |= {"new": 1, "asked": [item | {"new": {"a": 2}} for item in status["asked"]]}
+    target = Target(("kiro-system", "kiro"))
+    target.take(body(1, status=status))
+    assert list(target.memory) == ["uid-api"]
+
+
+def test_more_than_a_status_shows_are_the_same_to_the_next_process() -> None:
+    names = [f"api-{number:02}" for number in range(2 * DECISIONS)]
+    first = back(names=names, actions=MANUAL)
+    wanted = {decision.intent.digest for decision in first.decisions}
+    assert len(wanted) == len(names)
+    later = back(restarted(first), names=names, minutes=5, actions=MANUAL)
+    assert {decision.intent.digest for decision in later.decisions} == wanted
 
 
 def test_a_step_back_after_another_illness_is_another_one() -> None:

@@ -267,9 +267,6 @@ class Decision(ApiModel):
     """What the policy says of one wanted action."""
 
     action: ActionName = Field(description="The action wanted.")
-    method: Word = Field(
-        default="", description="How it would be done; empty where that is not to be said yet."
-    )
     target: ObjectName = Field(description="What it would act on.")
     check: Word = Field(description="Id of the check that asks for it.")
     decision: Literal["Allowed", "Denied", "DryRun"] = Field(description="What was decided.")
@@ -280,6 +277,15 @@ class Decision(ApiModel):
     approval: ApprovalRequest | None = Field(
         default=None, description="What a person has to decide on, or was asked when approval was Manual."
     )
+
+
+class Asked(ApiModel):
+    """A need that a person was asked about: what was decided on is bound to its time."""
+
+    uid: Annotated[str, Field(max_length=128)] = Field(description="UID of the object in need.")
+    since: datetime = Field(description="Since when it has been: part of the plan, in whole seconds.")
+    check: Word = Field(description="Id of the check that asked last.")
+    back: bool = Field(default=False, description="It is well, and may give back what was added to it.")
 
 
 class RemediationSummary(ApiModel):
@@ -322,6 +328,11 @@ class KiroHealthCheckStatus(ApiModel):
             "Actions wanted now and what the policy says of each, the first ten. Those that a person decides "
             "on come first."
         ),
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    asked: Annotated[list[Asked], Field(max_length=100)] = Field(
+        default=[],
+        description="What a person was asked about and is still in need, shown among the decisions or not.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     decision_count: int = Field(default=0, ge=0, description="How many actions are wanted now.")

@@ -127,6 +127,36 @@ def test_it_is_given_back_once_it_has_been_well_for_that_long() -> None:
     assert early.next == NOW + timedelta(hours=0.1)
 
 
+MANUAL_SCALE: Any = [{"name": "Scale", "approval": "Manual", "budget": {"limit": 5, "window": "1h"}}]
+
+
+@pytest.mark.parametrize(("changes", "asked"), [({}, False), ({"actions": MANUAL_SCALE}, True)])
+def test_since_when_it_may_give_back_is_remembered_and_who_was_asked(
+    changes: dict[str, Any],
+    asked: bool,  # noqa: FBT001
+) -> None:
+    made, pods = platform(8, 0)
+    (ill, more) = platform(8, 1, name="web")
+    first = inputs(
+        {**failing(finding("web-0", ref("web"))), **well("memory-usage")},
+        snapshot([made, ill], [*pods, *more]),
+        [replace(grown("api"), check="memory-usage")],
+        policies=(Policy("safe", policy(**changes)),),
+        health_check=spec((SCALE, "5m")),
+    )
+    plan = decide(first)
+    assert sorted(methods(plan)) == [BACK, UP]
+    api, web = plan.memory["uid-api"], plan.memory["uid-web"]
+    assert (api.need, api.back) == (None, Need(NOW, "memory-usage", asked=asked))
+    assert (web.need, web.back) == (Need(NOW, "pods-ready", asked=asked), None)
+
+    later = decide(replace(first, memory=plan.memory, now=NOW + timedelta(minutes=1)))
+
+    assert {item.intent.digest for item in later.decisions} == {item.intent.digest for item in plan.decisions}
+    assert {item.intent.asked for item in later.decisions} == {asked}
+    assert later.memory["uid-api"].back == api.back
+
+
 def revised(made: Workload, revision: str) -> Workload:
     annotations = Annotations(revision=revision)
     return replace(made, metadata=replace(made.metadata, annotations=annotations))
