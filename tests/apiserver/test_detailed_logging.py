@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from devcluster.operator import OperatorProcess
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
+from tests.harness.forked import ForkedOperator
 from tests.harness.mcp_servers import McpProcess
 from tests.harness.world import World, enforce
 from tests.live.test_mcp import server
@@ -31,7 +31,7 @@ def shop() -> Iterator[McpProcess]:
         yield started
 
 
-def begin(world: World, shop: McpProcess, duration: str) -> OperatorProcess:
+def begin(world: World, shop: McpProcess, duration: str) -> ForkedOperator:
     body = {"metadata": {"name": NAME}, "data": {"level": "info", "format": "json"}}
     world.plane.rest.post(world.path("configmaps", api="/api/v1"), body)
     switch = {"configMap": NAME, "key": "level", "value": "debug", "duration": duration}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from devcluster import faults
-from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.proxy_faults import Request
 from tests.apiserver.test_restore import DESIRED, config, prepare
+from tests.harness.forked import ForkedOperator
 from tests.harness.scenes import METHODS, SEEN, Scene
 from tests.harness.world import STEADY, World
 
 CREATES = r"/kiroremediations\?"
 
 
-def die(proxy: FaultProxy, world: World, moment: str) -> OperatorProcess:
+def die(proxy: FaultProxy, world: World, moment: str) -> ForkedOperator:
     """Run an operator that is killed at a moment; returns it, dead."""
     operator = world.operator(*STEADY, server=proxy.url, start=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from devcluster import faults
-from devcluster.operator import OperatorProcess
 from devcluster.proxy import FaultProxy
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
@@ -13,6 +12,7 @@ from tests.apiserver.test_approvals import look_again
 from tests.apiserver.test_proposals import OPTIMIZING, RIGHT_SIZE, logged, optimizer, waiting
 from tests.faults.test_crash import CREATES, is_write
 from tests.harness.approvers import Approver, wait_for_vouching
+from tests.harness.forked import ForkedOperator
 from tests.harness.world import STEADY, Object, World, enforce
 
 CHECK = "autoscaling-configuration"
@@ -61,7 +61,7 @@ def most(world: World) -> int:
 
 def killed(
     world: World, proxy: FaultProxy, approver: Approver, moment: str, path: str
-) -> tuple[OperatorProcess, Object]:
+) -> tuple[ForkedOperator, Object]:
     """Have a proposal approved, and the operator die at the write to that path; its record as it is then."""
     operator = world.operator(*STEADY, server=proxy.url, start=False)
     at = proxy.before if moment == "before the action" else proxy.after

@@ -18,7 +18,6 @@ import yaml
 from devcluster import ControlPlane
 from devcluster.errors import ApiError
 from devcluster.kubeconfig import Access
-from devcluster.operator import OperatorProcess
 from devcluster.rest import APPLY, MERGE, Rest
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
@@ -26,6 +25,7 @@ from kiro_operator.core.remedies.restore_rbac import NAME
 from tests.deploy.rendered import DEPLOY, kustomized
 from tests.deploy.rights import ACCOUNT, RBAC, Installed
 from tests.harness.admission import BINDING, CANARY, POLICY
+from tests.harness.forked import ForkedOperator
 from tests.harness.world import enforce
 from tools.admission import USER
 
@@ -128,7 +128,7 @@ class Restoring(Installed):
             remediation={"stabilization": "1s"},
         )
 
-    def restorer(self, *, server: str = "", start: bool = True) -> OperatorProcess:
+    def restorer(self, *, server: str = "", start: bool = True) -> ForkedOperator:
         """An operator that is shown the facts of the cluster."""
         return self.operator("--cluster-facts-namespace", self.namespace, server=server, start=start)
 

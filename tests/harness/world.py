@@ -13,7 +13,6 @@ from typing import Any
 
 from devcluster import ControlPlane, faults
 from devcluster.errors import ApiError
-from devcluster.operator import OperatorProcess
 from devcluster.proxy_faults import Fault
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
@@ -59,7 +58,7 @@ class World:
         self.plane = plane
         self.namespace = namespace
         self._folder = folder
-        self._operators: list[OperatorProcess] = []
+        self._operators: list[ForkedOperator] = []
         self.offset = plane.audit_offset()
         """Where this test's part of the audit log begins."""
 
@@ -243,7 +242,7 @@ class World:
 
     # --- operators ------------------------------------------------------------------------------
 
-    def operator(self, *flags: str, start: bool = True, server: str = "") -> OperatorProcess:
+    def operator(self, *flags: str, start: bool = True, server: str = "") -> ForkedOperator:
         """An operator for this namespace, with a ServiceAccount of its own."""
         number = len(self._operators)
         if not number:
@@ -257,12 +256,16 @@ class World:
             server=server,
         )
         self._operators.append(operator)
-        return operator.start() if start else operator
+        if start:
+            operator.start()
+        return operator
 
-    def restart(self, operator: OperatorProcess) -> OperatorProcess:
-        """Start an operator that has died anew; its Lease goes first, as if it had run out."""
+    def restart(self, operator: ForkedOperator) -> ForkedOperator:
+        """Start an operator that has died anew, from nothing; its Lease goes first, as if it had run out."""
+        operator.forked = False
         self.plane.kubectl("delete", "lease", "kiro-operator", "-n", self.namespace, "--ignore-not-found")
-        return operator.start()
+        operator.start()
+        return operator
 
     def _grant(self) -> None:
         rest, account = self.plane.rest, {"name": "operator", "namespace": self.namespace}

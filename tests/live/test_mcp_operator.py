@@ -48,8 +48,14 @@ def test_all_checks_in_one_status(world: World, shop: McpProcess) -> None:
     body = {"metadata": {"name": SETTINGS}, "data": {"mcp.json": kiro_uses(shop="http://shop:8080/mcp")}}
     world.plane.rest.post(settings, body)
     operator = world.operator(
-        "--resolve", f"shop.{world.namespace}:8080={shop.address}", "--mcp-client-command", "true"
+        "--resolve",
+        f"shop.{world.namespace}:8080={shop.address}",
+        "--mcp-client-command",
+        "true",
+        start=False,
     )
+    operator.forked = False  # what it holds in memory is to be its own
+    operator.start()
     pod = world.pods()[0]["metadata"]["name"]
     with running(world.plane, world.namespace, pod, container="kiro"):
         world.health_check(
