@@ -32,6 +32,14 @@ _LOCK = threading.Lock()
 """A status comes through a pipe and is read once: two threads that do would make another one of it."""
 
 
+def _settings() -> dict[str, str]:
+    """What an interpreter reads when it starts."""
+    return {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+
+
+_SETTINGS = _settings()
+
+
 @atexit.register
 def _end_all() -> None:
     """Otherwise an operator that a test has left behind would be waited for, at exit, for good."""
@@ -50,7 +58,8 @@ class ForkedOperator(OperatorProcess):
     forked = True
 
     def _spawn(self, arguments: list[str], environment: Mapping[str, str]) -> Started:
-        if not self.forked:
+        # With other settings neither this one nor, if it is the first, all that come after it may be forked.
+        if not self.forked or _settings() != _SETTINGS:
             return super()._spawn(arguments, environment)
         self.log.touch()
         process = _FORKING.Process(target=_become, args=(arguments, dict(environment), self.log))
