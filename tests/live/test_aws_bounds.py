@@ -103,7 +103,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "/nonexistent")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setattr(transport, "EXCHANGE", 2.0)
+    monkeypatch.setattr(transport, "EXCHANGE", 4.0)
     monkeypatch.setattr(transport, "ATTEMPTS", 1)
 
 
