@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -84,7 +84,7 @@ class OperatorProcess:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *, wait: bool = True) -> OperatorProcess:
+    def start(self, *, wait: bool = True) -> Self:
         """Start the process, and wait until it answers its probes.
 
         It ends with the thread that starts it, so also with a process that is killed.

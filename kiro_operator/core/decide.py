@@ -120,10 +120,10 @@ def _with_asked(memory: Memory, decisions: Iterable[Decision]) -> Memory:
     for intent in (decision.intent for decision in decisions if decision.asks):
         uid = intent.target.uid
         before = asked.get(uid) or memory.get(uid, Wellness())
-        if intent.method is Method.SCALE_BACK:
-            asked[uid] = replace(before, back=before.back and replace(before.back, asked=True))
-        else:
-            asked[uid] = replace(before, need=before.need and replace(before.need, asked=True))
+        field = "back" if intent.method is Method.SCALE_BACK else "need"
+        need: Need | None = getattr(before, field)
+        if need is not None:
+            asked[uid] = replace(before, **{field: replace(need, asked=True)})
     return {**memory, **asked}
 
 
@@ -392,9 +392,10 @@ def _memory(inputs: Inputs) -> Memory:
         for uid, entry in last.items()
     }
     # What shows for a moment is no illness, and ends nothing that was denied.
-    settled = {check: verdict for check, verdict in inputs.verdicts.items() if verdict[1]}
-    for uid in health.keys() & ailing(settled, inputs.snapshot):
-        health[uid] = replace(health[uid], back=None)
+    if given := {uid for uid in health.keys() & ill if health[uid].back}:
+        settled = {check: verdict for check, verdict in inputs.verdicts.items() if verdict[1]}
+        for uid in given & ailing(settled, inputs.snapshot):
+            health[uid] = replace(health[uid], back=None)
     return {**health, **_needs(inputs, health, quiet)}
 
 

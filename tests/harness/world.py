@@ -256,16 +256,13 @@ class World:
             server=server,
         )
         self._operators.append(operator)
-        if start:
-            operator.start()
-        return operator
+        return operator.start() if start else operator
 
     def restart(self, operator: ForkedOperator) -> ForkedOperator:
         """Start an operator that has died anew, from nothing; its Lease goes first, as if it had run out."""
         operator.forked = False
         self.plane.kubectl("delete", "lease", "kiro-operator", "-n", self.namespace, "--ignore-not-found")
-        operator.start()
-        return operator
+        return operator.start()
 
     def _grant(self) -> None:
         rest, account = self.plane.rest, {"name": "operator", "namespace": self.namespace}

@@ -29,6 +29,7 @@ from tests.core.policy.make import (
     spec,
     well,
 )
+from tests.core.policy.test_approvals import MANUAL
 
 
 def planned(*entries: Entry, ill: int = 1, **more: Any) -> Plan:
@@ -127,10 +128,7 @@ def test_it_is_given_back_once_it_has_been_well_for_that_long() -> None:
     assert early.next == NOW + timedelta(hours=0.1)
 
 
-MANUAL_SCALE: Any = [{"name": "Scale", "approval": "Manual", "budget": {"limit": 5, "window": "1h"}}]
-
-
-@pytest.mark.parametrize(("changes", "asked"), [({}, False), ({"actions": MANUAL_SCALE}, True)])
+@pytest.mark.parametrize(("changes", "asked"), [({}, False), ({"actions": MANUAL}, True)])
 def test_since_when_it_may_give_back_is_remembered_and_who_was_asked(
     changes: dict[str, Any],
     asked: bool,  # noqa: FBT001
