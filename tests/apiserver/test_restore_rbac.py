@@ -201,8 +201,10 @@ def test_a_namespace_that_the_admin_does_not_list_restores_nothing(world: Restor
     world.bind(world.kiro)
     world.desire()
     world.operator("--cluster-facts-namespace", "elsewhere")
-    check = world.wait_check("safety-cluster-role", "Skipped")
-    assert "--cluster-facts-namespace" in check["message"]
+    world.wait_check("safety-cluster-role", "Skipped")
+    # Before the policy has been seen, it is for want of one.
+    flag = "--cluster-facts-namespace"
+    until(lambda: flag in world.check("safety-cluster-role")["message"], "the reason", 30)
     assert world.holds(EXEC)
     assert not world.writes()
 

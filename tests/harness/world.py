@@ -110,11 +110,15 @@ class World:
         return created
 
     def all_ready(self, name: str, replicas: int, timeout: float = 60.0) -> None:
-        """Wait until the Deployment has that many available replicas, and no others."""
+        """Wait until the Deployment has that many available replicas of its template, and no others."""
 
         def ready() -> bool:
-            status = self.get("deployments", name, api="/apis/apps/v1").get("status", {})
-            return bool(status.get("availableReplicas", 0) == replicas == status.get("replicas", 0))
+            found = self.get("deployments", name, api="/apis/apps/v1")
+            status = found.get("status", {})
+            counts = {status.get(key, 0) for key in ("availableReplicas", "updatedReplicas", "replicas")}
+            # What has not been looked at since a change speaks of the pods before it.
+            seen = status.get("observedGeneration") == found["metadata"]["generation"]
+            return seen and counts == {replicas}
 
         until(ready, f"{replicas} pods of {name}", timeout)
 
