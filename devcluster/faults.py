@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from devcluster.fault_stages import INIT_CRASH, NAMES
 from devcluster.plane import ControlPlane
 from devcluster.rest import STRATEGIC, Rest, on_each
 from devcluster.stages import CONTAINER, DELAY, FAULT, NODE_DOWN, RESTART_EVERY
+from devcluster.wait import until
 
 Object = dict[str, Any]
 PodRef = tuple[str, str]
@@ -35,6 +38,10 @@ UNSCHEDULABLE = "unschedulable"
 NO_SUCH_NODE = {"devcluster.kiro.dev/no-node-has": "this-label"}
 USAGE_CPU = "kwok.x-k8s.io/usage-cpu"
 USAGE_MEMORY = "kwok.x-k8s.io/usage-memory"
+MUTATING = tuple(
+    f"/apis/admissionregistration.k8s.io/v1/mutatingadmission{kind}"
+    for kind in ("policies", "policybindings")
+)
 LOGS_API = "/apis/kwok.x-k8s.io/v1alpha1"
 WORKLOADS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
@@ -130,6 +137,55 @@ def clear_template(plane: ControlPlane, namespace: str, workload: str) -> None:
         "spec": {"nodeSelector": dict.fromkeys(NO_SUCH_NODE)},
     }
     _own(plane).patch(_workload(namespace, workload), {"spec": {"template": template}})
+
+
+@contextmanager
+def broken_image(plane: ControlPlane, namespace: str, image: str, fault: str) -> Iterator[None]:
+    """Break every pod that is made of an image, while this lasts: a release that does not get going.
+
+    What makes the pods does not show it, unlike a fault in a template.
+
+    Args:
+        plane: Where.
+        namespace: Of the pods.
+        image: As a container names it, such as "web:2".
+        fault: One of the names above, but `unschedulable`.
+    """
+    rest, name = _own(plane), f"broken-image-{namespace}"
+    _check(fault)
+    policy = {"kind": "MutatingAdmissionPolicy", "metadata": {"name": name}}
+    binding = {"kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name}}
+    rest.post(MUTATING[0], policy | {"spec": _breaking(namespace, image, fault)})
+    rest.post(MUTATING[1], binding | {"spec": {"policyName": name}})
+    try:
+        until(lambda: _is_broken(rest, namespace, image), f"{image} to be broken", 30)
+        yield
+    finally:
+        for path in reversed(MUTATING):
+            rest.delete(f"{path}/{name}")
+
+
+def _breaking(namespace: str, image: str, fault: str) -> Object:
+    annotations = f"{json.dumps(FAULT)}: {json.dumps(fault)}"
+    marked = f"Object{{metadata: Object.metadata{{annotations: {{{annotations}}}}}}}"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    is_made_of = f"object.spec.containers.exists(c, c.image == {json.dumps(image)})"
+    return {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "resourceRules": [pods],
+        },
+        "matchConditions": [{"name": "image", "expression": is_made_of}],
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": marked}}],
+    }
+
+
+def _is_broken(rest: Rest, namespace: str, image: str) -> bool:
+    pod = {"metadata": {"name": "canary"}, "spec": {"containers": [{"name": "one", "image": image}]}}
+    made = rest.post(f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+    return FAULT in made["metadata"].get("annotations", {})
 
 
 def node_down(plane: ControlPlane, node: str) -> None:
