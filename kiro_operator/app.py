@@ -146,6 +146,7 @@ class Operator:
                 self.clock,
                 self.metrics,
                 policies=policies.readable,
+                marks=policies.marks,
                 sampled=self._sampled,
             ),
             policies=policies,

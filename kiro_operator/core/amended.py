@@ -15,7 +15,7 @@ from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged,
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.policy.types import Change, Fence, Intent
+from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent
 
 
 def exact(
@@ -23,13 +23,15 @@ def exact(
 ) -> Intent | None:
     """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
 
-    Nor is there where something else stands by now than what it was drafted from. What a GitOps tool keeps is
-    for its repository: then a person makes the change.
+    Nor is there where something else stands by now than what it was drafted from, or where its controller has
+    not looked at it yet. What a GitOps tool keeps is for its repository: then a person makes the change.
     """
     if found is None or intent.change is None:
         return None
     uid = str(found["metadata"]["uid"])
     if intent.target.uid not in {"", uid}:
+        return None
+    if not is_looked_at(found, intent.target.kind):
         return None
     patch = msgspec.json.decode(intent.change.patch)
     keyed = is_keyed(intent.target.kind)
@@ -95,6 +97,12 @@ def revision_of(found: Mapping[str, Any], kind: str) -> str:
             return ""
 
 
+def is_looked_at(found: Mapping[str, Any], kind: str) -> bool:
+    """Whether what a workload says of its revision is about the template that it has."""
+    observed = (found.get("status") or {}).get("observedGeneration")
+    return kind not in WORKLOADS or observed == found["metadata"].get("generation")
+
+
 def objection(found: Mapping[str, Any] | None, spec: KiroRemediationSpec) -> str:
     """Why an object is not what was decided on any more; empty while it is.
 
@@ -106,6 +114,8 @@ def objection(found: Mapping[str, Any] | None, spec: KiroRemediationSpec) -> str
         return f"{what} is gone"
     if spec.change is None or not spec.change.undo:
         return f"what stood in {what} is not on record"
+    if not is_looked_at(found, spec.target.kind):
+        return f"{what} was changed just now, and its controller has not looked at it yet"
     if revision_of(found, spec.target.kind) != spec.fence.revision:
         return f"{what} has another pod template by now"
     if gitops_owner(found):
@@ -125,4 +135,5 @@ def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
     # A list that was emptied comes back as null, which says the same as none.
     there = {name: value for name, value in found.items() if value is not None}
     patch = msgspec.json.decode(spec.change.patch)
-    return bool(merged(there, patch, strategic=is_strategic(spec.target.kind)) == there)
+    # Into an item that is new the API server writes what it stands for by default.
+    return bool(merged(there, patch, strategic=is_keyed(spec.target.kind)) == there)

@@ -48,7 +48,7 @@ LIFETIME = timedelta(days=7)
 HOLD = timedelta(days=1)
 """How long much the same is not proposed again after it was carried out, or came to nothing."""
 AGAIN = RETRY.initial
-"""How long it is not after the API server refused it: it may be permitted by now."""
+"""How long it is not after something held it up: that may have passed."""
 MOST = 16
 """Proposals that wait in a namespace at a time."""
 TIMEOUT = timedelta(minutes=10)
@@ -58,15 +58,17 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which the next proposal is not held back."""
-_FORBIDDEN = "Forbidden"
-"""Reason of one that the API server refused, for want of a permission."""
+_DENIED = "ApprovalDenied"
+"""Reason of one that a person denied."""
+_NOT_ALLOWED = "NotAllowed"
+"""Reason of one that the policy does not list any more."""
+_HELD_UP = frozenset({_NOT_ALLOWED, "TooOld"})
+"""The same, and of one that nobody was there to carry out in time."""
 
 _MOOT = "Healed"
 """Reason of a refusal that needs no words: it is as it would be already."""
 _MINIMUM = "minReplicas"
 """What only those ask for who would have scaled: a check of autoscalers wants higher maxima."""
-_ITSELF = Ref("KiroHealthCheck", "")
-"""Stands for the KiroHealthCheck whose check has found it, which a check does not know."""
 
 Key: TypeAlias = tuple[ActionName, str, str]
 """An action, and kind and name of its target: whether it is the very object is looked at by itself."""
@@ -143,7 +145,7 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
     times += [
         past.ended_at + AGAIN
         for past in inputs.proposals
-        if past.reason == _FORBIDDEN and past.ended_at and past.ended_at + AGAIN > inputs.now
+        if _was_held_up(past) and past.ended_at and past.ended_at + AGAIN > inputs.now
     ]
     told, new = _fresh({key: item for key, item in asked.items() if key not in standing}, drafts, gates)
     return Outline((*decisions, *told), new, tuple(withdrawn), earliest(*times))
@@ -160,10 +162,10 @@ def _refused(past: Past, decision: Decision | None) -> Withdrawn | None:
     """The end of a proposal that somebody denied, or that the policy does not list any more."""
     if decision is None:
         return None
-    if decision.reason == "ApprovalDenied":
+    if decision.reason == _DENIED:
         return Withdrawn(past.name, RemediationState.DENIED, decision.reason, decision.message)
     if decision.gate in {"mode", "allowed-actions"}:
-        return _expired(past, "NotAllowed", f"the policy does not have it proposed: {decision.message}")
+        return _expired(past, _NOT_ALLOWED, f"the policy does not have it proposed: {decision.message}")
     return None
 
 
@@ -193,11 +195,10 @@ def _asked(inputs: Inputs, besides: Iterable[Asked]) -> dict[Key, Asked]:
     first: dict[Key, Asked] = {}
     for item in found:
         if amendment := item.finding.amendment:
-            if amendment.target == _ITSELF:
-                amendment = replace(amendment, target=inputs.own)
-                item = replace(item, finding=replace(item.finding, amendment=amendment))  # noqa: PLW2901
+            amendment = amendment.of(inputs.own)
             key = amendment.action, amendment.target.kind, amendment.target.name
-            first[key] = _with(first[key], amendment) if key in first else item
+            mine = replace(item, finding=replace(item.finding, amendment=amendment))
+            first[key] = _with(first[key], amendment) if key in first else mine
     return first
 
 
@@ -401,10 +402,16 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
             return True
         if not _alike(draft, past):
             continue
-        denied = past.reason == "ApprovalDenied"
-        if denied or ago < (AGAIN if past.reason == _FORBIDDEN else HOLD):
+        if past.reason == _DENIED or ago < (AGAIN if _was_held_up(past) else HOLD):
             return True
     return False
+
+
+def _was_held_up(past: Past) -> bool:
+    """Whether nothing came of it for what may have passed: a right, a pause, a crash, the policy."""
+    if past.open or past.acted or past.reason == _DENIED:
+        return False
+    return past.state is RemediationState.DENIED or past.reason in _HELD_UP
 
 
 def _intent(item: Asked, draft: Draft | None, inputs: Inputs) -> Intent:
@@ -412,17 +419,15 @@ def _intent(item: Asked, draft: Draft | None, inputs: Inputs) -> Intent:
     amendment = item.finding.amendment
     if amendment is None:
         raise ValueError(f"{item.check} asks for nothing")
-    message = Wanted(item.check, item.finding).message
-    advice = draft.advice if draft else ""
     return Intent(
         action=amendment.action,
-        method=Method.ADVISE if advice else Method.PATCH,
+        method=Method.PATCH,
         target=amendment.target,
         api_version=draft.api_version if draft else "",
         fence=Fence(amendment.target.uid, ""),
         check=item.check,
         reason=item.finding.reason,
-        message=clip(f"{advice}: {message}") if advice else message,
+        message=Wanted(item.check, item.finding).message,
         # A proposal belongs to no illness.
         episode=1,
         step=1,

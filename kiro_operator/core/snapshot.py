@@ -159,6 +159,15 @@ class Setting(Protocol):
         """How often it is sampled."""
 
 
+class Marks(Struct, frozen=True):
+    """What gates ask of an object of the operator's own kinds."""
+
+    uid: str = ""
+    labels: Mapping[str, str] = {}
+    protected: str = ""
+    """Value of the annotation kiro.dev/protected."""
+
+
 class Own(Struct, frozen=True):
     """What is known of the KiroHealthCheck that is judged, by itself."""
 
@@ -172,6 +181,7 @@ class Own(Struct, frozen=True):
     """Where its MCP servers and their client are, as its spec says."""
     optimization: OptimizationEvidence | None = None
     """What Kiro optimizes by, as its spec declares it."""
+    marks: Marks = Marks()
 
 
 class Ref(Struct, frozen=True, order=True):
@@ -223,6 +233,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     autoscalers: Collection[HorizontalPodAutoscaler] | Unobserved
     policies: Mapping[str, KiroSafetyPolicySpec] = {}
     """The KiroSafetyPolicies of the namespace that can be read, by name."""
+    marks: Mapping[str, Marks] = {}
+    """Of all KiroSafetyPolicies of the namespace, by name."""
     remediations: Iterable[Record] | Unobserved = ()
     """The KiroRemediations of the namespace."""
     samples: Mapping[str, Sample[Any]] = {}

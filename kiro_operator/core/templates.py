@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.amended import revision_of
 from kiro_operator.core.patches import KEYS, told, undoing
 from kiro_operator.core.policy.approvals import revision
 from kiro_operator.core.policy.plan import New
-from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Intent
 from kiro_operator.core.redact import redact
+from kiro_operator.core.remedies.rollback import ADVICE, is_release
 from kiro_operator.core.remedies.types import Refusal
 
 LONGEST = 16_384
@@ -63,7 +65,10 @@ def returning(
     except _Untold as untold:
         reason, message = untold.args
         return Refusal(reason, f"{named(target)}: {message}", lasting=True)
-    return replace(intent, change=replace(intent.change, patch=_text(patch)))
+    made = replace(intent, change=replace(intent.change, patch=_text(patch)))
+    if not is_release(now, change):
+        made = replace(made, method=Method.ADVISE, message=clip(f"{ADVICE}: {intent.message}"))
+    return made
 
 
 def _are_those(new: New, found: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.snapshot import NOT_CONFIGURED, Ref, Unobserved
@@ -36,6 +37,10 @@ class Status(StrEnum):
     SKIPPED = "Skipped"
 
 
+ITSELF = Ref("KiroHealthCheck", "")
+"""Stands for the KiroHealthCheck whose check has found something, which a check does not know."""
+
+
 class Amendment(Struct, frozen=True):
     """A change that would mend a fault and that a person has to decide on, in the check's own terms."""
 
@@ -43,6 +48,10 @@ class Amendment(Struct, frozen=True):
     target: Ref
     values: tuple[tuple[str, str], ...]
     """What is to be set; the remedy of the action knows the names."""
+
+    def of(self, own: Ref) -> "Amendment":
+        """The same, by the name of the KiroHealthCheck that it was found for."""
+        return replace(self, target=own) if self.target == ITSELF else self
 
 
 class Finding(Struct, frozen=True):

@@ -18,7 +18,7 @@ from kiro_operator.api.v1alpha1.remediation import (
     Method,
     RemediationState,
 )
-from kiro_operator.core.amended import holds, objection
+from kiro_operator.core.amended import holds, is_looked_at, objection
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.pods import fault_of
 from kiro_operator.core.objects import Pod, Workload
@@ -416,6 +416,8 @@ def _amended(spec: KiroRemediationSpec, live: Live, *, sent: bool) -> Act | Alre
         if sent:
             return AlreadyDone(f"{what} holds what was approved")
         return Expire("Healed", f"{what} was changed so by somebody else")
+    if live.written is not None and not is_looked_at(live.written, spec.target.kind):
+        return None
     why = objection(live.written, spec)
     return Expire("Changed", why) if why else Act()
 

@@ -149,6 +149,20 @@ SILENT = (
     Must("!object.?stdin.orValue(false) && !object.?tty.orValue(false)", "nothing is said to a command"),
 )
 """No input and no terminal."""
+
+
+def _unprotected(place: str, told: str) -> Must:
+    mark = f"variables.before{place}.?metadata.?annotations[?'kiro.dev/protected']"
+    return Must(
+        f"{mark}.orValue('').trim().lowerAscii()\nin ['', 'false']",
+        f"{told} carries the annotation kiro.dev/protected",
+    )
+
+
+UNPROTECTED = _unprotected("", "it")
+"""What an owner has marked is left alone, whatever the operator believes."""
+UNPROTECTED_WORKLOAD = (UNPROTECTED, _unprotected(".?spec.?template", "its pod template"))
+"""The same of a workload, whose owner may have marked its pods."""
 ONE_KEY = Must(
     "object.?data.orValue({}).filter(k, !(k in variables.before.?data.orValue({}))\n"
     "|| object.data[k] != variables.before.data[k]).size()\n"
@@ -156,6 +170,15 @@ ONE_KEY = Must(
     "it changes one key at most",
 )
 """Of a ConfigMap's data."""
+
+
+def listed(name: str) -> tuple[Chosen, Must]:
+    """A list of namespaces, empty until the admin writes into it, and that the request is in one of them.
+
+    For what RBAC cannot narrow: whoever may patch a workload for one remedy may do so for any other.
+    """
+    held = f"request.namespace in variables.{name}"
+    return Chosen(name, "[]"), Must(held, f"the namespace is not among {name} of this policy")
 
 
 def cel(text: str) -> str:

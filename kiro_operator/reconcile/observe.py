@@ -20,7 +20,16 @@ from kiro_operator.adapters.places import Places
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Selector
 from kiro_operator.core.showing import places
-from kiro_operator.core.snapshot import NOT_CONFIGURED, Own, Polled, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import (
+    NOT_CONFIGURED,
+    Marks,
+    Own,
+    Polled,
+    Sample,
+    Snapshot,
+    Source,
+    Unobserved,
+)
 from kiro_operator.core.verdict import Status
 from kiro_operator.reconcile.scheduler import Alarms, until_turn
 from kiro_operator.reconcile.target import Key, Target
@@ -54,6 +63,7 @@ class Observation:
         metrics: Metrics,
         *,
         policies: Callable[[str], Mapping[str, KiroSafetyPolicySpec]],
+        marks: Callable[[str], Mapping[str, Marks]],
         sampled: Callable[[Target, bool], None],
     ) -> None:
         self._watches = watches
@@ -61,6 +71,7 @@ class Observation:
         self._clock = clock
         self._metrics = metrics
         self._policies = policies
+        self._marks = marks
         self._sampled = sampled
         self._alarms: Alarms[Round] = Alarms(self._due)
         self._targets: dict[Round, Target] = {}
@@ -103,6 +114,7 @@ class Observation:
             endpoint_slices=see(Source.ENDPOINT_SLICES),
             autoscalers=see(Source.AUTOSCALERS),
             policies=self._policies(namespace),
+            marks=self._marks(namespace),
             remediations=see(Source.REMEDIATIONS),
             began_failing=began_failing,
             own=own,

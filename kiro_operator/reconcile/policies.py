@@ -33,8 +33,8 @@ from kiro_operator.core.policy.text import stamp
 from kiro_operator.core.policy.types import Entry
 from kiro_operator.core.policy.windows import open_until
 from kiro_operator.core.report import EventReason, Occurrence
-from kiro_operator.core.snapshot import Ref
-from kiro_operator.reconcile.target import Key
+from kiro_operator.core.snapshot import Marks, Ref
+from kiro_operator.reconcile.target import Key, marks_of
 
 RULES = (
     Rule(
@@ -81,6 +81,7 @@ class Policy:
         self.uid = ""
         self.generation = 0
         self.resource_version = ""
+        self.marks = Marks()
         self.spec: KiroSafetyPolicySpec | None = None
         """None when it cannot be read: then it allows nothing."""
         self.problem = ""
@@ -109,7 +110,7 @@ class Policy:
         # What has been seen and not been written yet is no less true for it.
         unsaved = metadata["uid"] == self.uid and self.storm != self.status.storm
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
-        self.resource_version = version
+        self.resource_version, self.marks = version, marks_of(metadata)
         try:
             self.status = KiroSafetyPolicyStatus.model_validate(body.get("status") or {})
         except ValidationError:
@@ -208,6 +209,10 @@ class Policies:
     def readable(self, namespace: str) -> dict[str, KiroSafetyPolicySpec]:
         """What the policies of a namespace say, by name; those that cannot be read are left out."""
         return {policy.key[1]: policy.spec for policy in self.of(namespace) if policy.spec is not None}
+
+    def marks(self, namespace: str) -> dict[str, Marks]:
+        """What the policies of a namespace are marked by, by name."""
+        return {name: policy.marks for name, policy in self._policies.get(namespace, {}).items()}
 
     def of(self, namespace: str) -> list[Policy]:
         """All policies of a namespace, by name."""

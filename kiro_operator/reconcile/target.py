@@ -20,9 +20,10 @@ from kiro_operator.core.conditions import Permission, shorten
 from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
+from kiro_operator.core.objects.meta import PROTECTED
 from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.showing import places
-from kiro_operator.core.snapshot import Own, Polled, Sample, Source
+from kiro_operator.core.snapshot import Marks, Own, Polled, Sample, Source
 from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import Status, Verdict
 
@@ -57,6 +58,12 @@ class Enabled(msgspec.Struct, frozen=True):
         return self.registered.check
 
 
+def marks_of(metadata: Mapping[str, Any]) -> Marks:
+    """What gates ask of the metadata of an object as a watch tells of it."""
+    protected = (metadata.get("annotations") or {}).get(PROTECTED, "")
+    return Marks(metadata["uid"], metadata.get("labels") or {}, protected)
+
+
 class Target:
     """A KiroHealthCheck. The engine works one at a time on each, so that nothing here needs a lock."""
 
@@ -72,6 +79,7 @@ class Target:
         """Value of the annotation kiro.dev/requestedAt."""
         self._request: tuple[str, dict[tuple[str, float], int]] = ("", {})
         """The request that is being handled, and the number of each sample before it."""
+        self.marks = Marks()
         self.created = datetime.fromtimestamp(0, UTC)
         self.spec = KiroHealthCheckSpec()
         self.status = KiroHealthCheckStatus()
@@ -137,6 +145,7 @@ class Target:
         changed = anew or respecified or requested != self.requested_at
         self.uid, self.generation = metadata["uid"], int(metadata["generation"])
         self.resource_version, self.requested_at = version, requested
+        self.marks = marks_of(metadata)
         self.created = datetime.fromisoformat(metadata["creationTimestamp"])
         status = _read_status(body.get("status"))
         self.planned = self.planned and not anew
@@ -158,7 +167,13 @@ class Target:
     def own(self) -> Own:
         """What its checks may know of it."""
         return Own(
-            self.name, self.checks, self._notes, dict(self.failed), self.spec.mcp, self.spec.optimization
+            self.name,
+            self.checks,
+            self._notes,
+            dict(self.failed),
+            self.spec.mcp,
+            self.spec.optimization,
+            self.marks,
         )
 
     def began_to_fail(self, check_id: str, now: datetime) -> None:

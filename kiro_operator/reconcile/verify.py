@@ -275,10 +275,10 @@ def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | 
 
 def _asks_for(finding: Finding, item: Remediation) -> bool:
     """Whether a finding is what a proposal was made against; one that cannot see its target may well be."""
-    amendment, target = finding.amendment, item.spec.target
+    amendment, target, asker = finding.amendment, item.spec.target, item.spec.health_check
     if amendment is None or amendment.action is not item.spec.action:
         return False
-    aim = amendment.target
+    aim = amendment.of(Ref("KiroHealthCheck", asker.name, asker.uid)).target
     return (aim.kind, aim.name) == (target.kind, target.name) and aim.uid in {"", target.uid}
 
 

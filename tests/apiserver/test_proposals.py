@@ -28,6 +28,8 @@ RIGHT_SIZE = {"name": "RightSize", "approval": "Manual", "budget": BUDGET}
 RESTART = {"name": "Restart", "approval": "Automatic", "budget": BUDGET}
 CONFIG_MAPS = "/api/v1"
 MIB = 2.0**20
+IDLE = {"minAge": "0s", "idleMillicores": 100}
+"""Parameters of unused-resources by which what uses next to nothing is idle."""
 LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
@@ -275,30 +277,30 @@ def test_without_its_right_an_approved_proposal_says_which(
         world.close()
 
 
-def test_what_does_nothing_is_for_a_person_to_turn_off(world: World, prometheus: Prometheus) -> None:
-    bounds = {"minAge": "0s", "idleMillicores": 100}
+def test_what_does_nothing_is_turned_off_when_approved(
+    world: World, prometheus: Prometheus, approver: Approver
+) -> None:
     action = RIGHT_SIZE | {"name": "RemoveUnused"}
-    begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
-    [advice] = world.wait_remediation("Proposed", timeout=60)
-    change = advice["spec"]["change"]
-    assert (advice["spec"]["method"], change["diff"]) == ("Advise", "spec.replicas: 2 → 0")
+    begin(world, prometheus, check="unused-resources", parameters=IDLE, actions=[action])
+    request = waiting(world)
+    assert "spec.replicas: 2 → 0" in request["change"]
+    look_again(world)
+    assert world.plane.rest.get(path(world))["spec"]["replicas"] == 2
+
+    approver.decide(request)
+
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    assert world.plane.rest.get(path(world))["spec"]["replicas"] == 0
+    world.wait_check("unused-resources", "Pass", timeout=60)
     where = ("deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p")
-    assert f"kubectl patch {' '.join(where)}" in advice["status"]["message"]
-
-    world.plane.kubectl("patch", *where, change["patch"])
-
-    [healed] = world.wait_remediation("Expired", timeout=60)
-    assert healed["status"]["reason"] == "Healed"
-    world.plane.kubectl("patch", *where, change["undo"])
+    world.plane.kubectl("patch", *where, done["spec"]["change"]["undo"])
     world.all_ready("kiro", 2)
 
 
 def test_what_a_person_would_apply_and_was_denied_is_not_proposed_again(
     world: World, prometheus: Prometheus, approver: Approver
 ) -> None:
-    bounds = {"minAge": "0s", "idleMillicores": 100}
-    action = RIGHT_SIZE | {"name": "RemoveUnused"}
-    begin(world, prometheus, check="unused-resources", parameters=bounds, actions=[action])
+    begin(world, prometheus, metadata={"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}})
     [advice] = world.wait_remediation("Proposed", timeout=60)
     aim = advice["spec"]["target"]
     target = {"kind": aim["kind"], "name": aim["name"], "uid": aim["uid"]}
@@ -338,43 +340,53 @@ def test_an_autoscaler_gets_the_room_that_was_approved(
     world.wait_check("autoscaling-configuration", "Pass", timeout=60)
 
 
-def test_a_boundary_is_for_a_person_to_widen(world: World) -> None:
+BOUNDS = {"actions": ["scale"], "risky": [], "kinds": ["Deployment"], "maximumChange": 50}
+"""But for the namespace."""
+
+
+def crossing(world: World) -> Path:
+    """A pod that logs a drain, which BOUNDS do not allow, and a KiroHealthCheck that looks at it.
+
+    Returns the log.
+    """
     make_pod(world.plane, world.namespace)
     pod = world.path("pods", "web", api="/api/v1")
     world.plane.rest.patch(pod, {"metadata": {"labels": {"component": "autonomous-operations"}}})
-    operation = {
-        "record": "operation",
-        "id": "op-1",
-        "action": "drain",
-        "outcome": "success",
-        "target": {"kind": "Deployment", "namespace": world.namespace, "name": "kiro"},
-    }
-    faults.logs(world.plane, world.namespace, "web", [json.dumps(operation)])
-    bounds = {
-        "actions": ["scale"],
-        "risky": [],
-        "kinds": ["Deployment"],
-        "namespaces": [world.namespace],
-        "maximumChange": 50,
-    }
-    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeBoundary"}], boundaries=bounds))
+    log = faults.logs(world.plane, world.namespace, "web", [drain(world.namespace)])
     world.health_check(
         safetyPolicyRef={"name": "policy"},
         interval="5s",
         checks=[{"id": name, "enabled": False} for name in registry() if name != "autonomous-scope"],
+        remediation={"stabilization": "1s"},
     )
+    return log
+
+
+def drain(namespace: str) -> str:
+    """The record of an operation."""
+    target = {"kind": "Deployment", "namespace": namespace, "name": "kiro"}
+    operation = {"record": "operation", "id": "op-1", "action": "drain", "outcome": "success"}
+    return json.dumps(operation | {"target": target})
+
+
+def test_a_boundary_is_widened_when_approved(world: World, approver: Approver) -> None:
+    bounds = BOUNDS | {"namespaces": [world.namespace]}
+    world.policy(**enforce(actions=[RIGHT_SIZE | {"name": "ChangeBoundary"}], boundaries=bounds))
+    crossing(world)
     world.operator()
-    [advice] = world.wait_remediation("Proposed", timeout=60)
-    assert (advice["spec"]["action"], advice["spec"]["method"]) == ("ChangeBoundary", "Advise")
+    request = waiting(world)
     policy = world.path("kirosafetypolicies", "policy")
-    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds
-    assert f"kubectl patch kirosafetypolicy/policy -n {world.namespace}" in advice["status"]["message"]
+    before = world.plane.rest.get(policy)["spec"]
+    assert before["boundaries"] == bounds
 
-    world.plane.rest.patch(policy, json.loads(advice["spec"]["change"]["patch"]))
+    approver.decide(request)
 
-    assert world.plane.rest.get(policy)["spec"]["boundaries"] == bounds | {"actions": ["scale", "drain"]}
-    [healed] = world.wait_remediation("Expired", timeout=60)
-    assert healed["status"]["reason"] == "Healed"
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    widened = bounds | {"actions": ["scale", "drain"]}
+    assert world.plane.rest.get(policy)["spec"] == before | {"boundaries": widened}
+    world.wait_check("autonomous-scope", "Pass", timeout=60)
+    world.plane.rest.patch(policy, json.loads(done["spec"]["change"]["undo"]))
+    assert world.plane.rest.get(policy)["spec"] == before
 
 
 STEERING = "kiro-steering"
@@ -412,21 +424,23 @@ def test_a_steering_document_is_mended_when_approved(world: World, approver: App
     world.wait_check("steering-syntax", "Pass", timeout=60)
 
 
-def test_a_threshold_is_for_a_person_to_move(world: World, prometheus: Prometheus) -> None:
+def test_a_threshold_is_moved_when_approved(world: World, prometheus: Prometheus, approver: Approver) -> None:
     action = RIGHT_SIZE | {"name": "ChangeThreshold"}
     begin(world, prometheus, check="threshold-fit", beside="cpu-usage", actions=[action])
-    [advice] = world.wait_remediation("Proposed", timeout=60)
-    change = advice["spec"]["change"]
-    assert (advice["spec"]["method"], advice["spec"]["target"]["kind"]) == ("Advise", "KiroHealthCheck")
-    assert change["diff"] == 'spec.checks[cpu-usage].parameters: nothing → {"threshold":93}'
-    before = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
+    request = waiting(world)
+    assert request["target"]["kind"] == "KiroHealthCheck"
+    assert 'spec.checks[cpu-usage].parameters: nothing → {"threshold":93}' in request["change"]
+    before = world.get("kirohealthchecks", "kiro")["spec"]
 
-    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), json.loads(change["patch"]))
+    approver.decide(request)
 
-    after = world.get("kirohealthchecks", "kiro")["spec"]["checks"]
-    assert [item for item in after if item["id"] != "cpu-usage"] == before
-    [healed] = world.wait_remediation("Expired", timeout=60)
-    assert healed["status"]["reason"] == "Healed"
+    [done] = world.wait_remediation("Succeeded", timeout=60)
+    after = world.get("kirohealthchecks", "kiro")["spec"]
+    moved = {"id": "cpu-usage", "enabled": True, "parameters": {"threshold": 93}}
+    assert after == before | {"checks": [*before["checks"], moved]}
+    world.wait_check("threshold-fit", "Pass", timeout=60)
+    world.plane.rest.patch(world.path("kirohealthchecks", "kiro"), json.loads(done["spec"]["change"]["undo"]))
+    assert world.get("kirohealthchecks", "kiro")["spec"] == before
 
 
 OPTIMIZING = {"minimumSavingPercent": "15", "mode": "careful", "token": "hunter2-hunter2"}

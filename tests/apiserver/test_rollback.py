@@ -1,10 +1,11 @@
-"""Rollback: the way back from a rollout that is stuck is on record, and is right, for a person to take."""
+"""Rollback: the way back from a rollout that is stuck is on record, is right, and is gone when approved."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from devcluster.wait import until
 from kiro_operator.core.checks import registry
 from kiro_operator.core.templates import HASH
 from tests.apiserver.test_approvals import look_again
-from tests.apiserver.test_proposals import BUDGET, RESTART, path
+from tests.apiserver.test_proposals import BUDGET, RESTART, path, waiting
 from tests.deploy.rights import Installed
+from tests.harness.approvers import Approver, wait_for_vouching
 from tests.harness.world import World, enforce
 
 Object = dict[str, Any]
@@ -28,7 +30,7 @@ PLANTED = "hunter2-is-no-word"
 
 @pytest.fixture
 def world(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Installed]:
-    """An operator with the rights of an installation and no others: none of them is for rollbacks."""
+    """An operator with the rights of an installation and no others."""
     made = Installed(control_plane, namespace, tmp_path)
     yield made
     made.close()
@@ -143,6 +145,60 @@ def test_the_command_on_record_heals_it_and_ends_the_record(world: Installed) ->
     assert len(world.remediations()) == 1
     written = {event["objectRef"]["resource"] for event in world.written()}
     assert not written & {"deployments", "replicasets", "pods"}
+
+
+def released(world: World) -> None:
+    """A Deployment of which the first release runs, and a KiroHealthCheck that looks at it."""
+    container = {"name": "kiro", "image": "kiro:1", "env": [{"name": "DB_PASSWORD", "value": PLANTED}]}
+    spec = {"containers": [container], "initContainers": [{"name": "init", "image": "init:1"}]}
+    template = {"metadata": {"labels": {"app": "kiro"}}, "spec": spec}
+    world.deployment(replicas=3, progressDeadlineSeconds=5, template=template)
+    world.health_check(
+        safetyPolicyRef={"name": "policy"},
+        checks=[{"id": name, "enabled": False} for name in registry() if name != CHECK],
+        remediation={"stabilization": "1s"},
+    )
+
+
+def release(world: World) -> None:
+    """Roll the second one out."""
+    images = {
+        "containers": [{"name": "kiro", "image": "kiro:2"}],
+        "initContainers": [{"name": "init", "image": "init:2"}],
+    }
+    roll_out(world, {"metadata": {"annotations": {"checksum/config": "2"}}, "spec": images})
+
+
+def test_a_release_that_does_not_get_going_is_taken_back_when_approved(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    world = Installed(control_plane, namespace, tmp_path)
+    world.parts = (*world.parts, "namespace/rollback")
+    wait_for_vouching(control_plane)
+    with closing(world), faults.broken_image(control_plane, namespace, "kiro:2", "image-pull"):
+        released(world)
+        world.policy(**enforce(actions=[ROLLBACK, RESTART]))
+        release(world)
+        world.operator()
+        request = waiting(world)
+        [record] = world.remediations()
+        assert (record["spec"]["action"], record["spec"]["method"]) == ("Rollback", "Patch")
+        assert "spec.template.spec.containers[kiro].image: kiro:2 → kiro:1" in request["change"]
+        assert PLANTED not in json.dumps(record)
+        look_again(world)
+        good, bad = template(revisions(world)["1"]), template(world.plane.rest.get(path(world)))
+        assert bad["spec"]["containers"][0]["image"] == "kiro:2"
+
+        Approver(control_plane, namespace).decide(request)
+
+        world.wait_remediation("Succeeded", timeout=60)
+        assert template(world.plane.rest.get(path(world))) == good
+        assert set(revisions(world)) == {"2", "3"}
+        assert template(revisions(world)["3"]) == good
+        world.all_ready("kiro", 3)
+        world.wait_check(CHECK, "Pass")
+        written = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]
+        assert len(written) == 1
 
 
 def test_where_a_value_of_the_environment_differs_only_words_tell(world: Installed) -> None:

@@ -32,6 +32,7 @@ from kiro_operator.core.remedies import restore_rbac
 from kiro_operator.core.remedies.restart import RESTARTED_BY
 from kiro_operator.settings import parse
 from tests.apiserver import test_restore_rbac
+from tests.core.policy.test_rollback import BY_OPERATOR, BY_PERSON, SAME
 from tests.deploy.others import OTHERS, send
 from tests.deploy.rendered import DEPLOY, OVERLAYS, ROOT, kustomized, of_kind
 from tests.deploy.rights import RBAC, Installed
@@ -65,6 +66,27 @@ JSON_PATCH = "application/json-patch+json"
 OPTIMIZING = {"saving": "15", "changes": "4", "mode": "careful", "limit": "9"}
 LISTED = ["saving", "changes", "mode", "unknown"]
 """Keys that an admin lets be moved; under one of them stands no number."""
+RELEASED = {
+    "metadata": {
+        "labels": SAME["metadata"]["labels"] | {"tier": "back"},
+        "annotations": {"team": "platform"},
+    },
+    "spec": SAME["spec"]
+    | {
+        "containers": [
+            SAME["spec"]["containers"][0] | {"securityContext": {"runAsNonRoot": True}},
+            {"name": "side", "image": "side:1"},
+        ]
+    },
+}
+"""A release, with what nobody takes away from it."""
+IN_LISTED = (
+    "removeUnusedNamespaces",
+    "rollbackNamespaces",
+    "changeBoundaryNamespaces",
+    "changeThresholdNamespaces",
+)
+"""What an admin lists namespaces for."""
 Object = dict[str, Any]
 
 
@@ -78,6 +100,8 @@ class Confined:
     pod: str
     denial: str
     """A KiroApproval."""
+    listed: Installed
+    """Another namespace, which the admin has listed for what is allowed in listed ones alone."""
 
     def path(self, plural: str, name: str = "", api: str = APPS) -> str:
         return self.world.path(plural, name, api=api)
@@ -132,14 +156,44 @@ def at(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) ->
     rest.post(world.path("events", api=EVENTS), _event(name) | {"metadata": {"name": "there"}})
     rest.post(world.path("roles", api=RBAC), {"metadata": {"name": "own"}, "rules": []})
     denial = Approver(control_plane, name).decide(ASKED, "Deny")
+    listed = _listed(control_plane, name, tmp_path_factory.mktemp("listed"))
+    chosen = {"optimizationKeys": str(LISTED)} | dict.fromkeys(IN_LISTED, str([listed.namespace]))
     token = as_account(control_plane, name, ACCOUNT)
     try:
-        with confined(control_plane, name, ACCOUNT, {"optimizationKeys": str(LISTED)}) as tag:
-            yield Confined(world, token, tag, pods[0]["metadata"]["name"], denial["metadata"]["name"])
+        with confined(control_plane, name, ACCOUNT, chosen) as tag:
+            yield Confined(world, token, tag, pods[0]["metadata"]["name"], denial["metadata"]["name"], listed)
     finally:
         token.close()
         rest.delete(f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}")
         rest.delete(f"/api/v1/namespaces/{name}")
+        rest.delete(f"/api/v1/namespaces/{listed.namespace}")
+
+
+def _listed(plane: ControlPlane, name: str, folder: Path) -> Installed:
+    """A namespace with what is changed in listed ones, each once more as its owner has protected it."""
+    world = Installed(plane, f"{name}-listed", folder)
+    plane.rest.post("/api/v1/namespaces", {"metadata": {"name": world.namespace}})
+    bounds = {"actions": ["scale"], "risky": [], "kinds": [], "namespaces": [], "maximumChange": 20}
+    for owned in ("mine", "kept", "marked"):
+        world.workload("Deployment", owned)
+        spec = {"replicas": 0, "selector": {"matchLabels": SAME["metadata"]["labels"]}, "template": RELEASED}
+        release = {"metadata": {"name": f"{owned}-release"}, "spec": spec}
+        plane.rest.post(world.path("deployments", api=APPS), release)
+        world.policy(owned, **enforce(boundaries=bounds))
+        world.health_check(owned, checks=_checks()["spec"]["checks"])
+    world.policy("bare", **enforce())
+    for name_ in ("marked", "marked-release"):
+        template = {"metadata": {"annotations": {"kiro.dev/protected": "true"}}}
+        plane.rest.patch(world.path("deployments", name_, api=APPS), {"spec": {"template": template}})
+    mark = {"metadata": {"annotations": {"kiro.dev/protected": " Yes"}}}
+    for plural, name_, api in (
+        ("deployments", "kept", APPS),
+        ("deployments", "kept-release", APPS),
+        ("kirosafetypolicies", "kept", KIRO),
+        ("kirohealthchecks", "kept", KIRO),
+    ):
+        plane.rest.patch(world.path(plural, name_, api=api), mark)
+    return world
 
 
 def _lease(name: str) -> Object:
@@ -573,9 +627,12 @@ def test_it_writes_nothing_else_at_all(at: Confined, case: str) -> None:
         "pod": at.pod,
         "set": at.world.items("replicasets", api=APPS)[0]["metadata"]["name"],
     }
-    path = OTHERS[case][1]
-    # Of these one name may be written, where an admin has said so.
-    policy = next((name for name in ("clusterroles", "clusterrolebindings") if f"/{name}" in path), "writes")
+    method, path, _ = OTHERS[case]
+    # Of these one name may be written, where an admin has said so, or one field changed.
+    names = {"/clusterroles": "clusterroles", "/clusterrolebindings": "clusterrolebindings"}
+    if method == "PATCH":
+        names |= {f"{{kiro}}/{name}/": name for name in ("kirosafetypolicies", "kirohealthchecks")}
+    policy = next((name for place, name in names.items() if place in path), "writes")
     refused_by(at, policy, partial(send, at.rest, OTHERS[case], places))
 
 
@@ -781,6 +838,165 @@ def test_no_number_is_moved_while_the_admin_has_listed_no_key(at: Confined) -> N
         assert f"ValidatingAdmissionPolicy '{tag}-configmaps'" in refused.value.message
 
 
+def only_in_listed(
+    at: Confined, plural: str, name: str, right: list[Object], wrong: dict[str, Object | list[Object]]
+) -> None:
+    """Hold what passes, and what somebody else may do all the same, against the policy about a kind."""
+    api = APPS if plural == "deployments" else KIRO
+    content = STRATEGIC if plural == "deployments" else MERGE
+    path, other = at.listed.path(plural, name, api=api), at.world.plane.rest
+    before = at.rest.get(path)["metadata"]
+    fence = {"metadata": {"uid": before["uid"], "resourceVersion": before["resourceVersion"]}}
+    owners = {"kept": r"it carries the annotation kiro\.dev/protected"}
+    if plural == "deployments":
+        owners["marked"] = r"its pod template carries the annotation kiro\.dev/protected"
+    for change in right:
+        at.patch(path, fence | change, content)
+        labelled = {"metadata": {"labels": {"more": "x"}}} | change
+        refused_by(at, plural, partial(at.patch, path, labelled, content))
+        for owner, told in owners.items():
+            protected = at.listed.path(plural, name.replace("mine", owner), api=api)
+            other.patch(f"{protected}?dryRun=All", change, content)
+            with pytest.raises(ApiError, match=told):
+                at.patch(protected, change, content)
+    for case, wish in wrong.items():
+        form = JSON_PATCH if isinstance(wish, list) else content
+        other.patch(f"{path}?dryRun=All", wish, form)
+        with pytest.raises(ApiError) as refused:
+            at.patch(path, wish, form)
+        assert f"ValidatingAdmissionPolicy '{at.tag}-{plural}'" in refused.value.message, case
+
+
+def refused_elsewhere(at: Confined, plural: str, name: str, change: Object, listed: str) -> None:
+    """What passes in a listed namespace does in no other one."""
+    api, content = (APPS, STRATEGIC) if plural == "deployments" else (KIRO, MERGE)
+    path = at.path(plural, name, api)
+    at.world.plane.rest.patch(f"{path}?dryRun=All", change, content)
+    with pytest.raises(ApiError, match=f"the namespace is not among {listed} of this policy"):
+        at.patch(path, change, content)
+
+
+def test_what_is_unused_is_turned_off_in_listed_namespaces_and_nothing_else(at: Confined) -> None:
+    off: Object = {"spec": {"replicas": 0}}
+    wrong: dict[str, Object | list[Object]] = {
+        "to one": {"spec": {"replicas": 1}},
+        "paused as well": {"spec": {"replicas": 0, "paused": True}},
+        "restarted as well": {"spec": {"replicas": 0} | _annotated("r")["spec"]},
+    }
+    only_in_listed(at, "deployments", "mine", [off], wrong)
+    refused_elsewhere(at, "deployments", "deployment", off, "removeUnusedNamespaces")
+    scale = at.listed.path("deployments", "mine/scale", api=APPS)
+    refused_by(at, "deployments-scale", partial(at.patch, scale, off))
+
+
+def test_a_release_comes_back_in_listed_namespaces_and_nothing_else(at: Confined) -> None:
+    right: list[Object] = [{"spec": {"template": template}} for template in BY_OPERATOR.values()]
+    wrong: dict[str, Object | list[Object]] = {
+        case: {"spec": {"template": made}} for case, made in BY_PERSON.items()
+    }
+    third = [{"name": "third", "image": "api:2"}, {"name": "api", "image": "api:2"}]
+    wrong["another container"] = {"spec": {"template": {"spec": {"containers": third}}}}
+    wrong["replicas as well"] = {"spec": right[0]["spec"] | {"replicas": 1}}
+    for image in ("api@evil/x", "api:1@evil.io/x:1", "api: evil", "api:", "api@sha256:00/evil"):
+        changed = {"op": "replace", "path": f"{CONTAINER}/image", "value": image}
+        wrong[image] = [changed]
+    for less, place in (
+        ("a security context less", f"{CONTAINER}/securityContext"),
+        ("a container less", "/spec/template/spec/containers/1"),
+        ("no init containers", "/spec/template/spec/initContainers"),
+        ("a label less", "/spec/template/metadata/labels/tier"),
+        ("an annotation less", "/spec/template/metadata/annotations/team"),
+    ):
+        wrong[less] = [{"op": "remove", "path": place}]
+    wrong["in another order"] = [
+        {"op": "move", "from": "/spec/template/spec/containers/1", "path": CONTAINER}
+    ]
+    only_in_listed(at, "deployments", "mine-release", right, wrong)
+    other = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "app:9"}]}}}}
+    refused_by(at, "deployments", partial(at.patch, at.path("deployments", "deployment"), other, STRATEGIC))
+
+
+def _bounds(**changes: Any) -> Object:
+    return {"spec": {"boundaries": changes}}
+
+
+def test_boundaries_are_widened_in_listed_namespaces_and_nothing_else(at: Confined) -> None:
+    right = [
+        _bounds(actions=["scale", "drain"]),
+        _bounds(kinds=["Deployment"], namespaces=["kiro"], maximumChange=50),
+        _bounds(maximumChange=20, actions=["drain", "scale"]),
+    ]
+    wrong: dict[str, Object | list[Object]] = {
+        "an action less": _bounds(actions=["drain"]),
+        "a smaller change": _bounds(maximumChange=19),
+        "a risk": _bounds(risky=["scale"]),
+        "a risk less": _bounds(actions=["scale", "drain"], risky=["drain"]),
+        "none at all": {"spec": {"boundaries": None}},
+        "another mode": {"spec": {"mode": "Observe"}},
+        "another mode as well": _bounds(maximumChange=50) | {"spec": {"mode": "Observe"}},
+        "a consent": {"spec": {"consent": ["SingleReplica"]}},
+        "a larger budget": {"spec": {"budget": {"limit": 99}}},
+    }
+    only_in_listed(at, "kirosafetypolicies", "mine", right, wrong)
+    bare = at.listed.path("kirosafetypolicies", "bare", api=KIRO)
+    declared_anew = _bounds(actions=[], risky=[], kinds=[], namespaces=[], maximumChange=0)
+    at.world.plane.rest.patch(f"{bare}?dryRun=All", declared_anew)
+    refused_by(at, "kirosafetypolicies", partial(at.patch, bare, declared_anew))
+    refused_elsewhere(at, "kirosafetypolicies", "policy", declared_anew, "changeBoundaryNamespaces")
+
+
+def _checks(*more: Object, **parameters: Any) -> Object:
+    """The list as it would be, with other parameters of cpu-usage and more checks."""
+    first = {"id": "cpu-usage", "parameters": {"threshold": 60, "floor": 20} | parameters}
+    return {"spec": {"checks": [first, {"id": "pods-ready", "failAfter": "30s"}, *more]}}
+
+
+def test_thresholds_are_moved_in_listed_namespaces_and_nothing_else(at: Confined) -> None:
+    right = [
+        _checks(threshold=90),
+        _checks({"id": "memory-usage", "parameters": {"threshold": 85}}),
+    ]
+    wrong: dict[str, Object | list[Object]] = {
+        "a fraction": _checks(threshold=92.5),
+        "a check that is not known": _checks({"id": "nonsense"}),
+        "a check without a threshold": _checks({"id": "memory-usage"}),
+        "a time less": [{"op": "remove", "path": "/spec/checks/1/failAfter"}],
+        "a hundred": _checks(threshold=100),
+        "less than one": _checks(threshold=0.5),
+        "a text": _checks(threshold="90"),
+        "another parameter": _checks(threshold=90, floor=10),
+        "one more parameter": _checks(threshold=90, window="1h"),
+        "a threshold of another check": _checks({"id": "network-latency", "parameters": {"threshold": 5}}),
+        "a check that is off": _checks(
+            {"id": "memory-usage", "enabled": False, "parameters": {"threshold": 85}}
+        ),
+        "an interval": _checks({"id": "memory-usage", "interval": "1h", "parameters": {"threshold": 85}}),
+        "a check that goes": {"spec": {"checks": _checks(threshold=90)["spec"]["checks"][:1]}},
+        "a parameter that goes": {
+            "spec": {
+                "checks": [
+                    {"id": "cpu-usage", "parameters": {"threshold": 90}},
+                    {"id": "pods-ready", "failAfter": "30s"},
+                ]
+            }
+        },
+        "a check turned off": {
+            "spec": {
+                "checks": [
+                    *_checks()["spec"]["checks"][:1],
+                    {"id": "pods-ready", "failAfter": "30s", "enabled": False},
+                ]
+            }
+        },
+        "all of them": {"spec": {"checks": None}},
+        "suspended": {"spec": {"suspend": True}},
+        "another policy": {"spec": {"safetyPolicyRef": {"name": "wider"}}},
+    }
+    only_in_listed(at, "kirohealthchecks", "mine", right, wrong)
+    one = {"spec": {"checks": [{"id": "cpu-usage", "parameters": {"threshold": 90}}]}}
+    refused_elsewhere(at, "kirohealthchecks", "kiro", one, "changeThresholdNamespaces")
+
+
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
     "Scale": (test_a_scale_up_and_the_scale_back_pass,),
@@ -793,6 +1009,10 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "ChangeAutoscaling": (test_bounds_of_an_autoscaler_that_are_raised_pass_and_no_others,),
     "EditSteering": (test_a_steering_document_that_is_mended_passes_and_nothing_else_there,),
     "ChangeOptimization": (test_a_number_to_optimize_by_is_moved_and_nothing_else_there,),
+    "RemoveUnused": (test_what_is_unused_is_turned_off_in_listed_namespaces_and_nothing_else,),
+    "Rollback": (test_a_release_comes_back_in_listed_namespaces_and_nothing_else,),
+    "ChangeBoundary": (test_boundaries_are_widened_in_listed_namespaces_and_nothing_else,),
+    "ChangeThreshold": (test_thresholds_are_moved_in_listed_namespaces_and_nothing_else,),
     "events": (test_its_own_record_passes,),
     "leader-election": (test_its_own_record_passes,),
     "records": (test_its_own_record_passes,),
@@ -812,30 +1032,41 @@ PASSES: dict[str, tuple[Callable[..., None], ...]] = {
 
 
 @pytest.mark.parametrize(
-    ("page", "word", "name"),
+    ("page", "chosen"),
     [
-        ("security.md", "platform", "safetyConfigs"),
-        ("remedies/change-optimization.md", "maximumChangesPerDay", "optimizationKeys"),
+        ("security.md", {"safetyConfigs": "['kiro-safety-config', 'platform-safety']"}),
+        (
+            "remedies/change-optimization.md",
+            {"optimizationKeys": "['minimumSavingPercent', 'maximumChangesPerDay']"},
+        ),
+        ("remedies/README.md", dict.fromkeys(IN_LISTED, "['kiro-system']")),
     ],
 )
 def test_what_an_admin_may_choose_is_patched_as_the_page_says(
-    tmp_path: Path, page: str, word: str, name: str
+    tmp_path: Path, page: str, chosen: dict[str, str]
 ) -> None:
     added = r"```yaml\n# added to production/kustomization.yaml\n(patches:.*?)```"
     [patches] = re.findall(added, (ROOT / "docs" / page).read_text(), re.DOTALL)
     base = os.path.relpath(DEPLOY / "base", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(f"resources: [{base}]\n{patches}")
-    policies = {
-        item["metadata"]["name"]: item["spec"]
-        for item in yaml.safe_load_all(kustomized(tmp_path))
-        if item["kind"] == POLICY
-    }
-    [chosen] = [
-        item for item in policies["kiro-operator-configmaps"]["variables"] if word in item["expression"]
-    ]
-    assert chosen["name"] == name
-    commands = policies["kiro-operator-pods-exec"]["variables"][0]
-    assert commands["name"] == "mcpClientCommands"
+
+    def variables(text: str) -> dict[str, str]:
+        policies = [item for item in yaml.safe_load_all(text) if item["kind"] == POLICY]
+        return {
+            each["name"]: each["expression"]
+            for item in policies
+            for each in item["spec"].get("variables", ())
+            if each["name"].endswith(("s", "Keys"))
+        }
+
+    before = {item["name"]: item["expression"] for item in _variables()}
+    after = variables(kustomized(tmp_path))
+    assert {name: text for name, text in after.items() if text != before[name]} == chosen
+
+
+def _variables() -> Iterator[Object]:
+    for policy in of_kind("base", POLICY):
+        yield from policy["spec"].get("variables", ())
 
 
 def test_whoever_writes_is_seen_to_pass() -> None:

@@ -95,6 +95,7 @@ class Run:
             SystemClock(),
             Metrics(),
             policies=lambda _: {},
+            marks=lambda _: {},
             sampled=self._sampled,
         )
 

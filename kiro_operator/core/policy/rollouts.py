@@ -4,12 +4,18 @@ A rollout does not go through the eviction API, so no PodDisruptionBudget holds 
 takes down is bounded by the workload's own strategy, and that bound is what gates look at.
 """
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import DaemonSet, Deployment, RollingUpdate, StatefulSet, Workload
 from kiro_operator.core.policy.shares import at_least, at_most
 
-ROLLS = frozenset({Method.ROLLOUT_RESTART, Method.PATCH})
-"""Methods by which a workload's pods may be replaced; a patch is taken to touch the template."""
+REACHES_ALL = frozenset({Method.ROLLOUT_RESTART, Method.PATCH})
+"""Methods that reach all pods of a workload."""
+
+
+def rolls(action: ActionName, method: Method) -> bool:
+    """Whether a workload's pods are replaced: what patches it is taken to touch its pod template."""
+    return method in REACHES_ALL and action is not ActionName.REMOVE_UNUSED
 
 
 def is_recreate(workload: Workload) -> bool:
@@ -49,14 +55,8 @@ def _or(value: int | str | None, default: int | str) -> int | str:
     return default if value is None else value
 
 
-def taken(workload: Workload, method: Method) -> int:
-    """Pods, available now, that an action may take down.
-
-    A rollout keeps to its bound counting what is already missing. An eviction takes a pod that
-    fails, and scaling takes none of those that were wanted.
-    """
-    if method not in ROLLS:
-        return 0
+def taken(workload: Workload) -> int:
+    """Pods, available now, that a rollout may take down: it keeps to its bound counting what is missing."""
     return min(workload.available, max(0, max_unavailable(workload) - unavailable(workload)))
 
 

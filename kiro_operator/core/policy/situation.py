@@ -8,14 +8,15 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.faults.motion import is_disrupted
-from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
-from kiro_operator.core.policy.rollouts import ROLLS, taken
+from kiro_operator.core.objects import Annotations, Approval, Deployment, Pod, Workload
+from kiro_operator.core.policy.rollouts import REACHES_ALL, rolls, taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, workload
 
+SETS_REPLICAS = frozenset({ActionName.SCALE, ActionName.REMOVE_UNUSED})
+"""Actions that an autoscaler would have to agree with."""
 OVER = frozenset({"Succeeded", "Failed"})
 """Phases that are final."""
 
@@ -62,8 +63,9 @@ def situate(
     target = workload(intent.target, snapshot)
     other = subject(intent.target, snapshot) if target is None else None
     pod = _pod(intent.pod, snapshot)
+    counted = _without_leaving(counted, intent, snapshot, ledger)
     autoscaler, observed = None, not isinstance(snapshot.autoscalers, Unobserved)
-    if intent.action is ActionName.SCALE:
+    if intent.action in SETS_REPLICAS:
         autoscaler, observed = autoscaler_of(intent.target, snapshot)
     return Situation(
         pods=counted.pods,
@@ -118,14 +120,34 @@ def _drained_by(intent: Intent, snapshot: Snapshot) -> datetime | None:
     return max(deadlines, default=None)
 
 
+def _without_leaving(counted: Census, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> Census:
+    """The namespace as it will be when what is being turned off, this included, has no pods any more."""
+    leaving = {
+        entry.target for entry in ledger.entries if entry.running and entry.action is ActionName.REMOVE_UNUSED
+    }
+    if intent.action is ActionName.REMOVE_UNUSED:
+        leaving.add(intent.target)
+    if not leaving or counted.pods is None or counted.unhealthy is None:
+        return counted
+    found = (workload(ref, snapshot) for ref in leaving)
+    going = sum(item.status.replicas for item in found if isinstance(item, Deployment))
+    unsettled = () if isinstance(snapshot.pods, Unobserved) else snapshot.pods.unsettled
+    unwell = sum(
+        pod.status.phase not in OVER and not is_ready(pod) and controller_of(pod, snapshot) in leaving
+        for pod in unsettled
+    )
+    unhealthy = max(0, counted.unhealthy - unwell)
+    return Census(max(counted.pods - going, unhealthy), unhealthy)
+
+
 def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
     """Healthy pods of other targets that the rollouts under way may yet take down."""
     rolling = (
         workload(entry.target, snapshot)
         for entry in ledger.entries
-        if entry.running and entry.method in ROLLS and entry.target.uid != target.uid
+        if entry.running and rolls(entry.action, entry.method) and entry.target.uid != target.uid
     )
-    return sum(taken(found, Method.ROLLOUT_RESTART) for found in rolling if found is not None)
+    return sum(taken(found) for found in rolling if found is not None)
 
 
 def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapshot: Snapshot) -> bool:
@@ -139,7 +161,7 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
         carriers += [target.metadata.annotations, target.spec.template.metadata.annotations]
     if pod is not None:
         carriers.append(pod.metadata.annotations)
-    if intent.method in ROLLS and not isinstance(snapshot.pods, Unobserved):
+    if intent.method in REACHES_ALL and not isinstance(snapshot.pods, Unobserved):
         carriers += [
             other.metadata.annotations
             for other in snapshot.pods.unsettled

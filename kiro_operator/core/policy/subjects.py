@@ -8,7 +8,7 @@ from kiro_operator.core.evidence.optimization_config import OPTIMIZATION_CONFIG
 from kiro_operator.core.evidence.restorable import RESTORABLE, Found
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
 from kiro_operator.core.evidence.steering import STEERING
-from kiro_operator.core.snapshot import ABSENT, Ref, Snapshot, Unobserved
+from kiro_operator.core.snapshot import ABSENT, Marks, Ref, Snapshot, Unobserved
 
 
 class Subject(Struct, frozen=True):
@@ -30,7 +30,18 @@ def subject(ref: Ref, snapshot: Snapshot) -> Subject | None:
             return _autoscaler(ref, snapshot)
         case "ClusterRole" | "ClusterRoleBinding":
             return _rbac(ref, snapshot)
+        case "KiroSafetyPolicy":
+            return _marked(ref, snapshot.marks.get(ref.name))
+        case "KiroHealthCheck":
+            return _marked(ref, snapshot.own.marks if snapshot.own.name == ref.name else None)
     return None
+
+
+def _marked(ref: Ref, marks: Marks | None) -> Subject | None:
+    """Of the operator's own kinds. Who keeps one in Git is looked at in the object itself."""
+    if marks is None or marks.uid != ref.uid:
+        return None
+    return Subject(labels=marks.labels, protected=is_protected(marks.protected))
 
 
 def _safety_config(ref: Ref, snapshot: Snapshot) -> Subject | None:

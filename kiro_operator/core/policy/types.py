@@ -196,7 +196,10 @@ class Situation(Struct, frozen=True, kw_only=True):
     """Facts about the target of one intent, as observed; None where there are none."""
 
     pods: int | None
-    """Pods of the namespace that count for the blast radius; None when they cannot be observed."""
+    """Pods of the namespace that count for the blast radius; None when they cannot be observed.
+
+    Those of what is being turned off do not.
+    """
     unhealthy_pods: int | None
     """Those of them that are not ready."""
     unhealthy_expected: int = 0
@@ -216,7 +219,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     gitops: str = ""
     """The GitOps tool that owns the target; empty for none, and for workloads."""
     autoscaler: str | None
-    """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by Scale alone."""
+    """Name of the HorizontalPodAutoscaler that owns the target's replicas; looked for by what sets these."""
     autoscalers_observed: bool
     """False when it is not known whether there is one."""
     drained_by: datetime | None = None

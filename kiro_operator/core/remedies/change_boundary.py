@@ -1,22 +1,54 @@
-"""ChangeBoundary: the boundaries that would have held what autonomous operations did, for a person to decide.
+"""ChangeBoundary: boundaries that hold what autonomous operations did, when a person approves it.
 
-The operator never writes them: it acts under that very policy, and whoever could change its limits has none.
+They bind Kiro's operations and not the operator. Whatever else stands in a KiroSafetyPolicy does bind it, and
+admission keeps it from writing any of that.
 """
 
 import json
 
 from kiro_operator.api.v1alpha1.autonomy import LARGEST_CHANGE, Boundaries
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.types import API_VERSION
-from kiro_operator.core.permissions import Rule
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
+from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot
 from kiro_operator.core.verdict import Amendment
-from kiro_operator.core.writes import Write
+from kiro_operator.core.writes import UNPROTECTED, Must, Operation, Write, changes, listed
 
-RULES: tuple[Rule, ...] = ()
-ADMITTED: tuple[Write, ...] = ()
+RULES: tuple[Rule, ...] = (
+    Rule(
+        GROUP,
+        ("kirosafetypolicies",),
+        ("patch",),
+        "widen the boundaries of autonomous operations, when a person has approved it",
+        grant=Grant.CHANGE_BOUNDARY,
+    ),
+)
+_CHOSEN, _LISTED = listed("changeBoundaryNamespaces")
+_AFTER = "variables.after.?spec.?boundaries.orValue({})"
+_BEFORE = "variables.before.?spec.?boundaries.orValue({})"
+ADMITTED = (
+    Write(
+        by="ChangeBoundary",
+        api_version=API_VERSION,
+        resources=("kirosafetypolicies",),
+        operations=(Operation.UPDATE,),
+        chosen=(_CHOSEN,),
+        musts=(
+            _LISTED,
+            UNPROTECTED,
+            *changes(("spec", "boundaries")),
+            Must(
+                f"{_AFTER}.all(k, k in {_BEFORE})\n"
+                f"&& {_BEFORE}.all(k, k in {_AFTER} && (k in ['actions', 'kinds', 'namespaces']\n"
+                f"? {_BEFORE}[k].all(v, v in {_AFTER}[k])\n"
+                f": k == 'maximumChange' ? {_BEFORE}[k] <= {_AFTER}[k] : {_BEFORE}[k] == {_AFTER}[k]))",
+                "it widens boundaries that are there, and takes nothing out of them",
+            ),
+        ),
+    ),
+)
 MOST = 32
 """Entries that a list of the boundaries may have."""
 _LONGEST = 63
@@ -37,8 +69,7 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
             return Refusal("TooMany", message, lasting=True)
         wider[field] = made
     patch = {"spec": {"boundaries": wider}}
-    advice = "No operator widens its own limits: see first what let it through, and whether it was right"
-    return Draft(API_VERSION, json.dumps(patch, sort_keys=True), json.dumps(wider, sort_keys=True), advice)
+    return Draft(API_VERSION, json.dumps(patch, sort_keys=True), json.dumps(wider, sort_keys=True))
 
 
 def _wider(bounds: Boundaries, field: str, values: list[str]) -> list[str] | int | None:

@@ -1,20 +1,71 @@
-"""ChangeThreshold: a threshold of a check that fits what is measured, for a person to decide.
+"""ChangeThreshold: a threshold of a check that fits what is measured, when a person approves it.
 
-The operator never writes it: thresholds decide what it calls a failure, and with that what it may do.
+Thresholds decide what the operator calls a failure, and with that what it may do. So it writes none but of
+the checks whose metric it has seen, and admission keeps it from anything else in a KiroHealthCheck.
 """
 
 import json
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.api.v1alpha1.types import API_VERSION
-from kiro_operator.core.permissions import Rule
+from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
+from kiro_operator.core.checks.signal_quality.threshold_fit import OURS
+from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot
 from kiro_operator.core.verdict import Amendment
-from kiro_operator.core.writes import Write
+from kiro_operator.core.writes import UNPROTECTED, Must, Operation, Write, cel, changes, listed
 
-RULES: tuple[Rule, ...] = ()
-ADMITTED: tuple[Write, ...] = ()
+RULES: tuple[Rule, ...] = (
+    Rule(
+        GROUP,
+        ("kirohealthchecks",),
+        ("patch",),
+        "move a threshold of a check, when a person has approved it",
+        grant=Grant.CHANGE_THRESHOLD,
+    ),
+)
+_CHOSEN, _LISTED = listed("changeThresholdNamespaces")
+_AFTER = "variables.after.?spec.?checks.orValue([])"
+_BEFORE = "variables.before.?spec.?checks.orValue([])"
+ADMITTED = (
+    Write(
+        by="ChangeThreshold",
+        api_version=API_VERSION,
+        resources=("kirohealthchecks",),
+        operations=(Operation.UPDATE,),
+        chosen=(_CHOSEN,),
+        musts=(
+            _LISTED,
+            UNPROTECTED,
+            *changes(("spec", "checks")),
+            Must(
+                f"{_BEFORE}.all(o, {_AFTER}.exists(c, c.id == o.id\n"
+                "&& c.all(k, k == 'parameters' || (k in o && c[k] == o[k]))\n"
+                "&& o.all(k, k in c)))",
+                "it changes parameters of checks, and takes no check out",
+            ),
+            Must(
+                f"{_BEFORE}.all(o, {_AFTER}.exists(c, c.id == o.id\n"
+                "&& o.?parameters.orValue({}).all(k, k in c.?parameters.orValue({}))))",
+                "it takes no parameter out",
+            ),
+            Must(
+                f"{_AFTER}.all(c, {_BEFORE}.exists(o, o.id == c.id)\n"
+                # The API server fills in that a new entry is enabled.
+                "|| (c.all(k, k in ['id', 'parameters', 'enabled']) && c.?enabled.orValue(true)\n"
+                "&& 'threshold' in c.?parameters.orValue({})))",
+                "of a check that was not listed it writes the threshold alone",
+            ),
+            Must(
+                f"{_AFTER}.all(c, c.?parameters.orValue({{}}).all(k, {_BEFORE}.exists(o, o.id == c.id\n"
+                "&& k in o.?parameters.orValue({}) && o.parameters[k] == c.parameters[k])\n"
+                f"|| (k == 'threshold' && c.id in [{', '.join(map(cel, sorted(OURS)))}]\n"
+                "&& type(c.parameters[k]) == int && c.parameters[k] >= 1 && c.parameters[k] < 100)))",
+                f"it moves the threshold of {' or '.join(sorted(OURS))} alone, to a whole percentage",
+            ),
+        ),
+    ),
+)
 
 
 def draft(amendment: Amendment, _snapshot: Snapshot) -> Draft | Refusal:
@@ -25,8 +76,7 @@ def draft(amendment: Amendment, _snapshot: Snapshot) -> Draft | Refusal:
         settings.setdefault(check, {})[parameter] = json.loads(value)
     checks = [{"id": check, "parameters": wanted} for check, wanted in sorted(settings.items())]
     diff = "; ".join(f"{place}: {value}" for place, value in amendment.values)
-    advice = "No operator moves what it is measured by: see first whether what is measured is as it should be"
-    return Draft(API_VERSION, json.dumps({"spec": {"checks": checks}}, sort_keys=True), diff, advice)
+    return Draft(API_VERSION, json.dumps({"spec": {"checks": checks}}, sort_keys=True), diff)
 
 
 REMEDY = Proposer(

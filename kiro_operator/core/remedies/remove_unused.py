@@ -1,7 +1,7 @@
-"""RemoveUnused: how to turn off a Deployment that does nothing, for a person to do.
+"""RemoveUnused: turn off a Deployment that does nothing, when a person approves it.
 
-To zero and not away: what it was is one number, which its undo has. The operator scales nothing to zero: a
-right to do so could take everything down, and admission cannot tell an idle Deployment from another.
+To zero and not away: what it was is one number, which its undo has. Admission cannot tell an idle Deployment
+from another, so it lets nothing be scaled to zero but in namespaces that the admin has listed.
 Claims, ConfigMaps and Services that nothing uses are left to the words of the check: deleting them loses
 data, or what nobody can make anew from a record.
 """
@@ -9,15 +9,43 @@ data, or what nobody can make anew from a record.
 import json
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
-from kiro_operator.core.permissions import Rule
+from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.policy.situation import autoscaler_of
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot, Unobserved, workload
 from kiro_operator.core.verdict import Amendment
-from kiro_operator.core.writes import Write
+from kiro_operator.core.writes import UNPROTECTED_WORKLOAD, Must, Operation, Write, changes, listed
 
-RULES: tuple[Rule, ...] = ()
-ADMITTED: tuple[Write, ...] = ()
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "apps",
+        ("deployments",),
+        ("patch",),
+        "scale to zero what does nothing, when a person has approved it",
+        grant=Grant.REMOVE_UNUSED,
+    ),
+)
+_CHOSEN, _LISTED = listed("removeUnusedNamespaces")
+ADMITTED = (
+    Write(
+        by="RemoveUnused",
+        api_version=API_VERSION,
+        resources=("deployments",),
+        operations=(Operation.UPDATE,),
+        chosen=(_CHOSEN,),
+        musts=(
+            _LISTED,
+            *UNPROTECTED_WORKLOAD,
+            *changes(("spec", "replicas")),
+            Must(
+                "variables.after.?spec.?replicas.orValue(1) == 0\n"
+                "&& variables.before.?spec.?replicas.orValue(1) > 0",
+                "it scales to zero what has replicas",
+            ),
+        ),
+    ),
+)
 
 
 def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
@@ -30,9 +58,16 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         return Refusal("NotSupported", f"{named(target)} is no Deployment that is there", lasting=True)
     if not found.desired:
         return Refusal("Healed", f"{named(target)} has no replicas any more", lasting=True)
+    scaler, seen = autoscaler_of(target, snapshot)
+    if scaler is not None or not seen:
+        message = (
+            f"HorizontalPodAutoscaler {scaler} owns the replicas of {named(target)}: take it away first"
+            if seen
+            else f"whether an autoscaler scales {named(target)} cannot be observed"
+        )
+        return Refusal("ScaledByAutoscaler", message, lasting=seen)
     patch = {"spec": {"replicas": 0}}
-    advice = "The operator scales nothing to zero: see first that nobody counts on it"
-    return Draft(API_VERSION, json.dumps(patch), f"replicas: {found.desired} → 0", advice)
+    return Draft(API_VERSION, json.dumps(patch), f"replicas: {found.desired} → 0")
 
 
 REMEDY = Proposer(action=ActionName.REMOVE_UNUSED, title="Scale to zero what does nothing", draft=draft)

@@ -87,8 +87,6 @@ class Draft(Struct, frozen=True):
     """JSON: what is to be merged into the target; nothing yet where it comes from ``source``."""
     diff: str
     """The same for a person."""
-    advice: str = ""
-    """What a person who makes the change should see first; with it the operator never makes it."""
     source: Ref | None = None
     """The ReplicaSet whose pod template is to be in force again: what differs is seen when both are read."""
     revision: str = ""

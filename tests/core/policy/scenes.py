@@ -412,6 +412,7 @@ LIVE: Mapping[str, Object] = {
         "spec": {
             "template": {"spec": {"containers": [{"name": "api", "resources": {"requests": {"cpu": "2"}}}]}}
         },
+        "status": {"observedGeneration": 3},
     },
     "HorizontalPodAutoscaler": {
         "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},

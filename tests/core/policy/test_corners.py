@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from kiro_operator.api.v1alpha1.healthcheck import LadderStep
+from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Window
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
@@ -14,7 +14,7 @@ from kiro_operator.core.objects import RollingUpdate, WorkloadStatus
 from kiro_operator.core.policy.gates import run_gates
 from kiro_operator.core.policy.gates.protected import gate as protected
 from kiro_operator.core.policy.ladder import Turn, turn
-from kiro_operator.core.policy.rollouts import taken, unavailable, update_pending
+from kiro_operator.core.policy.rollouts import rolls, taken, unavailable, update_pending
 from kiro_operator.core.policy.shares import at_least
 from kiro_operator.core.policy.situation import Census, census, situate
 from kiro_operator.core.policy.storms import casualties
@@ -92,9 +92,23 @@ def test_pods_in_a_final_phase_are_no_casualties() -> None:
 
 def test_pods_that_a_rollout_takes() -> None:
     assert unavailable(workload(replicas=4, available=4)) == 0
-    assert taken(workload(replicas=4, available=4, bounds=RollingUpdate(1)), ROLL) == 1
-    assert taken(workload(replicas=4, available=3, bounds=RollingUpdate(1)), ROLL) == 0
-    assert taken(workload(replicas=4, available=4, bounds=RollingUpdate(1)), EVICT) == 0
+    assert taken(workload(replicas=4, available=4, bounds=RollingUpdate(1))) == 1
+    assert taken(workload(replicas=4, available=3, bounds=RollingUpdate(1))) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "expected"),
+    [
+        (ActionName.RESTART, Method.ROLLOUT_RESTART, True),
+        (ActionName.RESTART, Method.EVICT, False),
+        (ActionName.SCALE, Method.SCALE_UP, False),
+        (ActionName.RIGHT_SIZE, Method.PATCH, True),
+        (ActionName.ROLLBACK, Method.PATCH, True),
+        (ActionName.REMOVE_UNUSED, Method.PATCH, False),
+    ],
+)
+def test_what_replaces_pods(action: ActionName, method: Method, expected: bool) -> None:  # noqa: FBT001 - a row of the table
+    assert rolls(action, method) is expected
 
 
 @pytest.mark.parametrize(

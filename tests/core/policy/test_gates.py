@@ -22,7 +22,9 @@ from kiro_operator.core.objects import (
     WorkloadStatus,
 )
 from kiro_operator.core.policy.gates import GATES, maintenance_windows, run_gates
+from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Deny, Entry, Ledger
+from kiro_operator.core.snapshot import Snapshot
 from tests.core.policy.asking import BACK, BY_NAME, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
     BLIND,
@@ -380,6 +382,92 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
     wanted = intent(method, target=ref(kind=made.kind))
     facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
     assert told(ask("disruption", wanted, facts, consent=consent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "made", "consent", "expected"),
+    [
+        # A way back is for what is stuck, and takes down what any rollout does.
+        (ActionName.ROLLBACK, workload(status=STUCK), [], OPEN),
+        (ActionName.ROLLBACK, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (ActionName.ROLLBACK, workload(status=STUCK, paused=True), [], person("WorkloadPaused")),
+        (ActionName.ROLLBACK, workload(status=STUCK, replicas=1), [], person("SingleReplica")),
+        (ActionName.ROLLBACK, workload(status=STUCK, strategy="Recreate"), [], person("TakesAllDown")),
+        (ActionName.RIGHT_SIZE, workload(status=STUCK), [], person("RolloutStuck")),
+        # That all its pods go is what removes it.
+        (ActionName.REMOVE_UNUSED, workload(), [], OPEN),
+        (ActionName.REMOVE_UNUSED, workload(replicas=1), [], OPEN),
+        (ActionName.REMOVE_UNUSED, workload(strategy="Recreate", paused=True), [], OPEN),
+        (ActionName.REMOVE_UNUSED, workload(status=MOVING), [], waits("RolloutInProgress")),
+        (ActionName.REMOVE_UNUSED, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
+        (ActionName.REMOVE_UNUSED, workload(status=UNSEEN), [], waits("RolloutInProgress")),
+        (ActionName.REMOVE_UNUSED, workload(status=STUCK), [], OPEN),
+    ],
+)
+def test_disruption_by_what_was_approved(
+    action: ActionName, made: Workload, consent: list[str], expected: Any
+) -> None:
+    wanted = replace(intent(Method.PATCH), action=action)
+    facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
+    assert told(ask("disruption", wanted, facts, consent=consent)) == expected
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        ({"maxUnhealthy": 0}, OPEN),  # those that go are not missed, well or not
+        ({"maxUnhealthy": None, "minHealthy": 8}, OPEN),
+        ({"maxUnhealthy": None, "minHealthy": 9}, waits("TooManyUnhealthy")),  # eight would be left
+    ],
+)
+def test_the_blast_radius_of_removing_what_is_unused(bound: dict[str, Any], expected: Any) -> None:
+    seen = three_of_four(ready=False)
+    wanted = replace(intent(Method.PATCH), action=ActionName.REMOVE_UNUSED)
+    assert told(ask("blast-radius", wanted, situation(wanted, seen), **bound)) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "fewest", "expected"),
+    [
+        ("Verifying", 8, OPEN),
+        ("Verifying", 9, waits("TooManyUnhealthy")),
+        ("Reserved", 9, waits("TooManyUnhealthy")),
+        ("Succeeded", 9, OPEN),  # it is over: what is left of it is counted
+    ],
+)
+@pytest.mark.parametrize("action", [ActionName.REMOVE_UNUSED, ActionName.RIGHT_SIZE])
+def test_what_is_being_turned_off_is_missed_by_whatever_else_is_done(
+    action: ActionName, state: str, fewest: int, expected: Any
+) -> None:
+    leaving = replace(entry(state=state, method=Method.PATCH), action=ActionName.REMOVE_UNUSED)
+    leaving = replace(leaving, target=ref("web"))
+    wanted = replace(intent(Method.PATCH), action=action)
+    if action is ActionName.REMOVE_UNUSED:
+        fewest -= 4
+    facts = situate(wanted, three_of_four(), Ledger((leaving,)), census(three_of_four()))
+    bound: dict[str, Any] = {"maxUnhealthy": None, "minHealthy": fewest - (action is ActionName.RIGHT_SIZE)}
+    assert told(ask("blast-radius", wanted, facts, **bound)) == expected
+
+
+def three_of_four(*, ready: bool = True) -> Snapshot:
+    """Three Deployments of four pods each; those of the first are ready, or not."""
+    names = ("api", "web", "db")
+    pods = [
+        pod(f"{name}-{number}", name, ready=ready or name != "api") for name in names for number in range(4)
+    ]
+    return snapshot([workload(name, replicas=4) for name in names], pods)
+
+
+def test_what_is_drained_is_not_turned_off_meanwhile() -> None:
+    leaving = pod("api-9", ready=False, deleted=NOW)
+    disrupted = ObjectCondition(ConditionKind.DISRUPTION_TARGET, Truth.TRUE, "EvictionByEvictionAPI")
+    drained = replace(
+        leaving, status=replace(leaving.status, conditions=(*leaving.status.conditions, disrupted))
+    )
+    wanted = replace(intent(Method.PATCH), action=ActionName.REMOVE_UNUSED)
+    made, pods = platform()
+    answer = ask("disruption", wanted, situation(wanted, snapshot([made], [*pods, drained])))
+    assert told(answer) == until("Draining", NOW + timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(

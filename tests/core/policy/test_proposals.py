@@ -41,7 +41,7 @@ from kiro_operator.core.proposals import AGAIN, HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal
-from kiro_operator.core.snapshot import Ref, Sample, Snapshot
+from kiro_operator.core.snapshot import Marks, Own, Ref, Sample, Snapshot
 from kiro_operator.core.steering.fixes import mended
 from kiro_operator.core.steering.syntax import passes
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
@@ -98,6 +98,7 @@ def live(name: str = "api", **metadata: Any) -> dict[str, Any]:
         "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "100", "generation": 3}
         | metadata,
         "spec": {"replicas": 4, "template": {"spec": {"containers": [side, container]}}},
+        "status": {"observedGeneration": 3},
     }
 
 
@@ -207,6 +208,8 @@ def test_another_object_and_one_that_is_as_proposed_are_left() -> None:
     [new] = plan(wasteful()).proposals
     assert exact(new.intent, None, new.workload, NOW) is None
     assert exact(new.intent, live(uid="other"), new.workload, NOW) is None
+    # Its controller has not looked at it: which revision it has is not known.
+    assert exact(new.intent, live(generation=4), new.workload, NOW) is None
     as_proposed = merged(live(), json.loads(new.intent.change.patch), strategic=True)  # type: ignore[union-attr]
     assert exact(new.intent, as_proposed, new.workload, NOW) is None
 
@@ -329,6 +332,14 @@ def test_it_lapses() -> None:
         ("Failed", "Reverted", HOLD, True),
         ("Denied", "Forbidden", AGAIN / 2, False),
         ("Denied", "Forbidden", AGAIN, True),
+        # What held it up when it was approved says nothing of the next minute.
+        ("Denied", "EvidenceMissing", AGAIN / 2, False),
+        ("Denied", "EvidenceMissing", AGAIN, True),
+        ("Denied", "Paused", AGAIN, True),
+        ("Expired", "TooOld", AGAIN / 2, False),
+        ("Expired", "TooOld", AGAIN, True),
+        ("Expired", "NotAllowed", AGAIN, True),
+        ("Expired", "Lapsed", HOLD / 2, False),
         ("Succeeded", "InForce", HOLD / 2, False),
         ("Expired", "Lapsed", HOLD, True),
     ],
@@ -495,6 +506,21 @@ def idle(replicas: int, kind: str = "Deployment") -> Draft | Refusal:
     return proposers()[ActionName.REMOVE_UNUSED].draft(amendment, snapshot([workload(replicas=replicas)]))
 
 
+@pytest.mark.parametrize(("scaler", "lasting"), [("api", True), ("web", None), (None, False)])
+def test_what_an_autoscaler_scales_is_not_turned_off(scaler: str | None, lasting: bool | None) -> None:  # noqa: FBT001 - a row of the table
+    """Nor what may be scaled by one: that cannot be told while none is seen."""
+    made, pods = platform(failing=0)
+    scalers = BLIND if scaler is None else (autoscaler(scaler),)
+    seen = snapshot([made], pods, autoscalers=scalers)
+    amendment = Amendment(ActionName.REMOVE_UNUSED, ref("api"), (("replicas", "0"),))
+    answer = proposers()[ActionName.REMOVE_UNUSED].draft(amendment, seen)
+    if lasting is None:
+        assert isinstance(answer, Draft)
+        return
+    assert isinstance(answer, Refusal)
+    assert (answer.reason, answer.lasting) == ("ScaledByAutoscaler", lasting)
+
+
 def test_what_does_nothing_is_scaled_to_zero() -> None:
     made = idle(3)
     assert isinstance(made, Draft)
@@ -533,7 +559,7 @@ def test_no_boundary_holds_any_change(size: str) -> None:
     assert not made.proposals
 
 
-def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> None:
+def test_boundaries_are_widened_by_what_crossed_them_when_a_person_has_approved_it() -> None:
     spec = lenient(
         boundaries={
             "actions": ["scale"],
@@ -543,12 +569,12 @@ def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> N
             "maximumChange": 20,
         }
     )
-    seen = replace(facts(), policies={"p0": spec})
+    seen = replace(facts(), policies={"p0": spec}, marks={"p0": Marks("uid-p0")})
     verdicts = crossed(
         ("ActionOutside", (("actions", "drain"),)), ("ChangeTooLarge", (("maximumChange", "35"),))
     )
     [new] = plan(verdicts, policies=(spec,), seen=seen).proposals
-    assert new.intent.method is Method.ADVISE
+    assert new.intent.method is Method.PATCH
     assert new.intent.change is not None
     patch = json.loads(new.intent.change.patch)
     assert patch == {"spec": {"boundaries": {"actions": ["scale", "drain"], "maximumChange": 35}}}
@@ -562,7 +588,7 @@ def test_boundaries_are_widened_by_what_crossed_them_and_only_by_a_person() -> N
     assert 'actions: ["scale"] → ["scale","drain"]' in intent.change.diff  # type: ignore[union-attr]
     past = proposed(intent=intent, name=intent.name)
     made = plan(verdicts, past, policies=(spec,), seen=seen)
-    assert [item.reason for item in made.decisions] == ["AppliedByPerson"]
+    assert [item.reason for item in made.decisions] == ["ApprovalRequired"]
     assert not made.withdrawn
 
 
@@ -625,6 +651,34 @@ def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
         assert situate(new.intent, seen, Ledger(), census(seen)).observed
 
 
+@pytest.mark.parametrize("kind", ["KiroSafetyPolicy", "KiroHealthCheck"])
+@pytest.mark.parametrize(
+    ("uid", "protected", "is_seen", "is_protected"),
+    [
+        ("u", "", True, False),
+        ("u", "true", True, True),
+        ("u", "False", True, False),
+        # Made anew, and so another one.
+        ("other", "", False, False),
+    ],
+)
+def test_kinds_of_ones_own_are_seen_by_their_marks(
+    kind: str,
+    uid: str,
+    protected: str,
+    is_seen: bool,  # noqa: FBT001 - a column of the table
+    is_protected: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    marks = Marks(uid, {"team": "platform"}, protected)
+    seen = replace(facts(), marks={"p": marks}, own=Own("p", marks=marks))
+    wanted = replace(proposed().intent, target=Ref(kind, "p", "u"))
+    found = situate(wanted, seen, Ledger(), census(seen))
+    assert (found.observed, found.protected) == (is_seen, is_protected)
+    assert found.labels == ({"team": "platform"} if is_seen else {})
+    elsewhere = replace(wanted, target=Ref(kind, "q", "u"))
+    assert not situate(elsewhere, seen, Ledger(), census(seen)).observed
+
+
 def record(past: Past) -> KiroRemediationSpec:
     """The spec of a proposal, as its KiroRemediation has it."""
     intent = past.intent
@@ -678,7 +732,10 @@ REVISION: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision":
     ("found", "state", "answer"),
     [
         # Its versions and its replicas move, and say nothing.
-        (live(resourceVersion="222", generation=9), "Acting", Act),
+        (live(resourceVersion="222", generation=9) | {"status": {"observedGeneration": 9}}, "Acting", Act),
+        # Which pod template it has, its controller has to say first.
+        (live(generation=9), "Acting", Wait),
+        (live(generation=9), "Reserved", Wait),
         (live(), "Reserved", Act),
         (as_approved(), "Acting", AlreadyDone),
         (as_approved(), "Reserved", Expire),
@@ -753,7 +810,7 @@ def test_a_threshold_is_proposed_where_it_fits(percent: int, named: str, wanted:
         assert not made.proposals
         return
     [new] = made.proposals
-    assert (new.intent.method, new.intent.target) == (Method.ADVISE, OWN)
+    assert (new.intent.method, new.intent.target) == (Method.PATCH, OWN)
     other = {"id": "pods-ready", "enabled": False}
     found = {
         "metadata": {"name": "kiro", "uid": "uid-khc", "resourceVersion": "1"},

@@ -25,6 +25,7 @@ from kiro_operator.core.policy.plan import New, Past
 from kiro_operator.core.policy.types import Change, Intent
 from kiro_operator.core.proposals import HOLD
 from kiro_operator.core.remedies import proposers
+from kiro_operator.core.remedies.rollback import repository
 from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot
 from kiro_operator.core.templates import HASH, LONGEST, returning
@@ -206,7 +207,7 @@ def proposed(**changes: Any) -> Past:
 
 def test_what_runs_is_proposed_and_not_what_failed_before() -> None:
     new = fresh()
-    assert (new.intent.action, new.intent.method) == (ActionName.ROLLBACK, Method.ADVISE)
+    assert (new.intent.action, new.intent.method) == (ActionName.ROLLBACK, Method.PATCH)
     assert new.source == Ref("ReplicaSet", "api-hash1", "uid-api-hash1")
     assert change_of(new.intent).revision == "1"
     assert COMMAND in new.intent.message
@@ -240,6 +241,89 @@ def test_the_patch_is_what_differs_and_its_undo_takes_it_back() -> None:
     assert (told.state, told.reason) == (RemediationState.PROPOSED, "AppliedByPerson")
     assert told.message.count("kubectl") == 2
     assert COMMAND in told.message
+
+
+def template_of(
+    images: tuple[str, str] = ("api:1", "init:1"), labels: Object | None = None, marks: Object | None = None
+) -> Object:
+    """A template of one container and one that goes before it."""
+    metadata: Object = {"labels": {"app": "api"} | (labels or {})}
+    if marks is not None:
+        metadata["annotations"] = marks
+    spec = {
+        "containers": [{"name": "api", "image": images[0]}],
+        "initContainers": [{"name": "init", "image": images[1]}],
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def but(template: Object, **spec: Any) -> Object:
+    return template | {"spec": template["spec"] | spec}
+
+
+SAME = template_of()
+"""What there is to go back to."""
+BY_OPERATOR: dict[str, Object] = {
+    "a tag": template_of(("api:2", "init:1")),
+    "two tags": template_of(("api:2", "init:2")),
+    "a digest": template_of((f"api@sha256:{'0' * 64}", "init:1")),
+    "a tag and a digest": template_of((f"api:2@sha256:{'0' * 64}", "init:1")),
+    "no tag": template_of(("api", "init:1")),
+    "a version": template_of(("api:2", "init:1"), labels={"app.kubernetes.io/version": "2"}),
+    "a chart": template_of(("api:2", "init:1"), labels={"helm.sh/chart": "api-2"}),
+    "a restart": template_of(
+        ("api:2", "init:1"), marks={"kiro.dev/restarted-by": "r", "kubectl.kubernetes.io/restartedAt": "t"}
+    ),
+    "a checksum": template_of(("api:2", "init:1"), marks={"checksum/config": "2"}),
+}
+"""What differs from it by no more than a release of the same images does."""
+BY_PERSON: dict[str, Object] = {
+    "another image": template_of(("other:1", "init:1")),
+    "another registry": template_of(("registry.example.com/api:1", "init:1")),
+    "a path before it": template_of(("evil/api:1", "init:1")),
+    "another init image": template_of(("api:2", "other:1")),
+    "a label": template_of(("api:2", "init:1"), labels={"role": "admin"}),
+    "an annotation": template_of(("api:2", "init:1"), marks={"sidecar.istio.io/inject": "false"}),
+    "an annotation among others": template_of(
+        ("api:2", "init:1"), marks={"checksum/config": "2", "sidecar.istio.io/inject": "false"}
+    ),
+    "a ServiceAccount": but(SAME, serviceAccountName="admin"),
+    "the host's network": but(SAME, hostNetwork=True),
+    "a command": but(SAME, containers=[{"name": "api", "image": "api:1", "command": ["sh"]}]),
+    "a policy of pulling": but(
+        SAME, containers=[{"name": "api", "image": "api:2", "imagePullPolicy": "Always"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [*BY_OPERATOR, *BY_PERSON])
+def test_only_a_release_of_the_same_images_is_for_the_operator_to_bring_back(case: str) -> None:
+    now, method = (
+        (BY_OPERATOR[case], Method.PATCH) if case in BY_OPERATOR else (BY_PERSON[case], Method.ADVISE)
+    )
+    intent = recorded(deployment(now), replica_set("1", 3, SAME))
+    assert intent.method is method
+    told = proposal(intent, "kiro")
+    assert (told.reason == "AppliedByPerson") == (method is Method.ADVISE)
+    after = merged(deployment(now), json.loads(change_of(intent).patch), strategic=True)
+    assert after["spec"]["template"]["spec"] == SAME["spec"]
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("api", "api"),
+        ("api:1", "api"),
+        ("api@sha256:00", "api"),
+        ("api:1@sha256:00", "api"),
+        ("host:5000/team/api:1", "host:5000/team/api"),
+        ("host:5000/api", "host:5000/api"),
+        ("host:5000/api@sha256:00", "host:5000/api"),
+        ("", ""),
+    ],
+)
+def test_an_image_is_named_by_all_before_its_tag(image: str, name: str) -> None:
+    assert repository(image) == name
 
 
 def paused(found: Object) -> None:
@@ -486,6 +570,21 @@ def test_whatever_differs_it_is_exact_or_not_said(now: Object, then: Object) -> 
     assert there(after["spec"]["template"]) == there(then)
     assert there(merged(after, undo, strategic=True)["spec"]["template"]) == there(now)
     assert PLANTED not in change_of(intent).patch + change_of(intent).undo + change_of(intent).diff
+    if intent.method is Method.PATCH:
+        assert without_images(now) == without_images(then)
+
+
+def without_images(template: Object) -> Object:
+    """What no operator changes. Nothing that the templates drawn here have marks a release."""
+    made: Object = copy.deepcopy(there(template))
+    for container in made.get("spec", {}).get("containers", ()):
+        container.pop("image", None)
+    return {
+        f"{part}.{name}": value
+        for part in ("metadata", "spec")
+        for name, value in made.get(part, {}).items()
+        if value
+    }
 
 
 def there(value: Any) -> Any:

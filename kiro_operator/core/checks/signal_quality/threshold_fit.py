@@ -18,7 +18,7 @@ from kiro_operator.core.findings import found
 from kiro_operator.core.partial import incomplete, weighed
 from kiro_operator.core.promql import PART, filled, union
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, too_few, unknown
+from kiro_operator.core.verdict import ITSELF, Amendment, Finding, Status, Verdict, passed, too_few, unknown
 
 POINTS = 288
 """Of each metric over the window: every five minutes of a day."""
@@ -161,7 +161,7 @@ def _fitting(
     if not 100 * item.threshold != percent < 100:
         return None
     values = ((f"{item.name}/threshold", str(percent)),)
-    return Amendment(ActionName.CHANGE_THRESHOLD, Ref("KiroHealthCheck", ""), values)
+    return Amendment(ActionName.CHANGE_THRESHOLD, ITSELF, values)
 
 
 def _text(item: Threshold, reason: str) -> str:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
+from kiro_operator.core.policy.situation import SETS_REPLICAS
 from kiro_operator.core.policy.text import named, unseen
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
 
@@ -11,9 +12,16 @@ from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger,
 def gate(
     intent: Intent, _policy: KiroSafetyPolicySpec, situation: Situation, _ledger: Ledger, _now: datetime
 ) -> Answer:
-    """Shut for scaling what a HorizontalPodAutoscaler scales: it would undo it at once."""
-    if intent.action is not ActionName.SCALE:
+    """Shut for setting the replicas of what a HorizontalPodAutoscaler scales: they are its own to set."""
+    if intent.action not in SETS_REPLICAS:
         return Allow("replicas stay as they are")
+    if situation.autoscaler is not None and intent.action is ActionName.REMOVE_UNUSED:
+        return Deny(
+            "ScaledByAutoscaler",
+            f"HorizontalPodAutoscaler {situation.autoscaler} owns the replicas of {named(intent.target)}: "
+            "take it away first",
+            needs_person=True,
+        )
     if situation.autoscaler is not None:
         wanted = intent.replicas[1] if intent.replicas else 1
         return Deny(

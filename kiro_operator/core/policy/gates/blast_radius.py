@@ -6,7 +6,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.policy.limits import bounds, given, words
-from kiro_operator.core.policy.rollouts import taken
+from kiro_operator.core.policy.rollouts import rolls, taken
 from kiro_operator.core.policy.text import incomplete, invalid, named, unseen
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
 
@@ -24,7 +24,7 @@ def gate(
     Open for what only stops others from acting, since it matters most while much of the namespace fails, and
     for giving back what was set for a while.
     """
-    total, rule = situation.pods, words(policy)
+    total, rule, workload = situation.pods, words(policy), situation.workload
     try:
         agreed = bounds(policy, total or 0)
     except ValueError as error:
@@ -41,7 +41,7 @@ def gate(
     if not situation.observed:
         return unseen(named(intent.target), intent.target)
     fewest, most = agreed
-    own = taken(situation.workload, intent.method) if situation.workload else 0
+    own = taken(workload) if workload and rolls(intent.action, intent.method) else 0
     more = situation.unhealthy_expected + own
     facts = f"{situation.unhealthy_pods} of {total} pods are unhealthy"
     if more:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
 from kiro_operator.core.objects import Deployment, Workload
@@ -29,6 +30,8 @@ def gate(
     match intent.method:
         case Method.CREATE | Method.GIVE_BACK | Method.ADVISE:
             return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
+        case Method.PATCH if intent.action is ActionName.REMOVE_UNUSED:
+            return _drain(intent, situation, now) or _turn_off(intent, workload)
         case Method.PATCH:
             futile = _roll(intent, workload)
         case Method.SCALE_UP | Method.SCALE_BACK:
@@ -74,6 +77,13 @@ def _evict(intent: Intent, workload: Workload) -> Deny | None:
     return None
 
 
+def _turn_off(intent: Intent, workload: Workload) -> Answer:
+    """Leave a rollout alone: what it brings may not be idle."""
+    if rollouts.update_pending(workload) and not rollouts.is_stuck(workload):
+        return Deny("RolloutInProgress", f"a rollout of {named(intent.target)} is in progress")
+    return Allow(f"that all {workload.desired} pods of {named(intent.target)} go is what a person decides on")
+
+
 def _roll(intent: Intent, workload: Workload) -> Deny | None:
     what = named(intent.target)
     if isinstance(workload, Deployment) and workload.spec.paused:
@@ -90,6 +100,8 @@ def _roll(intent: Intent, workload: Workload) -> Deny | None:
         )
     if rollouts.update_pending(workload):
         if rollouts.is_stuck(workload):
+            if intent.action is ActionName.ROLLBACK:
+                return None
             return Deny(
                 "RolloutStuck",
                 f"the rollout of {what} ran past its progress deadline: mend or undo it first",

@@ -42,7 +42,7 @@ def gate(
             needs_person=True,
         )
     if intent.action is not ActionName.SCALE:
-        return Allow("replicas stay as they are")
+        return Allow("it is no step of scaling")
     reverted = [
         entry
         for entry in ledger.of(intent.target)

@@ -18,7 +18,7 @@ def gate(
     workload scaled to zero was turned off by somebody, and stays off.
     """
     if intent.action is not ActionName.SCALE:
-        return Allow("replicas stay as they are")
+        return Allow("it is no step of scaling")
     if policy.scale is None:
         return incomplete("scale", "write e.g. {floor: 1, ceiling: 5, step: 1}")
     if intent.replicas is None:
