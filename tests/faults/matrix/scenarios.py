@@ -18,13 +18,15 @@ from tests.faults.matrix.autoscaled import AUTOSCALED
 from tests.faults.matrix.commanded import RECONNECTED, RESYNCED
 from tests.faults.matrix.contained import CONTAINED
 from tests.faults.matrix.detailed_logging import LOGGED
+from tests.faults.matrix.measured import MOVED, RIGHT_SIZED, TURNED_OFF
 from tests.faults.matrix.narrowed import NARROWED
 from tests.faults.matrix.optimized import OPTIMIZED
 from tests.faults.matrix.oracle import EVICT, RESTART, RESTORE, SCALE
 from tests.faults.matrix.people import approve_in_turn
-from tests.faults.matrix.right_sized import RIGHT_SIZED
+from tests.faults.matrix.released import RELEASED
 from tests.faults.matrix.scenario import Scenario
 from tests.faults.matrix.steering import STEERING_EDITED, STEERING_RESTORED
+from tests.faults.matrix.widened import WIDENED
 from tests.harness.scenes import CHECKS
 from tests.harness.world import World
 
@@ -207,4 +209,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     STEERING_RESTORED,
     STEERING_EDITED,
     RIGHT_SIZED,
+    TURNED_OFF,
+    MOVED,
+    WIDENED,
+    RELEASED,
 )  # fmt: skip
