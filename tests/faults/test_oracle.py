@@ -168,6 +168,15 @@ def test_an_action_before_its_record_has_none() -> None:
     assert rules(early) == ANOTHER
 
 
+def test_what_was_begun_anew_and_denied_is_not_what_was_done() -> None:
+    """As when a process that was told of an earlier time proposes the same once more."""
+    denied = intent("two", second=1, state="Denied")
+    del denied["status"]["actedAt"]
+    assert rules(replace(GOOD, intents=(intent(), denied))) == set()
+    twice = (*GOOD.writes, eviction(second=2))
+    assert Rule.DOUBLE in rules(replace(GOOD, intents=(intent(), denied), writes=twice))
+
+
 def test_what_is_proposed_anew_in_the_same_second_is_not_what_was_done() -> None:
     proposed = intent("two", second=1, state="Expired") | {"status": {"state": "Expired"}}
     assert rules(replace(GOOD, intents=(intent(), proposed))) == set()

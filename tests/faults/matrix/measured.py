@@ -12,7 +12,7 @@ from devcluster import ControlPlane
 from tests.apiserver.test_proposals import IDLE, asking, oversized, path, requests, used
 from tests.faults.matrix.oracle import CHANGE_THRESHOLD, REMOVE_UNUSED, RIGHT_SIZE
 from tests.faults.matrix.people import approve_in_turn
-from tests.faults.matrix.scenario import Place, Scenario
+from tests.faults.matrix.scenario import Place, Scenario, is_well
 from tests.harness.prometheus import Prometheus
 from tests.harness.world import World
 
@@ -56,7 +56,7 @@ class Fitted(Scenario):
 
     def is_over(self, world: World) -> bool:
         """Whether it has been looked at again, which is a while after its pods are there."""
-        return bool(world.check(self.checks[0])["status"] == "Pass")
+        return is_well(world, self.checks[0])
 
 
 def _replicas(world: World) -> Any:

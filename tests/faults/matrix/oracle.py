@@ -157,9 +157,13 @@ def _actions(evidence: Evidence) -> list[_Action]:
     return found
 
 
-def _likeliest(intent: Object) -> tuple[bool, datetime]:
-    """The last one, of those that were on their way if any were: what is proposed next may be the same."""
-    return "actingAt" in intent.get("status", {}), _created(intent)
+def _likeliest(intent: Object) -> tuple[bool, bool, datetime]:
+    """One that tells of it, else one that was on its way, else the last.
+
+    What is proposed next may be the same. Where two writes are for one record, one of them is too many.
+    """
+    status = intent.get("status", {})
+    return "actedAt" in status, "actingAt" in status, _created(intent)
 
 
 def _created(intent: Object) -> datetime:

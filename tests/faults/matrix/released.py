@@ -10,7 +10,7 @@ from tests.apiserver.test_proposals import path
 from tests.apiserver.test_rollback import release, released
 from tests.faults.matrix.oracle import ROLLBACK
 from tests.faults.matrix.people import approve_in_turn
-from tests.faults.matrix.scenario import Place, Scenario
+from tests.faults.matrix.scenario import Place, Scenario, is_well
 from tests.harness.world import World
 
 
@@ -33,7 +33,7 @@ class Released(Scenario):
 
     def is_over(self, world: World) -> bool:
         """Whether it is seen to be well."""
-        return bool(world.check("workloads-available")["status"] == "Pass")
+        return is_well(world, "workloads-available")
 
 
 RELEASED = Released(

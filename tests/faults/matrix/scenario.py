@@ -94,6 +94,11 @@ class Scenario(ABC):
         world.policy(**enforce(budget=budget, actions=allowed, **spec))
 
 
+def is_well(world: World, check: str) -> bool:
+    """Whether a check passes, and with it all that is judged beside it."""
+    return world.check(check)["status"] == "Pass" and world.condition("Healthy").get("status") == "True"
+
+
 def content(world: World, name: str) -> tuple[str, ...]:
     """What a ConfigMap holds, in the order of its keys."""
     data = world.get("configmaps", name, api="/api/v1")["data"]

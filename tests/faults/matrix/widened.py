@@ -11,7 +11,7 @@ from devcluster import faults
 from tests.apiserver.test_proposals import BOUNDS, crossing, drain
 from tests.faults.matrix.oracle import CHANGE_BOUNDARY
 from tests.faults.matrix.people import approve_in_turn
-from tests.faults.matrix.scenario import Place, Scenario
+from tests.faults.matrix.scenario import Place, Scenario, is_well
 from tests.harness.world import World
 
 
@@ -48,7 +48,7 @@ class Widened(Scenario):
 
     def is_over(self, world: World) -> bool:
         """Whether it has been looked at again."""
-        return bool(world.check("autonomous-scope")["status"] == "Pass")
+        return is_well(world, "autonomous-scope")
 
 
 WIDENED = Widened(
