@@ -297,4 +297,7 @@ def left_open(control_plane: ControlPlane) -> list[str]:
         for caller in callers:
             caller.join()
         gc.collect()
-    return [str(item.message) for item in told if item.category is ResourceWarning]
+    texts = [str(item.message) for item in told if item.category is ResourceWarning]
+    # A client that is cut off before its handshake has begun leaves its end to the collector: ssl does.
+    own = f"laddr=('127.0.0.1', {port})"
+    return [text for text in texts if "laddr=" not in text or own in text]

@@ -19,13 +19,16 @@ def approve_in_turn(world: World) -> None:
     """
     given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
     records = {item["spec"]["digest"]: item["status"] for item in world.remediations()}
-    waits = [digest for digest in given if "actedAt" not in records.get(digest, {})]
+    acted = [digest for digest in given if "actedAt" in records.get(digest, {})]
+    # What was approved and never done may have been planned anew since, and be done.
+    done = [_target(world, digest) for digest in acted]
+    waits = [target for digest in given.difference(acted) if (target := _target(world, digest)) not in done]
     for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
         asked = decision.get("approval")
         if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
             continue
         # What was approved and never done is planned anew, under another digest, for the same target.
-        if any(_target(world, digest) != asked["target"] for digest in waits):
+        if any(target != asked["target"] for target in waits):
             continue
         _approve(world, asked)
         return
