@@ -10,9 +10,8 @@ import json
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.situation import autoscaler_of
 from kiro_operator.core.policy.text import named
-from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal
+from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal, unscaled
 from kiro_operator.core.snapshot import Snapshot, Unobserved, workload
 from kiro_operator.core.verdict import Amendment
 from kiro_operator.core.writes import UNPROTECTED_WORKLOAD, Must, Operation, Write, changes, listed
@@ -58,14 +57,8 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         return Refusal("NotSupported", f"{named(target)} is no Deployment that is there", lasting=True)
     if not found.desired:
         return Refusal("Healed", f"{named(target)} has no replicas any more", lasting=True)
-    scaler, seen = autoscaler_of(target, snapshot)
-    if scaler is not None or not seen:
-        message = (
-            f"HorizontalPodAutoscaler {scaler} owns the replicas of {named(target)}: take it away first"
-            if seen
-            else f"whether an autoscaler scales {named(target)} cannot be observed"
-        )
-        return Refusal("ScaledByAutoscaler", message, lasting=seen)
+    if refusal := unscaled(target, snapshot, f"owns the replicas of {named(target)}: take it away first"):
+        return refusal
     patch = {"spec": {"replicas": 0}}
     return Draft(API_VERSION, json.dumps(patch), f"replicas: {found.desired} → 0")
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Grant, Rule
-from kiro_operator.core.policy.situation import autoscaler_of
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import WORKLOADS
-from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal
+from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal, unscaled
 from kiro_operator.core.snapshot import Snapshot, workload
 from kiro_operator.core.verdict import Amendment
 from kiro_operator.core.writes import Must, Operation, Write, changes
@@ -67,14 +66,10 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     target = amendment.target
     if target.kind not in WORKLOADS or workload(target, snapshot) is None:
         return Refusal("NotSupported", f"{named(target)} has no pod template to change", lasting=True)
-    scaler, seen = autoscaler_of(target, snapshot)
-    if scaler is not None or not seen:
-        message = (
-            f"HorizontalPodAutoscaler {scaler} may scale {named(target)} by the share of its requests in use"
-            if seen
-            else f"whether an autoscaler scales {named(target)} cannot be observed"
-        )
-        return Refusal("ScaledByAutoscaler", message, lasting=seen)
+    if refusal := unscaled(
+        target, snapshot, f"may scale {named(target)} by the share of its requests in use"
+    ):
+        return refusal
     requests: dict[str, dict[str, str]] = {}
     for place, amount in amendment.values:
         container, _, resource = place.partition("/")

@@ -12,7 +12,8 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import ScaleLimits
 from kiro_operator.core.checks import registry
 from kiro_operator.core.objects import Workload
-from kiro_operator.core.policy.text import clip
+from kiro_operator.core.policy.situation import autoscaler_of
+from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.told import words
@@ -115,6 +116,20 @@ class Remedy(Struct, frozen=True, kw_only=True):
     propose: Callable[[Request], Intent | Refusal]
     holds: bool = False
     """It does not mend what was found: it succeeds when what it has set stays so."""
+
+
+def unscaled(target: Ref, snapshot: Snapshot, why: str) -> Refusal | None:
+    """Why a workload is left alone: an autoscaler scales it, or whether one does is not to be seen.
+
+    ``why`` is what follows from the autoscaler, after its name.
+    """
+    scaler, seen = autoscaler_of(target, snapshot)
+    if not seen:
+        message = f"whether an autoscaler scales {named(target)} cannot be observed"
+        return Refusal("ScaledByAutoscaler", message, lasting=False)
+    if scaler is None:
+        return None
+    return Refusal("ScaledByAutoscaler", f"HorizontalPodAutoscaler {scaler} {why}", lasting=True)
 
 
 def fence_of(workload: Workload) -> Fence:

@@ -17,12 +17,12 @@ def approve_in_turn(world: World) -> None:
 
     So there is an approval that was used, and a plan that nobody has approved, at the same time.
     """
-    given = {item["spec"]["plan"]["digest"] for item in world.items("kiroapprovals")}
+    plans = (item["spec"]["plan"] for item in world.items("kiroapprovals"))
+    given = {plan["digest"]: plan["target"] for plan in plans}
     records = {item["spec"]["digest"]: item["status"] for item in world.remediations()}
-    acted = [digest for digest in given if "actedAt" in records.get(digest, {})]
     # What was approved and never done may have been planned anew since, and be done.
-    done = [_target(world, digest) for digest in acted]
-    waits = [target for digest in given.difference(acted) if (target := _target(world, digest)) not in done]
+    done = [target for digest, target in given.items() if "actedAt" in records.get(digest, {})]
+    waits = [target for target in given.values() if target not in done]
     for decision in world.get("kirohealthchecks", "kiro").get("status", {}).get("decisions", []):
         asked = decision.get("approval")
         if decision["reason"] != "ApprovalRequired" or not asked or asked["digest"] in given:
@@ -32,14 +32,6 @@ def approve_in_turn(world: World) -> None:
             continue
         _approve(world, asked)
         return
-
-
-def _target(world: World, digest: str) -> Object | None:
-    for item in world.items("kiroapprovals"):
-        if item["spec"]["plan"]["digest"] == digest:
-            found: Object = item["spec"]["plan"]["target"]
-            return found
-    return None
 
 
 def _approve(world: World, asked: Object) -> None:
