@@ -62,8 +62,9 @@ _DENIED = "ApprovalDenied"
 """Reason of one that a person denied."""
 _NOT_ALLOWED = "NotAllowed"
 """Reason of one that the policy does not list any more."""
-_HELD_UP = frozenset({_NOT_ALLOWED, "TooOld"})
-"""The same, and of one that nobody was there to carry out in time."""
+_HELD_UP = frozenset({_NOT_ALLOWED, "TooOld", "Contended", "TargetGone"})
+"""The same, and of one that was not carried out in time, or found its target too busy or away: what was read
+may have been behind."""
 
 _MOOT = "Healed"
 """Reason of a refusal that needs no words: it is as it would be already."""
