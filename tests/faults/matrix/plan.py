@@ -9,7 +9,7 @@ from tests.faults.matrix.kinds import KINDS
 from tests.faults.matrix.mutations import EXEC, Mutation
 from tests.faults.matrix.scenarios import SCENARIOS
 
-SHARE = 8
+SHARE = 12
 """One of so many pairs of scenario and fault is in the sample."""
 TURNS = 5
 """Of a thin scenario, one of so many faults that leave the process alive is played; which, takes turns."""
@@ -104,7 +104,7 @@ def is_owed(case: Case) -> bool:
 
 
 def sample(baseline: Baseline) -> list[Case]:
-    """Every eighth fault of a scenario, each of them in two scenarios, at kinds of writes that take turns.
+    """Every twelfth fault of a scenario, each of them in one or two, at kinds of writes that take turns.
 
     And one right that is taken away.
 
