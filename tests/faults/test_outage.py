@@ -66,12 +66,15 @@ def test_a_minute_without_an_api_server(
         # The token is mounted already: whoever starts anew needs no API server for it.
         folder = private.folder / "serviceaccounts" / "kiro" / "operator"
         monkeypatch.setattr(private, "service_account_dir", lambda *_: folder)
+        # Nor may anyone hold a minute of silence against the nodes before they can say anything.
+        private.stop_component("kube-controller-manager")
         private.stop_component("kube-apiserver")
         kubelet.until(OUTAGE_SECONDS)
         assert kubelet.ends == [1]  # once, for its Lease; not again for want of an API server
         private.start_component("kube-apiserver")
         private.close()
         until(lambda: works(private), "the API server", 60)
+        private.start_component("kube-controller-manager")
         broken = world.break_pod()
 
         until(lambda: kubelet.look() and len(world.evictions()) == 1, "the eviction", 90)

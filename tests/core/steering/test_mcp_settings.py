@@ -181,8 +181,8 @@ WORST = {
 
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_ends_soon(name: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     settings = read(WORST[name])
     assert len(settings.problems) <= mcp_settings.MOST
     assert len(settings.servers) <= mcp_settings.SERVERS
-    assert time.perf_counter() - begin < SOON
+    assert time.process_time() - begin < SOON

@@ -85,12 +85,12 @@ WORST = {
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_patterns_end_soon(name: str) -> None:
     files = [f"{'a/' * 60}{number}" for number in range(20_000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     for workspace in (files, None):
         held = Scopes(workspace)
         for number in range(300):
             held.meet(WORST[name], (f"x{number}*/**/*y",))
-    assert time.perf_counter() - begin < SOON
+    assert time.process_time() - begin < SOON
 
 
 def test_what_cannot_be_told_in_time_counts_as_never(monkeypatch: pytest.MonkeyPatch) -> None:
