@@ -1,6 +1,6 @@
 """The facts that gates read about one intent, from a snapshot of the whole namespace.
 
-Nothing here walks over healthy pods: of those only their number is asked.
+Nothing here walks over healthy pods, but while something is turned off: of those only their number is asked.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.faults.motion import is_disrupted
-from kiro_operator.core.objects import Annotations, Approval, Deployment, Pod, Workload
+from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
 from kiro_operator.core.policy.rollouts import REACHES_ALL, rolls, taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
@@ -121,23 +121,33 @@ def _drained_by(intent: Intent, snapshot: Snapshot) -> datetime | None:
 
 
 def _without_leaving(counted: Census, intent: Intent, snapshot: Snapshot, ledger: Ledger) -> Census:
-    """The namespace as it will be when what is being turned off, this included, has no pods any more."""
+    """The namespace as it will be when what is turned off, this included, has no pods any more.
+
+    A pod that ends counts as healthy for as long as that takes, and its Deployment's number is 0 by then.
+    """
     leaving = {
-        entry.target for entry in ledger.entries if entry.running and entry.action is ActionName.REMOVE_UNUSED
+        entry.target
+        for entry in ledger.entries
+        if entry.action is ActionName.REMOVE_UNUSED and (entry.running or _is_off(entry.target, snapshot))
     }
     if intent.action is ActionName.REMOVE_UNUSED:
         leaving.add(intent.target)
-    if not leaving or counted.pods is None or counted.unhealthy is None:
+    if not leaving or isinstance(snapshot.pods, Unobserved):
         return counted
-    found = (workload(ref, snapshot) for ref in leaving)
-    going = sum(item.status.replicas for item in found if isinstance(item, Deployment))
-    unsettled = () if isinstance(snapshot.pods, Unobserved) else snapshot.pods.unsettled
-    unwell = sum(
-        pod.status.phase not in OVER and not is_ready(pod) and controller_of(pod, snapshot) in leaving
-        for pod in unsettled
-    )
-    unhealthy = max(0, counted.unhealthy - unwell)
-    return Census(max(counted.pods - going, unhealthy), unhealthy)
+    if counted.pods is None or counted.unhealthy is None:
+        return counted
+    going = [
+        pod
+        for pod in snapshot.pods
+        if pod.status.phase not in OVER and controller_of(pod, snapshot) in leaving
+    ]
+    unhealthy = max(0, counted.unhealthy - sum(not is_ready(pod) for pod in going))
+    return Census(max(counted.pods - len(going), unhealthy), unhealthy)
+
+
+def _is_off(target: Ref, snapshot: Snapshot) -> bool:
+    found = workload(target, snapshot)
+    return found is not None and found.desired == 0
 
 
 def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
@@ -154,7 +164,8 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
     """Whether an annotation protects what the action would reach.
 
     A rollout reaches each pod of the workload; of those the unsettled ones are looked at, so one
-    that is healthy is protected by its template's annotation, not by its own.
+    that is healthy is protected by its template's annotation, not by its own. What is turned off loses them
+    for good, and so all of them are.
     """
     carriers: list[Annotations] = []
     if target is not None:
@@ -162,9 +173,10 @@ def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapsho
     if pod is not None:
         carriers.append(pod.metadata.annotations)
     if intent.method in REACHES_ALL and not isinstance(snapshot.pods, Unobserved):
+        all_of_them = intent.action is ActionName.REMOVE_UNUSED
         carriers += [
             other.metadata.annotations
-            for other in snapshot.pods.unsettled
+            for other in (snapshot.pods if all_of_them else snapshot.pods.unsettled)
             if other.metadata.annotations.protected and controller_of(other, snapshot) == intent.target
         ]
     return any(is_protected(carrier.protected) for carrier in carriers)

@@ -11,6 +11,7 @@ from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Protected
 from kiro_operator.api.v1alpha1.types import LabelSelector, LabelSelectorRequirement
 from kiro_operator.core.objects import (
+    Annotations,
     ConditionKind,
     DaemonSet,
     ObjectCondition,
@@ -449,6 +450,22 @@ def test_what_is_being_turned_off_is_missed_by_whatever_else_is_done(
     assert told(ask("blast-radius", wanted, facts, **bound)) == expected
 
 
+@pytest.mark.parametrize("state", ["Verifying", "Succeeded"])
+@pytest.mark.parametrize(("fewest", "expected"), [(8, OPEN), (9, waits("TooManyUnhealthy"))])
+def test_a_pod_that_was_turned_off_is_missed_while_it_ends(state: str, fewest: int, expected: Any) -> None:
+    """It is Ready for as long as that takes, and the number of its Deployment is 0 from the beginning."""
+    leaving = replace(entry(state=state, method=Method.PATCH), action=ActionName.REMOVE_UNUSED)
+    leaving = replace(leaving, target=ref("web"))
+    ending = [pod(f"web-{number}", "web", deleted=NOW + timedelta(seconds=30)) for number in range(4)]
+    others = [pod(f"{name}-{number}", name) for name in ("api", "db") for number in range(4)]
+    made = [workload("api"), workload("db"), workload("web", replicas=0, available=0)]
+    seen = snapshot(made, [*ending, *others])
+    wanted = replace(intent(Method.PATCH), action=ActionName.RIGHT_SIZE)
+    facts = situate(wanted, seen, Ledger((leaving,)), census(seen))
+    bound: dict[str, Any] = {"maxUnhealthy": None, "minHealthy": fewest - 1}
+    assert told(ask("blast-radius", wanted, facts, **bound)) == expected
+
+
 def three_of_four(*, ready: bool = True) -> Snapshot:
     """Three Deployments of four pods each; those of the first are ready, or not."""
     names = ("api", "web", "db")
@@ -456,6 +473,15 @@ def three_of_four(*, ready: bool = True) -> Snapshot:
         pod(f"{name}-{number}", name, ready=ready or name != "api") for name in names for number in range(4)
     ]
     return snapshot([workload(name, replicas=4) for name in names], pods)
+
+
+@pytest.mark.parametrize("action", [ActionName.REMOVE_UNUSED, ActionName.RIGHT_SIZE])
+def test_a_pod_that_is_well_is_protected_from_going_for_good(action: ActionName) -> None:
+    made, pods = platform(failing=0)
+    marked = replace(pods[0], metadata=replace(pods[0].metadata, annotations=Annotations(protected="true")))
+    seen = snapshot([made], [marked, *pods[1:]])
+    wanted = replace(intent(Method.PATCH), action=action)
+    assert situation(wanted, seen).protected is (action is ActionName.REMOVE_UNUSED)
 
 
 def test_what_is_drained_is_not_turned_off_meanwhile() -> None:
