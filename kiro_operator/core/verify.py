@@ -132,7 +132,8 @@ def in_force(
     if spec.target.kind in WORKLOADS:
         if isinstance(workload, Unobserved):
             return _blind(deadline, workload.message, now)
-        if workload is None or workload.metadata.generation <= spec.fence.generation:
+        # The object was read, and its fence may be of days ago: what is watched has to be as new as that.
+        if workload is None or workload.metadata.generation < live["metadata"]["generation"]:
             return _blind(deadline, "the change is not to be seen yet", now)
         if not workload.settled:
             trouble = (
