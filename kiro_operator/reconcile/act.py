@@ -52,7 +52,7 @@ from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
 from kiro_operator.reconcile.permits import Permits, Under
 from kiro_operator.reconcile.policies import Policies, Policy
-from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of, manifest
+from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of, manifest, passed
 from kiro_operator.reconcile.target import Target
 
 RULES = (
@@ -318,7 +318,7 @@ class Act:
         return written
 
     def _approved(self, target: Target, decision: Decision) -> Remediation | None:
-        """The record of a proposal that is to be carried out, with who approved it."""
+        """The record of a proposal that is to be carried out, with who approved it and what the gates saw."""
         record = self._store.get(target.namespace, decision.intent.name)
         if record is None:
             return None
@@ -328,7 +328,8 @@ class Act:
             for each in decision.standings
             if each.approval is not None
         ]
-        item.status = item.status.model_copy(update={"approvals": approvals})
+        gates = passed(decision)
+        item.status = item.status.model_copy(update={"approvals": approvals, "gates": gates})
         return item
 
     async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ObjectName, RemediationSummary
 from kiro_operator.api.v1alpha1.remediation import Change as Written
 from kiro_operator.api.v1alpha1.remediation import (
+    GateResult,
     KiroRemediationSpec,
     KiroRemediationStatus,
     RemediationState,
@@ -173,6 +174,11 @@ def intent_of(item: Remediation) -> Intent:
     )
 
 
+def passed(decision: Decision) -> list[GateResult]:
+    """What the gates saw that an action has passed, as a record has it."""
+    return [GateResult(gate=each.gate, message=shorten(each.message, 1024)) for each in decision.passed]
+
+
 def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any]:
     """The KiroRemediation to create."""
     intent: Intent = decision.intent
@@ -206,7 +212,7 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
         "step": intent.step,
         "timeout": format_duration(intent.timeout),
         "stabilization": format_duration(intent.stabilization),
-        "gates": [{"gate": p.gate, "message": shorten(p.message, 1024)} for p in decision.passed],
+        "gates": [gate.model_dump() for gate in passed(decision)],
     }
     if intent.digest:
         spec["digest"] = intent.digest

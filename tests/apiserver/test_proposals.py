@@ -14,6 +14,7 @@ from devcluster import ControlPlane, faults
 from devcluster.errors import ApiError
 from devcluster.wait import until
 from kiro_operator.core.checks import registry
+from kiro_operator.core.policy.gates import GATES
 from kiro_operator.core.remedies import right_size
 from tests.apiserver.test_approvals import look_again
 from tests.deploy.rights import Installed
@@ -172,6 +173,7 @@ def test_what_is_approved_is_written_as_it_stands_on_record(
     assert done["status"]["reason"] == "InForce"
     [approval] = world.items("kiroapprovals")
     assert [item["uid"] for item in done["status"]["approvals"]] == [approval["metadata"]["uid"]]
+    assert [item["gate"] for item in done["status"]["gates"]] == [name for name, _ in GATES]
     assert requests(world) == wanted
     world.wait_check("over-provisioned", "Pass", timeout=60)
     writes = [event for event in world.written() if event["objectRef"]["resource"] == "deployments"]

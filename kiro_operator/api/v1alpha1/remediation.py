@@ -217,7 +217,7 @@ class KiroRemediationSpec(ApiModel):
     )
     gates: Annotated[list[GateResult], Field(max_length=32)] = Field(
         default=[],
-        description="The gates passed, in order.",
+        description="The gates passed, in order; of a proposal, until it was made.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
@@ -240,6 +240,11 @@ class KiroRemediationStatus(ApiModel):
     approvals: Annotated[list[ApprovalUsed], Field(max_length=32)] = Field(
         default=[],
         description="Of a proposal: the KiroApprovals by which it was carried out.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    gates: Annotated[list[GateResult], Field(max_length=32)] = Field(
+        default=[],
+        description="Of a proposal: the gates passed when it was carried out, in order.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     acting_at: datetime | None = Field(default=None, description="When its budget was reserved.")
