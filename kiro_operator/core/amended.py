@@ -16,6 +16,7 @@ from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent
+from kiro_operator.core.redact import holds_credentials
 
 
 def exact(
@@ -24,7 +25,8 @@ def exact(
     """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
 
     Nor is there where something else stands by now than what it was drafted from, or where its controller has
-    not looked at it yet. What a GitOps tool keeps is for its repository: then a person makes the change.
+    not looked at it yet, or where lists that have to be written out hold what looks like a credential. What a
+    GitOps tool keeps is for its repository: then a person makes the change.
     """
     if found is None or intent.change is None:
         return None
@@ -56,6 +58,8 @@ def exact(
         # A merge patch of such a kind replaces its lists: they are written out.
         patch = {"spec": {key: after["spec"][key] for key in patch["spec"]}}
         undo = undoing(found, patch)
+        if holds_credentials([patch, undo]):
+            return None
     texts = (msgspec.json.encode(each, order="sorted").decode() for each in (patch, undo))
     written, back = texts
     change = Change(written, diff, back, intent.change.revision)

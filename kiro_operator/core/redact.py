@@ -6,7 +6,8 @@ of objects stay, because without them no fault can be found.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kiro_operator.core.redact_rules import (
     CREDENTIALS,
@@ -19,7 +20,7 @@ from kiro_operator.core.redact_rules import (
     Rule,
 )
 
-__all__ = ["REDACTED", "redact", "without_credentials"]
+__all__ = ["REDACTED", "holds_credentials", "redact", "texts_of", "without_credentials"]
 
 _BLOCK = re.compile(
     r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
@@ -46,6 +47,24 @@ def redact(text: str) -> str:
 def without_credentials(text: str) -> str:
     """A message without what looks like a credential; who may do what stays to be read in it."""
     return _without(text, CREDENTIALS)
+
+
+def holds_credentials(value: Any) -> bool:
+    """Whether anything within an object, as JSON has it, looks like a credential."""
+    return any(without_credentials(text) != text for text in texts_of(value))
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Each text by itself, and each list of them as a shell would have it: a credential has many shapes."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_of(item)
+    elif isinstance(value, list):
+        yield " ".join(item for item in value if isinstance(item, str))
+        for item in value:
+            yield from texts_of(item)
 
 
 def _without(text: str, rules: Sequence[Rule]) -> str:

@@ -5,7 +5,7 @@ people than a Deployment, and stays. So nothing of an environment is kept, and o
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from kiro_operator.core.policy.approvals import revision
 from kiro_operator.core.policy.plan import New
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Intent
-from kiro_operator.core.redact import redact
+from kiro_operator.core.redact import redact, texts_of
 from kiro_operator.core.remedies.rollback import ADVICE, is_release
 from kiro_operator.core.remedies.types import Refusal
 
@@ -117,7 +117,7 @@ def _between(now: Mapping[str, Any], then: Mapping[str, Any], place: str = "") -
 def _of_list(key: str, before: Any, after: Any, place: str) -> Any:
     if key == "env":
         raise _Untold("HoldsValues", f"{place} differs, and values of an environment are not kept on record")
-    if key in {"args", "command"} and any(_SUSPECT.search(line) for line in _lines([before, after])):
+    if key in {"args", "command"} and any(_SUSPECT.search(line) for line in texts_of([before, after])):
         raise _Untold("HoldsCredentials", f"{place} differs, and may hold a credential")
     if key in _WHOLE:
         return after
@@ -147,21 +147,8 @@ def _hold_back(patch: Any, undo: Any) -> None:
     texts = (_text(patch), _text(undo))
     if max(len(text.encode()) for text in texts) > LONGEST:
         raise _Untold("TooLong", f"what differs is longer than {LONGEST} bytes")
-    if any(redact(text) != text for text in (*texts, *_lines(patch), *_lines(undo), *told(undo, patch))):
+    if any(redact(text) != text for text in (*texts, *texts_of(patch), *texts_of(undo), *told(undo, patch))):
         raise _Untold("HoldsCredentials", "what differs holds what looks like a credential or personal data")
-
-
-def _lines(value: Any) -> Iterator[str]:
-    """Each text by itself, and each list of them as a shell would have it: a credential has many shapes."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _lines(item)
-    elif isinstance(value, list):
-        yield " ".join(item for item in value if isinstance(item, str))
-        for item in value:
-            yield from _lines(item)
 
 
 def _text(patch: Any) -> str:

@@ -10,6 +10,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.checks.signal_quality.threshold_fit import OURS
 from kiro_operator.core.permissions import Grant, Rule
+from kiro_operator.core.redact import holds_credentials
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot
 from kiro_operator.core.verdict import Amendment
@@ -68,8 +69,13 @@ ADMITTED = (
 )
 
 
-def draft(amendment: Amendment, _snapshot: Snapshot) -> Draft | Refusal:
+def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     """Parameters of checks, as ``check/parameter``, with their values as JSON."""
+    for name, setting in sorted(snapshot.own.settings.items()):
+        # A merge patch writes the whole list of checks, and the record holds it.
+        if setting.chosen is not None and holds_credentials(setting.chosen.parameters):
+            message = f"parameters of {name} hold what looks like a credential: change the threshold by hand"
+            return Refusal("HoldsCredentials", message, lasting=True)
     settings: dict[str, dict[str, object]] = {}
     for place, value in amendment.values:
         check, _, parameter = place.partition("/")

@@ -11,7 +11,7 @@ from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.patches import told
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import clip, named
-from kiro_operator.core.redact import without_credentials
+from kiro_operator.core.redact import holds_credentials
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
 from kiro_operator.core.snapshot import Snapshot, Unobserved
 from kiro_operator.core.verdict import Amendment
@@ -65,8 +65,7 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     wanted = dict(amendment.values)
     if not wanted.keys() <= known.keys():
         return Refusal("TargetGone", f"{named(target)} is another object, or lacks a document", lasting=True)
-    texts = [text for key in wanted for text in (wanted[key], known[key])]
-    if any(without_credentials(text) != text for text in texts):
+    if any(holds_credentials(text) for key in wanted for text in (wanted[key], known[key])):
         message = f"a document of {named(target)} holds what looks like a credential: mend it by hand"
         return Refusal("HoldsCredentials", message, lasting=True)
     diff = clip("\n".join(told({"data": {key: known[key] for key in wanted}}, {"data": wanted})))
