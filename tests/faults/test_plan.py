@@ -42,10 +42,10 @@ def baselines(action: str = "PATCH deployments") -> list[Baseline]:
 def test_a_process_is_killed_at_every_write_of_every_scenario() -> None:
     every = baselines()
     for number, baseline in enumerate(every):
-        # What it shares with those that it comes after is aimed at there.
+        # Before what it shares with those that it comes after, it is killed there.
         before = [item for item in every[:number] if item.scenario.name not in baseline.scenario.after]
-        found = plan.cases(baseline, before)
-        for kind in plan.KILLED:
+        for kind, those in ((plan.KILLED_AFTER, every[:number]), *((kind, before) for kind in plan.KILLED)):
+            found = plan.cases(baseline, those)
             assert [case.mutation for case in found if case.kind == kind] == list(baseline.mutations)
 
 
@@ -63,7 +63,7 @@ def test_every_fault_is_aimed_at_an_action_of_each_full_scenario_and_in_turn_of_
     assert all(one != other for one, other in pairwise(thin))
 
 
-def test_a_scenario_that_comes_after_others_is_killed_at_what_is_its_own() -> None:
+def test_a_scenario_that_comes_after_others_is_tried_at_what_is_its_own() -> None:
     every = baselines()
     own = Mutation("PUT configmaps", 1)
     for number, baseline in enumerate(every):
@@ -71,9 +71,10 @@ def test_a_scenario_that_comes_after_others_is_killed_at_what_is_its_own() -> No
             longer = replace(baseline, mutations=(*baseline.mutations, own))
             found = plan.cases(longer, every[:number])
             action = plan.moments(longer)[1]
-            assert {case.mutation for case in found} == {action, own}
-            for kind in plan.KILLED:
-                assert [case.mutation for case in found if case.kind == kind] == [action, own]
+            others = [case for case in found if case.kind != plan.KILLED_AFTER]
+            assert {case.mutation for case in others} == {action, own}
+            for kind in plan.KILLED - {plan.KILLED_AFTER}:
+                assert [case.mutation for case in others if case.kind == kind] == [action, own]
             assert {case.kind for case in found if case.mutation == action} >= set(plan.LIVING)
 
 

@@ -15,8 +15,10 @@ TURNS = 5
 """Of a thin scenario, one of so many faults that leave the process alive is played; which, takes turns."""
 LATER = 2
 """One that comes after others waits so many times as long for its turn."""
-KILLED = frozenset({"killed before the write", "killed after the write"})
+KILLED_AFTER = "killed after the write"
 """Aimed at every write of every scenario, but for those of Events and Leases, which are not counted."""
+KILLED = frozenset({"killed before the write", KILLED_AFTER})
+"""The other one, too, but for writes that a scenario has in common with one that it comes after."""
 LIVING = [name for name, kind in KINDS.items() if kind.everywhere and name not in KILLED]
 """Aimed at the action, and in turns at every other write, of a thin scenario at each fifth of these."""
 BLIND = frozenset({"write sent twice", "paused past its Lease, and its write arrives then"})
@@ -40,7 +42,7 @@ def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
     Args:
         baseline: Of the scenario.
         before: Of those before it. A write that one of those has which it comes after is aimed at there, but
-            for its own action; a right is taken away where it is first needed.
+            for its own action, and for a kill after it; a right is taken away where it is first needed.
     """
     scenario, turn = baseline.scenario, sum(item.scenario.thin for item in before)
     known = {m for item in before if item.scenario.name in scenario.after for m in item.mutations}
@@ -53,7 +55,11 @@ def cases(baseline: Baseline, before: Sequence[Baseline]) -> list[Case]:
         if not (name in BLIND and mutation.kind == EXEC)
     ]
     chosen += [(name, _begins(baseline)) for name in baseline.rights if name not in taken]
-    return [Case(scenario.name, name, mutation) for name, mutation in chosen if mutation not in known]
+    return [
+        Case(scenario.name, name, mutation)
+        for name, mutation in chosen
+        if mutation not in known or name == KILLED_AFTER
+    ]
 
 
 def _every(baseline: Baseline, kind: str) -> Sequence[Mutation]:
