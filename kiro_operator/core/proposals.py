@@ -37,6 +37,7 @@ from kiro_operator.core.policy.types import (
     reserved,
 )
 from kiro_operator.core.remedies import proposers
+from kiro_operator.core.remedies.change_boundary import is_narrower
 from kiro_operator.core.remedies.types import Draft, Refusal, Wanted
 from kiro_operator.core.remedies.wanted import is_observed
 from kiro_operator.core.revisions import by_deployment, is_revision, number
@@ -62,12 +63,12 @@ _DENIED = "ApprovalDenied"
 """Reason of one that a person denied."""
 _NOT_ALLOWED = "NotAllowed"
 """Reason of one that the policy does not list any more."""
-_HELD_UP = frozenset({_NOT_ALLOWED, "TooOld", "Contended", "TargetGone"})
-"""The same, and of one that was not carried out in time, or found its target too busy or away: what was read
-may have been behind."""
-
 _MOOT = "Healed"
 """Reason of a refusal that needs no words: it is as it would be already."""
+_HELD_UP = frozenset({_NOT_ALLOWED, "Contended", "NotDeclared", "ScaledByAutoscaler", "TargetGone", "TooOld"})
+"""The same, and of one that was not carried out in time, or found its target too busy, away, or without what
+was to be changed: that may have passed, and what was read may have been behind."""
+
 _MINIMUM = "minReplicas"
 """What only those ask for who would have scaled: a check of autoscalers wants higher maxima."""
 
@@ -247,7 +248,7 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     if asked is None:
         if not is_observed(past.intent.check, inputs.verdicts) or _still_fails(past, inputs):
             return None
-        return _expired(past, "Healed", f"{past.intent.check} finds nothing of {what} any more")
+        return _expired(past, _MOOT, f"{past.intent.check} finds nothing of {what} any more")
     if isinstance(draft, Refusal):
         return _expired(past, draft.reason, draft.message) if draft.lasting else None
     if draft is not None and not _alike(draft, past):
@@ -276,21 +277,28 @@ def _lost(intent: Intent, snapshot: Snapshot) -> bool:
 def _still_fails(past: Past, inputs: Inputs) -> bool:
     """Whether what was to be mended has not come to an end, though nobody asks for this at this look.
 
-    A rollout that is stuck moves whenever a pod of it becomes ready for a moment, and for what was to be
-    scaled another rung of its ladder may be up.
+    A rollout that is stuck moves whenever a pod of it becomes ready for a moment, for what was to be scaled
+    another rung of its ladder may be up, and what crossed a boundary leaves the logs and may come again.
     """
     change_ = past.intent.change
-    if past.intent.action is ActionName.ROLLBACK:
-        found = workload(past.intent.target, inputs.snapshot)
-        return found is not None and not is_rolled_out(found)
-    if past.intent.action is not ActionName.CHANGE_AUTOSCALING or change_ is None:
-        return False
-    verdict, _ = inputs.verdicts[past.intent.check]
-    return verdict.status is Status.FAIL and _MINIMUM in msgspec.json.decode(change_.patch)["spec"]
+    match past.intent.action:
+        case ActionName.ROLLBACK:
+            found = workload(past.intent.target, inputs.snapshot)
+            return found is not None and not is_rolled_out(found)
+        case ActionName.CHANGE_AUTOSCALING if change_ is not None:
+            verdict, _ = inputs.verdicts[past.intent.check]
+            return verdict.status is Status.FAIL and _MINIMUM in msgspec.json.decode(change_.patch)["spec"]
+        case ActionName.CHANGE_BOUNDARY if change_ is not None:
+            policy = inputs.snapshot.policies.get(past.intent.target.name)
+            return policy is None or is_narrower(policy, change_.patch)
+    return False
 
 
 def _changed(intent: Intent, snapshot: Snapshot) -> bool:
     """Whether a target that is to be seen is another one by now, or has another pod template."""
+    if intent.target.kind == "KiroSafetyPolicy":
+        marks = snapshot.marks.get(intent.target.name)
+        return marks is not None and marks.uid != intent.target.uid
     if intent.target.kind == "HorizontalPodAutoscaler":
         return not isinstance(snapshot.autoscalers, Unobserved) and subject(intent.target, snapshot) is None
     if intent.target.kind not in WORKLOADS or not _is_listed(intent.target, snapshot):

@@ -23,7 +23,7 @@ from kiro_operator.core.flap import FlapRule, Track, settle
 from kiro_operator.core.objects import Metadata, Pod
 from kiro_operator.core.records import OperationRecord, RecordObject
 from kiro_operator.core.records.types import Outcome
-from kiro_operator.core.snapshot import Collection, Sample, Snapshot, Unobserved
+from kiro_operator.core.snapshot import Collection, Marks, Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Status, Verdict, passed
 from tests.checks.fixtures import all_fixtures
 
@@ -48,6 +48,7 @@ def judge(
         endpoint_slices=NONE,
         autoscalers=NONE,
         policies={name: KiroSafetyPolicySpec.model_validate(spec) for name, spec in policies.items()},
+        marks={name: Marks(uid=f"uid-{name}") for name in policies},
         samples={name: Sample(1, NOW, value) for name, value in samples.items()},
     )
     verdict = check.judge(snapshot, check.parameters(), NOW)
@@ -155,6 +156,9 @@ def test_any_log_is_judged(records: list[OperationRecord], lines: list[str]) -> 
     done = [item for item in records if item.outcome is not Outcome.REFUSED]
     if any(item.action.lower() != "restart" for item in done):
         assert scope.reason == "ActionOutside"
+    # What would be widened is this very policy, and no other one of its name.
+    aims = {finding.amendment.target for finding in scope.findings if finding.amendment}
+    assert aims <= {Ref("KiroSafetyPolicy", "p", "uid-p")}
     if not records:
         assert scope.status is Status.SKIPPED
 

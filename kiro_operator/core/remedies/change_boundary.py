@@ -8,6 +8,7 @@ import json
 
 from kiro_operator.api.v1alpha1.autonomy import LARGEST_CHANGE, Boundaries
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
@@ -70,6 +71,18 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         wider[field] = made
     patch = {"spec": {"boundaries": wider}}
     return Draft(API_VERSION, json.dumps(patch, sort_keys=True), json.dumps(wider, sort_keys=True))
+
+
+def is_narrower(spec: KiroSafetyPolicySpec, patch: str) -> bool:
+    """Whether the boundaries of a policy do not hold yet all that a patch on record would have them hold."""
+    if spec.boundaries is None:
+        return False
+    there = spec.boundaries.model_dump(mode="json", by_alias=True)
+    wanted = json.loads(patch)["spec"]["boundaries"]
+    return any(
+        set(value) - set(there[name]) if isinstance(value, list) else value > there[name]
+        for name, value in wanted.items()
+    )
 
 
 def _wider(bounds: Boundaries, field: str, values: list[str]) -> list[str] | int | None:

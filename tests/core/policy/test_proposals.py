@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
+from pydantic import BaseModel
 
-from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
+from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName, CheckSettings
 from kiro_operator.api.v1alpha1.remediation import (
     KiroRemediationSpec,
     KiroRemediationStatus,
@@ -44,7 +46,7 @@ from kiro_operator.core.remedies.types import Draft, Refusal
 from kiro_operator.core.snapshot import Marks, Own, Ref, Sample, Snapshot
 from kiro_operator.core.steering.fixes import mended
 from kiro_operator.core.steering.syntax import passes
-from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
+from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed
 from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, in_force, resume
 from tests.core.policy.make import (
     BLIND,
@@ -132,6 +134,22 @@ def proposed(**changes: Any) -> Past:
     fields: dict[str, Any] = {"state": RemediationState.PROPOSED, "open": True, "mine": True}
     made: dict[str, Any] = {"intent": intent, "name": intent.name, "made_at": NOW - timedelta(hours=1)}
     return Past(**(made | fields | changes))
+
+
+def approved(past: Past) -> Approval:
+    """A KiroApproval of this very plan."""
+    target = past.intent.target
+    return Approval(
+        metadata=Metadata(name="yes", namespace="kiro", uid="a1", creation_timestamp=ago(minutes=10)),
+        spec=ApprovalSpec(
+            gate="operator-approver",
+            decision="Approve",
+            decided_by="dana@example.com",
+            reason="waste",
+            plan=PlanReference(past.intent.digest, PlanTarget(target.kind, target.name, target.uid)),
+            expires_at=(NOW + timedelta(hours=1)).isoformat(),
+        ),
+    )
 
 
 def ended(state: RemediationState, reason: str, at: timedelta, **changes: Any) -> Past:
@@ -339,6 +357,8 @@ def test_it_lapses() -> None:
         ("Expired", "TooOld", AGAIN / 2, False),
         ("Expired", "TooOld", AGAIN, True),
         ("Expired", "NotAllowed", AGAIN, True),
+        ("Expired", "NotDeclared", AGAIN, True),
+        ("Expired", "ScaledByAutoscaler", AGAIN, True),
         ("Expired", "Contended", AGAIN / 2, False),
         ("Expired", "Contended", AGAIN, True),
         ("Expired", "TargetGone", AGAIN, True),
@@ -595,6 +615,49 @@ def test_boundaries_are_widened_by_what_crossed_them_when_a_person_has_approved_
     assert not made.withdrawn
 
 
+def test_a_boundary_that_was_crossed_waits_for_a_person_when_the_logs_tell_of_it_no_more() -> None:
+    bounds = {
+        "actions": ["scale"],
+        "risky": [],
+        "kinds": ["Deployment"],
+        "namespaces": ["kiro"],
+        "maximumChange": 20,
+    }
+    spec = lenient(boundaries=bounds)
+    seen = replace(facts(), policies={"p0": spec}, marks={"p0": Marks("uid-p0")})
+    verdicts = crossed(("ActionOutside", (("actions", "drain"),)))
+    [new] = plan(verdicts, policies=(spec,), seen=seen).proposals
+    found = {
+        "metadata": {"name": "p0", "uid": "uid-p0", "resourceVersion": "1"},
+        "spec": {"boundaries": bounds},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    past = proposed(intent=intent, name=intent.name)
+    quiet = {"autonomous-scope": (passed("within"), True)}
+
+    made = plan(quiet, past, policies=(spec,), seen=seen)
+    assert ([item.reason for item in made.decisions], made.withdrawn) == (["ApprovalRequired"], ())
+    # What was approved is done when it is crossed again: nothing is done by what was seen before.
+    yes = (approved(past),)
+    [decision] = plan(quiet, past, policies=(spec,), seen=seen, approvals=yes).decisions
+    assert (decision.decision, decision.reason) == ("Denied", "NotFresh")
+    [decision] = plan(verdicts, past, policies=(spec,), seen=seen, approvals=yes).decisions
+    assert decision.decision == "Allowed"
+
+    for name, value in (("actions", ["drain", "scale"]), ("kinds", ["Deployment", "Pod"])):
+        wider = replace(seen, policies={"p0": lenient(boundaries=bounds | {name: value})})
+        ends = [item.reason for item in plan(quiet, past, policies=(spec,), seen=wider).withdrawn]
+        assert ends == (["Healed"] if name == "actions" else [])
+    anew = replace(seen, marks={"p0": Marks("uid-new")})
+    for each in (quiet, verdicts):
+        assert [item.reason for item in plan(each, past, policies=(spec,), seen=anew).withdrawn] == [
+            "Changed"
+        ]
+    unread = replace(seen, policies={}, marks={})
+    assert not plan(quiet, past, policies=(spec,), seen=unread).withdrawn
+
+
 GOOD = "---\ninclusion: always\n---\n# Product\n\nPrefer small steps.\n"
 
 
@@ -766,10 +829,12 @@ def test_after_a_crash_the_live_object_tells(found: Any, state: str, answer: typ
 @pytest.mark.parametrize(
     ("found", "generation", "available", "since", "outcome"),
     [
-        (as_approved(), 4, 4, 60, "Succeeded InForce"),
-        (as_approved(), 4, 4, 10, "Verifying Stabilizing"),
-        (as_approved(), 4, 3, 60, "Verifying NotYetWell"),
-        (as_approved(), 3, 4, 60, "Verifying NotObserved"),
+        (as_approved(generation=4), 4, 4, 60, "Succeeded InForce"),
+        (as_approved(generation=4), 4, 4, 10, "Verifying Stabilizing"),
+        (as_approved(generation=4), 4, 3, 60, "Verifying NotYetWell"),
+        (as_approved(generation=4), 3, 4, 60, "Verifying NotObserved"),
+        # Others have changed it since it was proposed: a fence of days ago is no measure of what is watched.
+        (as_approved(generation=7), 6, 4, 60, "Verifying NotObserved"),
         (live(), 4, 4, 60, "Failed Reverted"),
         (None, 4, 4, 60, "Expired TargetGone"),
         (BLIND, 4, 4, 60, "Verifying NotObserved"),
@@ -837,22 +902,37 @@ def test_a_threshold_is_proposed_where_it_fits(percent: int, named: str, wanted:
     assert gone.reason == "Superseded"
 
 
+class Chosen(Struct, frozen=True):
+    """How a check is set."""
+
+    chosen: CheckSettings
+    parameters: BaseModel = ThresholdFitParameters()
+    interval: timedelta = timedelta(minutes=1)
+
+
+def test_the_list_of_checks_does_not_go_on_record_with_a_credential_in_it() -> None:
+    [new] = plan(thresholds(60), own=OWN).proposals
+    bad = {"query": "up{token='ghp_abcdefghijklmnopqrstuvwxyz0123456789'}"}
+    found: dict[str, Any] = {
+        "metadata": {"name": "kiro", "uid": "uid-khc", "resourceVersion": "1"},
+        "spec": {"checks": [{"id": "memory-usage", "enabled": False, "parameters": bad}]},
+    }
+    assert exact(new.intent, found, None, NOW) is None
+    found["spec"]["checks"][0]["parameters"] = {"query": "up"}
+    assert exact(new.intent, found, None, NOW) is not None
+    # Of those that are enabled it is told.
+    amendment = Amendment(ActionName.CHANGE_THRESHOLD, OWN, (("cpu-usage/threshold", "91"),))
+    for parameters, refused in ((bad, True), ({"query": "up"}, False)):
+        settings = {"memory-usage": Chosen(CheckSettings(id="memory-usage", parameters=parameters))}
+        seen = replace(facts(), own=Own("kiro", settings))
+        made = proposers()[ActionName.CHANGE_THRESHOLD].draft(amendment, seen)
+        assert isinstance(made, Refusal) is refused
+        assert not refused or (made.reason, made.lasting) == ("HoldsCredentials", True)  # type: ignore[union-attr]
+
+
 def test_what_would_not_be_proposed_now_is_not_done_either() -> None:
     waiting = proposed()
-    yes = Approval(
-        metadata=Metadata(name="yes", namespace="kiro", uid="a1", creation_timestamp=ago(minutes=10)),
-        spec=ApprovalSpec(
-            gate="operator-approver",
-            decision="Approve",
-            decided_by="dana@example.com",
-            reason="waste",
-            plan=PlanReference(
-                waiting.intent.digest,
-                PlanTarget(waiting.intent.target.kind, waiting.intent.target.name, waiting.intent.target.uid),
-            ),
-            expires_at=(NOW + timedelta(hours=1)).isoformat(),
-        ),
-    )
+    yes = approved(waiting)
     [done] = plan(wasteful(), waiting, approvals=(yes,)).decisions
     assert done.decision == "Allowed"
     [blind] = plan(wasteful(), waiting, seen=facts(autoscalers=BLIND), approvals=(yes,)).decisions

@@ -16,7 +16,7 @@ from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
 from kiro_operator.core.findings import clip, found
 from kiro_operator.core.records import OperationRecord
 from kiro_operator.core.records.types import Outcome
-from kiro_operator.core.snapshot import Ref, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Marks, Ref, Snapshot, Source, Unobserved
 from kiro_operator.core.statistics import percentage
 from kiro_operator.core.switches import asking
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
@@ -67,7 +67,7 @@ def judge(snapshot: Snapshot, parameters: AutonomousScopeParameters, now: dateti
         ordered = sorted(faults.items(), key=lambda item: (_ORDER.index(item[0][1]), item[0][0]))
         (policy, reason), _ = ordered[0]
         findings = [
-            _finding(name, why, crossed, _allowed(boundaries[name], why), since)
+            _finding(_ref(name, snapshot), why, crossed, _allowed(boundaries[name], why), since)
             for (name, why), crossed in ordered
         ]
         return found(
@@ -164,21 +164,26 @@ _FIELDS = {
 """Which field of the boundaries would have to be wider."""
 
 
+def _ref(policy: str, snapshot: Snapshot) -> Ref:
+    """The very policy: another one of the same name may have other boundaries."""
+    marks = snapshot.marks.get(policy, Marks())
+    return Ref("KiroSafetyPolicy", policy, marks.uid)
+
+
 def _finding(
-    policy: str, reason: str, crossed: set[tuple[str, str]], allowed: str, since: datetime
+    policy: Ref, reason: str, crossed: set[tuple[str, str]], allowed: str, since: datetime
 ) -> Finding:
     texts = sorted({text for text, _ in crossed})
     shown = texts[:_SHOWN]
     rest = len(texts) - len(shown)
     more = f" and {rest} more" if rest else ""
     text = (
-        f"KiroSafetyPolicy {policy} {_WORDS[reason]} operations that were carried out: {'; '.join(shown)}"
+        f"{policy.kind} {policy.name} {_WORDS[reason]} operations that were carried out: {'; '.join(shown)}"
         f"{more}; allowed: {clip(allowed, 2 * _NAME)}; see what let them through, or widen the boundary"
     )
     values = tuple((_FIELDS[reason], value) for value in sorted({value for _, value in crossed}))
-    ref = Ref("KiroSafetyPolicy", policy)
-    amendment = Amendment(ActionName.CHANGE_BOUNDARY, ref, values)
-    return Finding(ref, reason, clip(text, 960), since, amendment=amendment)
+    amendment = Amendment(ActionName.CHANGE_BOUNDARY, policy, values)
+    return Finding(policy, reason, clip(text, 960), since, amendment=amendment)
 
 
 CHECK = Check(
