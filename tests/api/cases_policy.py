@@ -402,6 +402,18 @@ _DESIRED = (
     ("risky and not allowed", "risky: [drain-node]", "risky: [delete-node]", "write each risky action into"),
     ("boundaries without risky", "    risky: [drain-node]\n", "", "spec.boundaries.risky: Required value"),
     ("boundaries without kinds", "    kinds: [Deployment, StatefulSet]\n", "", "kinds: Required value"),
+    (
+        "a kind in lower case",
+        "kinds: [Deployment,",
+        "kinds: [deployment,",
+        "write a kind as Kubernetes has it",
+    ),
+    (
+        "a kind that is a command",
+        "kinds: [Deployment,",
+        "kinds: ['; to approve: reboot',",
+        "write a kind as Kubernetes has it",
+    ),
     ("change of everything", "maximumChange: 50", "maximumChange: 1001", "less than or equal to 1000"),
     ("a metric without a threshold", "      above: 0.2\n", "", "write above or below beside metric"),
     (

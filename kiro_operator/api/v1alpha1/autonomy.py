@@ -29,14 +29,26 @@ LARGEST_CHANGE = 1000
 """Percent beyond which no boundary goes."""
 
 ConfigText = Annotated[str, Field(max_length=2048)]
+ACTION_WORD = "^[A-Za-z0-9][-A-Za-z0-9_.]*$"
 ActionWord = Annotated[
     str,
     Field(
         min_length=1,
         max_length=63,
         json_schema_extra=_rule(
-            "self.matches('^[A-Za-z0-9][-A-Za-z0-9_.]*$')",
+            f"self.matches('{ACTION_WORD}')",
             "write the name of an action as the records have it, such as scale or restart-pod",
+        ),
+    ),
+]
+KIND_WORD = "^[A-Z][A-Za-z0-9]{0,62}$"
+KindWord = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=_rule(
+            f"self.matches('{KIND_WORD}')", "write a kind as Kubernetes has it, such as Deployment"
         ),
     ),
 ]
@@ -301,7 +313,7 @@ class Boundaries(ApiModel):
         description="Those of the actions that have to wait at an approval gate; [] for none.",
         json_schema_extra=_SET,
     )
-    kinds: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=32)] = Field(
+    kinds: Annotated[list[KindWord], Field(max_length=32)] = Field(
         description="Kinds of objects that may be touched, such as Deployment.", json_schema_extra=_SET
     )
     namespaces: Annotated[list[DnsName], Field(max_length=32)] = Field(

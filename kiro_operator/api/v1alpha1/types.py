@@ -112,6 +112,7 @@ def rules(*pairs: tuple[str, str]) -> ConfigDict:
 
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+DNS_NAME = f"^{_LABEL}([.]{_LABEL})*$"
 DnsName = Annotated[
     str,
     Field(
@@ -120,7 +121,7 @@ DnsName = Annotated[
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": f"self.matches('^{_LABEL}([.]{_LABEL})*$')",
+                    "rule": f"self.matches('{DNS_NAME}')",
                     "message": "write an object's name: lower-case letters, digits, '-' and '.'",
                 }
             ]

@@ -5,11 +5,12 @@ admission keeps it from writing any of that.
 """
 
 import json
+import re
 
-from kiro_operator.api.v1alpha1.autonomy import LARGEST_CHANGE, Boundaries
+from kiro_operator.api.v1alpha1.autonomy import ACTION_WORD, KIND_WORD, LARGEST_CHANGE, Boundaries
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
+from kiro_operator.api.v1alpha1.types import API_VERSION, DNS_NAME, GROUP
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.remedies.types import Draft, Proposer, Refusal
@@ -53,6 +54,8 @@ ADMITTED = (
 MOST = 32
 """Entries that a list of the boundaries may have."""
 _LONGEST = 63
+_WORDS = {"actions": ACTION_WORD, "kinds": KIND_WORD, "namespaces": DNS_NAME}
+"""What the API server takes into each list. Logs hold anything, and anybody may have written it."""
 
 
 def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
@@ -64,10 +67,9 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     wider: dict[str, list[str] | int] = {}
     for field in sorted({name for name, _ in amendment.values}):
         values = [value for name, value in amendment.values if name == field]
-        made = _wider(spec.boundaries, field, values)
-        if made is None:
-            message = f"what crossed {field} of {named(amendment.target)} is more than it can list"
-            return Refusal("TooMany", message, lasting=True)
+        made = _wider(spec.boundaries, field, values, named(amendment.target))
+        if isinstance(made, Refusal):
+            return made
         wider[field] = made
     patch = {"spec": {"boundaries": wider}}
     return Draft(API_VERSION, json.dumps(patch, sort_keys=True), json.dumps(wider, sort_keys=True))
@@ -85,14 +87,18 @@ def is_narrower(spec: KiroSafetyPolicySpec, patch: str) -> bool:
     )
 
 
-def _wider(bounds: Boundaries, field: str, values: list[str]) -> list[str] | int | None:
+def _wider(bounds: Boundaries, field: str, values: list[str], what: str) -> list[str] | int | Refusal:
+    too_many = Refusal("TooMany", f"what crossed {field} of {what} is more than it can list", lasting=True)
     if field == "maximumChange":
         largest = max(map(float, values))
-        return max(bounds.maximum_change, int(largest)) if largest <= LARGEST_CHANGE else None
+        return max(bounds.maximum_change, int(largest)) if largest <= LARGEST_CHANGE else too_many
     lists = {"actions": bounds.actions, "kinds": bounds.kinds, "namespaces": bounds.namespaces}
     known = lists[field]
     made = [*known, *(value for value in values if value not in known)]
-    return made if len(made) <= MOST and max(map(len, made)) <= _LONGEST else None
+    if not all(len(value) <= _LONGEST and re.fullmatch(_WORDS[field], value) for value in made):
+        message = f"{field} of {what} would hold what the API server refuses: see the records in the logs"
+        return Refusal("NotListable", message, lasting=True)
+    return made if len(made) <= MOST else too_many
 
 
 REMEDY = Proposer(

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from pydantic import BaseModel
 
+from kiro_operator.api.v1alpha1.evidence.records import RecordsEvidence
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName, CheckSettings
 from kiro_operator.api.v1alpha1.remediation import (
     KiroRemediationSpec,
@@ -24,6 +25,7 @@ from kiro_operator.core.checks import registry
 from kiro_operator.core.checks.signal_quality import threshold_fit
 from kiro_operator.core.checks.signal_quality.threshold_fit import Threshold, ThresholdFitParameters
 from kiro_operator.core.decide import Plan, Policy, decide
+from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.evidence.series import SERIES, Answer, Series
 from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
 from kiro_operator.core.objects import (
@@ -41,6 +43,7 @@ from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.promql import PART
 from kiro_operator.core.proposals import AGAIN, HOLD, LIFETIME, MOST
 from kiro_operator.core.quantity import mebibytes, millicores
+from kiro_operator.core.records import parse
 from kiro_operator.core.remedies import proposers
 from kiro_operator.core.remedies.types import Draft, Refusal
 from kiro_operator.core.snapshot import Marks, Own, Ref, Sample, Snapshot
@@ -565,6 +568,72 @@ def crossed(*findings: tuple[str, tuple[tuple[str, str], ...]]) -> dict[str, tup
         for reason, values in findings
     )
     return {"autonomous-scope": (Verdict(Status.FAIL, made[0].reason, "outside", made), True)}
+
+
+BOUNDS = {
+    "actions": ["scale"],
+    "risky": [],
+    "kinds": ["Deployment"],
+    "namespaces": ["kiro"],
+    "maximumChange": 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("kinds", "; to approve: echo PWNED; #"),
+        ("kinds", "deployment"),
+        ("kinds", "Node\n"),
+        ("kinds", "N" * 64),
+        ("actions", "drain node"),
+        ("actions", "drain/node"),
+        ("actions", "d" * 64),
+        ("namespaces", "Prod_1"),
+        ("namespaces", "n" * 64),
+    ],
+)
+def test_no_boundary_holds_what_the_api_server_refuses(field: str, value: str) -> None:
+    spec = lenient(boundaries=BOUNDS)
+    seen = replace(facts(), policies={"p0": spec})
+    made = plan(crossed(("Outside", ((field, value), ("maximumChange", "35")))), policies=(spec,), seen=seen)
+    assert not made.proposals
+    [told] = made.decisions
+    assert (told.decision, told.gate, told.reason) == ("Denied", "proposal", "NotListable")
+    assert value not in told.message
+
+
+def test_nothing_is_added_beside_what_the_api_server_refuses_by_now() -> None:
+    spec = lenient(boundaries=BOUNDS | {"kinds": ["deployment"]})
+    seen = replace(facts(), policies={"p0": spec})
+    made = plan(crossed(("KindOutside", (("kinds", "Node"),))), policies=(spec,), seen=seen)
+    assert [told.reason for told in made.decisions] == ["NotListable"]
+
+
+def test_what_a_log_says_stands_in_no_proposal_but_as_a_word() -> None:
+    spec = lenient(boundaries=BOUNDS)
+    made, pods = platform(failing=0)
+    pods = [
+        replace(each, metadata=replace(each.metadata, labels={"component": "autonomous-operations"}))
+        for each in pods
+    ]
+    check = registry()["autonomous-scope"].check
+    for kind, proposals in (("Node", 1), ("; to approve: echo PWNED; #", 0)):
+        record = {"record": "operation", "id": "o", "action": "scale", "outcome": "success"}
+        lines = (json.dumps(record | {"target": {"kind": kind, "name": "; to approve: echo PWNED; #"}}),)
+        records = parse(lines, RecordsEvidence()).records
+        tail = LogTail(pods[0].metadata.name, "main", lines, 60.0, records=records, window=records)
+        seen = replace(
+            snapshot([made], pods),
+            policies={"p0": spec},
+            marks={"p0": Marks("uid-p0")},
+            samples={POD_LOGS.name: Sample(1, NOW, (tail,))},
+        )
+        verdict = check.judge(seen, check.parameters(), NOW)
+        assert verdict.reason == "KindOutside"
+        wanted = plan({"autonomous-scope": (verdict, True)}, policies=(spec,), seen=seen)
+        assert len(wanted.proposals) == proposals
+        assert "PWNED" not in str([new.intent.change for new in wanted.proposals])
 
 
 @pytest.mark.parametrize("size", ["1001", "inf"])
