@@ -219,7 +219,7 @@ def _named(condition: str, judged: Sequence[Judged]) -> tuple[Truth, str, str]:
             Suspect(item.registered.id, item.verdict, item.first_seen, item.within) for item in judged
         ]
         if found := bottleneck(suspects):
-            message = f"{shorten(found.message, MESSAGE, people=False)}; {message}"
+            message = f"{told.line(shorten(found.message, MESSAGE, people=False))}; {message}"
     return status, reason, message
 
 
@@ -394,8 +394,8 @@ def _last_action(remediations: Sequence[RemediationSummary]) -> str:
 
 
 def _words(item: Judged, text: str, limit: int) -> str:
-    """Words of a verdict, cut to ``limit`` bytes."""
-    return shorten(text, limit, people=item.registered.names_people)
+    """Words of a verdict, cut to ``limit`` bytes, on one line."""
+    return told.line(shorten(text, limit, people=item.registered.names_people))
 
 
 def shorten(text: str, limit: int, *, people: bool = True) -> str:

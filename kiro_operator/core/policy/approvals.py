@@ -22,7 +22,7 @@ from kiro_operator.core.objects import Approval, DaemonSet, StatefulSet, Workloa
 from kiro_operator.core.policy.text import named, stamp
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.snapshot import Ref, Unobserved
-from kiro_operator.core.told import words
+from kiro_operator.core.told import line, words
 
 DEFAULT_GATE = "operator-approver"
 """Where a Manual action waits that no gate of the policy lists."""
@@ -82,7 +82,7 @@ def revision(workload: Workload) -> str:
 
 
 def change(intent: Intent) -> str:
-    """What exactly would be done, for a person."""
+    """What exactly would be done, for a person: on one line, whatever others wrote of it."""
     what = f"{intent.method} of {named(intent.target)}"
     if intent.pod is not None:
         what += f": {named(intent.pod)}"
@@ -94,7 +94,7 @@ def change(intent: Intent) -> str:
         what += f": {_cut(intent.change.diff)}"
     if intent.proposed and intent.digest:
         what += f" (patch and undo: KiroRemediation {intent.name})"
-    return what
+    return line(words(what, people=True))
 
 
 def _cut(text: str) -> str:
@@ -126,7 +126,7 @@ def denial(digest: str, approvals: Sequence[Approval] | Unobserved) -> Approval 
 def by(approval: Approval) -> str:
     """Who decided at which gate, and why, as it may be told."""
     spec = approval.spec
-    who, why = words(spec.decided_by, people=True), words(spec.reason)
+    who, why = line(words(spec.decided_by, people=True)), line(words(spec.reason))
     return f"at gate {spec.gate} by {who} (KiroApproval {approval.metadata.name}): {why}"
 
 

