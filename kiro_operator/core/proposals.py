@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
-from kiro_operator.api.v1alpha1.safetypolicy import Mode
+from kiro_operator.api.v1alpha1.safetypolicy import Backoff, Mode
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, much_the_same
 from kiro_operator.core.policy.approvals import change, revision
-from kiro_operator.core.policy.gates.backoff import RETRY
+from kiro_operator.core.policy.gates.backoff import RETRY, wait
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
 from kiro_operator.core.policy.rollouts import is_rolled_out
 from kiro_operator.core.policy.ruling import rule
@@ -50,6 +50,8 @@ HOLD = timedelta(days=1)
 """How long much the same is not proposed again after it was carried out, or came to nothing."""
 AGAIN = RETRY.initial
 """How long it is not after something held it up: that may have passed."""
+_FICKLE = Backoff(initial=AGAIN, maximum=HOLD)
+"""The wait for another one, after the second within HOLD that something else was found instead of."""
 MOST = 16
 """Proposals that wait in a namespace at a time."""
 TIMEOUT = timedelta(minutes=10)
@@ -58,7 +60,7 @@ TIMEOUT = timedelta(minutes=10)
 _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
 _ANEW = frozenset({"Superseded", "Changed"})
-"""Reasons after which the next proposal is not held back."""
+"""Reasons after which much the same is no more held back than something else."""
 _DENIED = "ApprovalDenied"
 """Reason of one that a person denied."""
 _NOT_ALLOWED = "NotAllowed"
@@ -149,6 +151,8 @@ def attend(inputs: Inputs, ledger: Ledger, besides: Iterable[Asked] = ()) -> Out
         for past in inputs.proposals
         if _was_held_up(past) and past.ended_at and past.ended_at + AGAIN > inputs.now
     ]
+    anew = (_anew_at(key, inputs) for key in asked if key not in standing)
+    times += [moment for moment in anew if moment and moment > inputs.now]
     told, new = _fresh({key: item for key, item in asked.items() if key not in standing}, drafts, gates)
     return Outline((*decisions, *told), new, tuple(withdrawn), earliest(*times))
 
@@ -401,6 +405,8 @@ def _refusal(item: Asked, refusal: Refusal, gates: _Gates) -> list[Decision]:
 def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
     """Whether much the same was denied, or done, or came to nothing a short while ago."""
     settling = proposers()[key[0]].settling
+    if (anew := _anew_at(key, inputs)) and anew > inputs.now:
+        return True
     for past in inputs.proposals:
         if past.open or _key(past) != key or past.reason in _ANEW:
             continue
@@ -414,6 +420,24 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
         if past.reason == _DENIED or ago < (AGAIN if _was_held_up(past) else HOLD):
             return True
     return False
+
+
+def _anew_at(key: Key, inputs: Inputs) -> datetime | None:
+    """When another one may follow, where what is found has ended several within HOLD: each time later.
+
+    Whoever writes what a check reads, such as logs, is not to make records without end.
+    """
+    now = inputs.now
+    known = [past for past in inputs.proposals if _key(past) == key and _is_overtaken(past)]
+    ends = [min(past.ended_at, now) for past in known if past.ended_at and now - past.ended_at < HOLD]
+    return max(ends) + wait(_FICKLE, len(ends) - 1) if len(ends) > 1 else None
+
+
+def _is_overtaken(past: Past) -> bool:
+    """Whether its check found something else, or nothing, before anybody decided on it."""
+    if past.acted or past.reason == "Changed" or _was_held_up(past):
+        return False
+    return past.state is RemediationState.EXPIRED
 
 
 def _was_held_up(past: Past) -> bool:

@@ -388,6 +388,28 @@ def test_what_was_forbidden_is_looked_at_again_when_it_may_be_permitted() -> Non
     assert plan(wasteful(), ended(RemediationState.DENIED, "Forbidden", AGAIN)).next is None
 
 
+@pytest.mark.parametrize("reason", ["Superseded", "Healed", "NotListable"])
+@pytest.mark.parametrize(
+    ("known", "hold"), [(2, AGAIN), (3, 2 * AGAIN), (4, 4 * AGAIN), (14, HOLD), (99, HOLD)]
+)
+def test_what_is_found_anew_each_time_is_proposed_less_and_less_often(
+    known: int, hold: timedelta, reason: str
+) -> None:
+    second = timedelta(seconds=1)
+    other = wasteful(values=(("api/cpu", "100m"),))
+    waits = plan(other, *[ended(RemediationState.EXPIRED, reason, hold - second)] * known)
+    assert (len(waits.proposals), waits.next) == (0, NOW + second)
+    over = plan(other, *[ended(RemediationState.EXPIRED, reason, hold)] * known)
+    assert (len(over.proposals), over.next) == (1, None)
+    # The first takes its place at once, and what is another target's, was carried out or changed counts not.
+    one = ended(RemediationState.EXPIRED, reason, timedelta(0))
+    theirs = replace(one, intent=replace(one.intent, target=ref("web")))
+    done = replace(one, acted=True, ended_at=NOW - timedelta(hours=1))
+    changed = replace(one, reason="Changed")
+    old = replace(one, ended_at=NOW - HOLD)
+    assert len(plan(other, one, theirs, done, changed, old).proposals) == 1
+
+
 def test_it_stands_in_nobodys_way() -> None:
     made, pods = platform()
     verdicts = {**wasteful(), **failing(finding())}
@@ -634,6 +656,35 @@ def test_what_a_log_says_stands_in_no_proposal_but_as_a_word() -> None:
         wanted = plan({"autonomous-scope": (verdict, True)}, policies=(spec,), seen=seen)
         assert len(wanted.proposals) == proposals
         assert "PWNED" not in str([new.intent.change for new in wanted.proposals])
+
+
+def test_whoever_writes_logs_makes_few_records_a_day() -> None:
+    spec = lenient(boundaries=BOUNDS)
+    seen = replace(facts(), policies={"p0": spec}, marks={"p0": Marks("uid-p0")})
+    found = {
+        "metadata": {"name": "p0", "uid": "uid-p0", "resourceVersion": "1"},
+        "spec": {"boundaries": BOUNDS},
+    }
+    known: list[Past] = []
+    for minute in range(0, 24 * 60, 3):
+        now = NOW + timedelta(minutes=minute)
+        for kind in (f"Kind{minute}", "no kind", f"Other{minute}"):
+            verdicts = crossed(("KindOutside", (("kinds", kind),)))
+            made = plan(verdicts, *known, policies=(spec,), seen=seen, now=now)
+            gone = {item.name: item for item in made.withdrawn}
+            known = [
+                replace(
+                    past, state=gone[past.name].state, reason=gone[past.name].reason, open=False, ended_at=now
+                )
+                if past.name in gone
+                else past
+                for past in known
+            ]
+            for new in made.proposals:
+                intent = exact(new.intent, found, None, now)
+                assert intent is not None
+                known.append(proposed(intent=intent, name=intent.name, made_at=now))
+    assert 8 <= len(known) <= 16
 
 
 @pytest.mark.parametrize("size", ["1001", "inf"])
