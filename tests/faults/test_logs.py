@@ -1,4 +1,4 @@
-"""What pods write into their logs is read, and never shown: not in a status, Events or our own log."""
+"""Lines that pods write into their logs are read, and never shown: not in a status, Events or our own log."""
 
 from __future__ import annotations
 
