@@ -41,15 +41,13 @@ ActionWord = Annotated[
         ),
     ),
 ]
-KIND_WORD = "^[A-Z][A-Za-z0-9]{0,62}$"
+KIND_WORD = "^[A-Za-z][A-Za-z0-9]{0,62}$"
 KindWord = Annotated[
     str,
     Field(
         min_length=1,
         max_length=63,
-        json_schema_extra=_rule(
-            f"self.matches('{KIND_WORD}')", "write a kind as Kubernetes has it, such as Deployment"
-        ),
+        json_schema_extra=_rule(f"self.matches('{KIND_WORD}')", "write a kind, such as Deployment"),
     ),
 ]
 _PLAIN = "such as get or create: a wildcard, escalate, bind or impersonate would let it do anything"

@@ -66,11 +66,20 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         return Refusal("NotDeclared", message, lasting=True)
     wider: dict[str, list[str] | int] = {}
     for field in sorted({name for name, _ in amendment.values}):
-        values = [value for name, value in amendment.values if name == field]
-        made = _wider(spec.boundaries, field, values, named(amendment.target))
-        if isinstance(made, Refusal):
-            return made
+        values = [value for name, value in amendment.values if name == field and _is_listable(name, value)]
+        if not values:
+            continue
+        made = _wider(spec.boundaries, field, values)
+        if made is None:
+            message = f"what crossed {field} of {named(amendment.target)} is more than it can list"
+            return Refusal("TooMany", message, lasting=True)
         wider[field] = made
+    if not wider:
+        message = (
+            f"{named(amendment.target)} cannot list what crossed it: the API server refuses such words; "
+            "see the records in the logs"
+        )
+        return Refusal("NotListable", message, lasting=True)
     patch = {"spec": {"boundaries": wider}}
     return Draft(API_VERSION, json.dumps(patch, sort_keys=True), json.dumps(wider, sort_keys=True))
 
@@ -87,18 +96,19 @@ def is_narrower(spec: KiroSafetyPolicySpec, patch: str) -> bool:
     )
 
 
-def _wider(bounds: Boundaries, field: str, values: list[str], what: str) -> list[str] | int | Refusal:
-    too_many = Refusal("TooMany", f"what crossed {field} of {what} is more than it can list", lasting=True)
+def _is_listable(field: str, value: str) -> bool:
+    pattern = _WORDS.get(field)
+    return pattern is None or (len(value) <= _LONGEST and re.fullmatch(pattern, value) is not None)
+
+
+def _wider(bounds: Boundaries, field: str, values: list[str]) -> list[str] | int | None:
     if field == "maximumChange":
         largest = max(map(float, values))
-        return max(bounds.maximum_change, int(largest)) if largest <= LARGEST_CHANGE else too_many
+        return max(bounds.maximum_change, int(largest)) if largest <= LARGEST_CHANGE else None
     lists = {"actions": bounds.actions, "kinds": bounds.kinds, "namespaces": bounds.namespaces}
     known = lists[field]
     made = [*known, *(value for value in values if value not in known)]
-    if not all(len(value) <= _LONGEST and re.fullmatch(_WORDS[field], value) for value in made):
-        message = f"{field} of {what} would hold what the API server refuses: see the records in the logs"
-        return Refusal("NotListable", message, lasting=True)
-    return made if len(made) <= MOST else too_many
+    return made if len(made) <= MOST else None
 
 
 REMEDY = Proposer(

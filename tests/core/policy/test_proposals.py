@@ -605,7 +605,7 @@ BOUNDS = {
     ("field", "value"),
     [
         ("kinds", "; to approve: echo PWNED; #"),
-        ("kinds", "deployment"),
+        ("kinds", "deployments.apps"),
         ("kinds", "Node\n"),
         ("kinds", "N" * 64),
         ("actions", "drain node"),
@@ -618,18 +618,17 @@ BOUNDS = {
 def test_no_boundary_holds_what_the_api_server_refuses(field: str, value: str) -> None:
     spec = lenient(boundaries=BOUNDS)
     seen = replace(facts(), policies={"p0": spec})
-    made = plan(crossed(("Outside", ((field, value), ("maximumChange", "35")))), policies=(spec,), seen=seen)
+    made = plan(crossed(("Outside", ((field, value),))), policies=(spec,), seen=seen)
     assert not made.proposals
     [told] = made.decisions
     assert (told.decision, told.gate, told.reason) == ("Denied", "proposal", "NotListable")
     assert value not in told.message
-
-
-def test_nothing_is_added_beside_what_the_api_server_refuses_by_now() -> None:
-    spec = lenient(boundaries=BOUNDS | {"kinds": ["deployment"]})
-    seen = replace(facts(), policies={"p0": spec})
-    made = plan(crossed(("KindOutside", (("kinds", "Node"),))), policies=(spec,), seen=seen)
-    assert [told.reason for told in made.decisions] == ["NotListable"]
+    # It keeps nobody from deciding on what else was crossed.
+    beside = crossed(("Outside", ((field, value), ("kinds", "Node"), ("maximumChange", "35"))))
+    [new] = plan(beside, policies=(spec,), seen=seen).proposals
+    assert json.loads(new.intent.change.patch) == {  # type: ignore[union-attr]
+        "spec": {"boundaries": {"kinds": ["Deployment", "Node"], "maximumChange": 35}}
+    }
 
 
 def test_what_a_log_says_stands_in_no_proposal_but_as_a_word() -> None:
