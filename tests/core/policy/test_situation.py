@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import DaemonSet, Deployment, Pod, RollingUpdate, StatefulSet, Workload
 from kiro_operator.core.policy import rollouts
 from kiro_operator.core.policy.shares import at_least, at_most
 from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
-from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.policy.types import Entry, Intent, Ledger
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot
 from tests.core.policy.make import (
     BLIND,
@@ -77,6 +79,85 @@ def test_rollouts_under_way_elsewhere_are_expected_to_take_pods() -> None:
     assert expected(rolling, gone, evicting) == 2
     assert expected(over) == 0
     assert expected(rolling, of="web") == 0
+
+
+def turning_off(name: str, state: str = "Verifying") -> Entry:
+    """A RemoveUnused on record."""
+    made = entry(1, state, Method.PATCH, target=ref(name))
+    return replace(made, action=ActionName.REMOVE_UNUSED)
+
+
+def patching(action: ActionName, name: str = "db") -> Intent:
+    return replace(intent(Method.PATCH, target=ref(name)), action=action)
+
+
+def three(*more: Pod) -> Snapshot:
+    """Three Deployments of four pods, of which two, one and none are not ready; and further pods."""
+    made = [platform(name=name, failing=failing) for name, failing in (("api", 2), ("web", 1), ("db", 0))]
+    return snapshot([item for item, _ in made], [*(each for _, pods in made for each in pods), *more])
+
+
+def left(facts: Snapshot, *entries: Entry, wanted: Intent | None = None) -> Census:
+    """What an action is told of the namespace."""
+    ledger, wanted = Ledger(entries), wanted or patching(ActionName.RIGHT_SIZE)
+    found = situate(wanted, facts, ledger, census(facts))
+    return Census(found.pods, found.unhealthy_pods)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "expected"),
+    [
+        *(("api", state, Census(8, 1)) for state in ("Reserved", "Acting", "Verifying")),
+        ("web", "Verifying", Census(8, 2)),
+        ("db", "Verifying", Census(8, 3)),
+        # What ended is as it is seen to be, however it ended.
+        *(("api", state, Census(12, 3)) for state in ("Succeeded", "Failed", "Denied", "Expired")),
+        ("long-gone", "Verifying", Census(12, 3)),
+    ],
+)
+def test_pods_of_what_is_being_turned_off_are_gone_and_no_others(
+    name: str, state: str, expected: Census
+) -> None:
+    assert left(three(), turning_off(name, state)) == expected
+
+
+def test_what_is_to_be_turned_off_goes_beside_what_is_being() -> None:
+    going = patching(ActionName.REMOVE_UNUSED, "web")
+    assert left(three(), wanted=going) == Census(8, 2)
+    assert left(three(), turning_off("api"), wanted=going) == Census(4, 0)
+    assert left(three(), turning_off("web"), wanted=going) == Census(8, 2)
+    assert left(three(), turning_off("api"), turning_off("db")) == Census(4, 1)
+    # Whatever else patches a workload leaves it there.
+    sizing = replace(turning_off("api"), action=ActionName.RIGHT_SIZE)
+    assert left(three(), sizing) == Census(12, 3)
+
+
+def test_what_counts_for_nobody_is_not_missed_twice() -> None:
+    """Pods that the census leaves out do not make others look well when their workload is turned off."""
+    over = [pod(f"api-over-{number}", ready=False, phase="Failed") for number in (1, 2)]
+    facts = three(*over, pod("bare", owner="", ready=False))
+    assert census(facts) == Census(12, 3)
+    assert left(facts, turning_off("api")) == Census(8, 1)
+    assert left(facts, wanted=patching(ActionName.REMOVE_UNUSED, "api")) == Census(8, 1)
+
+
+@pytest.mark.parametrize("told", [4])
+def test_pods_that_leave_already_are_gone_too(told: int) -> None:
+    """Whatever is said of their number: of those that end, its controller says nothing any more."""
+    made, pods = platform(failing=2)
+    going = replace(made, status=replace(made.status, replicas=told))
+    ending = [replace(each, metadata=replace(each.metadata, deletion_timestamp=NOW)) for each in pods]
+    web, others = platform(name="web")
+    facts = snapshot([going, web], [*ending, *others])
+    assert left(facts, turning_off("api")) == Census(4, 1)
+    assert left(facts, wanted=patching(ActionName.REMOVE_UNUSED, "api")) == Census(4, 1)
+    # Those of others that end are missed until they are replaced.
+    assert left(facts, turning_off("web")) == Census(4, 2)
+
+
+def test_what_is_not_seen_is_not_made_up_by_turning_something_off() -> None:
+    blind = snapshot([workload()], BLIND)
+    assert left(blind, turning_off("api")) == Census(None, None)
 
 
 def test_a_target_of_another_uid_is_not_there() -> None:
