@@ -382,6 +382,28 @@ def test_much_the_same_is_not_proposed_again_at_once(
     assert len(plan(wasteful(values=(("api/cpu", "100m"),)), past).proposals) == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("Denied", "Forbidden"),
+        ("Denied", "Paused"),
+        ("Expired", "TooOld"),
+        ("Expired", "Contended"),
+        ("Expired", "TargetGone"),
+        ("Expired", "NotAllowed"),
+    ],
+)
+def test_what_was_carried_out_was_not_held_up_however_it_ended(state: str, reason: str) -> None:
+    def done(at: timedelta) -> Plan:
+        return plan(wasteful(), ended(RemediationState(state), reason, at, acted=True))
+
+    for at in (AGAIN / 2, AGAIN, HOLD - timedelta(seconds=1)):
+        assert not done(at).proposals
+    # Nobody has to look at it sooner, then.
+    assert done(AGAIN / 2).next is None
+    assert len(done(HOLD).proposals) == 1
+
+
 def test_what_was_forbidden_is_looked_at_again_when_it_may_be_permitted() -> None:
     past = ended(RemediationState.DENIED, "Forbidden", AGAIN / 2)
     assert plan(wasteful(), past).next == NOW + AGAIN / 2
