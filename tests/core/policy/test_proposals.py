@@ -20,7 +20,7 @@ from kiro_operator.api.v1alpha1.remediation import (
     RemediationState,
 )
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
-from kiro_operator.core.amended import exact
+from kiro_operator.core.amended import exact, objection
 from kiro_operator.core.checks import registry
 from kiro_operator.core.checks.signal_quality import threshold_fit
 from kiro_operator.core.checks.signal_quality.threshold_fit import Threshold, ThresholdFitParameters
@@ -932,6 +932,10 @@ def owned() -> dict[str, Any]:
     return live(labels={"kustomize.toolkit.fluxcd.io/name": "apps"})
 
 
+def protected(value: str) -> dict[str, Any]:
+    return live(annotations={"kiro.dev/protected": value})
+
+
 REVISION: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision": "2"}}
 
 
@@ -950,6 +954,10 @@ REVISION: dict[str, Any] = {"annotations": {"deployment.kubernetes.io/revision":
         (live(uid="uid-other"), "Acting", Expire),
         (live(**REVISION), "Acting", Expire),
         (owned(), "Acting", Expire),
+        (protected("true"), "Acting", Expire),
+        (protected("true"), "Reserved", Expire),
+        (protected("no matter what"), "Acting", Expire),
+        (protected("false"), "Acting", Act),
         (None, "Acting", Expire),
         (BLIND, "Acting", Wait),
     ],
@@ -965,6 +973,24 @@ def test_after_a_crash_the_live_object_tells(found: Any, state: str, answer: typ
         healed = Live(workload=None, written=found, failing=False)
         assert isinstance(resume(spec, status, healed, reserved_at=NOW, now=NOW), Expire)
         assert isinstance(resume(spec, status, seen, reserved_at=ago(minutes=3), now=NOW), Expire)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (live(), ""),
+        (protected("false"), ""),
+        (protected("true"), "Deployment api is protected by now"),
+        (live(uid="uid-other"), "Deployment api is gone"),
+        (live(**REVISION), "Deployment api has another pod template by now"),
+        (owned(), "a GitOps tool keeps Deployment api by now"),
+        (other_requests(), "what Deployment api says there was changed since"),
+    ],
+)
+def test_what_was_decided_on_is_held_against_what_is_there_before_it_is_sent(
+    found: dict[str, Any], why: str
+) -> None:
+    assert objection(found, record(proposed())) == why
 
 
 @pytest.mark.parametrize(
