@@ -548,6 +548,28 @@ def test_autoscaler(scalers: Any, method: Method, expected: Any) -> None:
         assert "hpa" in answer.message
 
 
+@pytest.mark.parametrize(
+    ("action", "scalers", "expected"),
+    [
+        (ActionName.REMOVE_UNUSED, [autoscaler("api")], person("ScaledByAutoscaler")),
+        (ActionName.REMOVE_UNUSED, [autoscaler("web"), autoscaler("api", "StatefulSet")], OPEN),
+        (ActionName.REMOVE_UNUSED, [], OPEN),
+        (ActionName.REMOVE_UNUSED, BLIND, waits("EvidenceMissing")),
+        # What sets no replicas is no matter of it.
+        (ActionName.RIGHT_SIZE, [autoscaler("api")], OPEN),
+        (ActionName.ROLLBACK, BLIND, OPEN),
+    ],
+)
+def test_the_autoscaler_of_what_is_to_be_turned_off(action: ActionName, scalers: Any, expected: Any) -> None:
+    made, pods = platform()
+    wanted = replace(intent(Method.PATCH), action=action)
+    answer = ask("autoscaler", wanted, situation(wanted, snapshot([made], pods, scalers)))
+    assert told(answer) == expected
+    if expected == person("ScaledByAutoscaler"):
+        assert "HorizontalPodAutoscaler hpa owns the replicas of Deployment api" in answer.message
+        assert "take it away first" in answer.message
+
+
 def reverted(step: int, **changes: Any) -> Entry:
     return entry(step, "Failed", UP, replicas=(4, 5), reason="Reverted", **changes)
 

@@ -1104,3 +1104,33 @@ def test_what_would_not_be_proposed_now_is_not_done_either() -> None:
     assert done.decision == "Allowed"
     [blind] = plan(wasteful(), waiting, seen=facts(autoscalers=BLIND), approvals=(yes,)).decisions
     assert (blind.decision, blind.gate) == ("Denied", "proposal")
+
+
+@pytest.mark.parametrize(
+    ("scalers", "outcome"),
+    [
+        ([], ("Allowed", "all", "Allowed")),
+        ([autoscaler("web")], ("Allowed", "all", "Allowed")),
+        ([autoscaler("api")], ("Denied", "autoscaler", "ScaledByAutoscaler")),
+        (BLIND, ("Denied", "autoscaler", "EvidenceMissing")),
+    ],
+)
+def test_an_autoscaler_that_came_meanwhile_stops_what_was_approved_to_be_turned_off(
+    scalers: Any, outcome: tuple[str, str, str]
+) -> None:
+    amendment = Amendment(ActionName.REMOVE_UNUSED, ref(), (("replicas", "0"),))
+    unused = Finding(ref(), "Unused", "Deployment api does nothing", ago(minutes=3), amendment=amendment)
+    verdicts = {CHECK: (Verdict(Status.FAIL, "Unused", "unused", (unused,)), True)}
+    [new] = plan(verdicts).proposals
+    intent = exact(new.intent, live(), new.workload, NOW)
+    assert intent is not None
+    waiting = proposed(intent=intent, name=intent.name)
+    seen = facts(autoscalers=scalers)
+    made = plan(verdicts, waiting, seen=seen, approvals=(approved(waiting),))
+    if outcome[2] == "ScaledByAutoscaler":
+        # It would not be proposed any more. Where the check did not get to look at it, the gate stands.
+        assert [item.reason for item in made.withdrawn] == ["ScaledByAutoscaler"]
+        blind = {CHECK: (Verdict(Status.UNKNOWN, "Timeout", "no answer"), False)}
+        made = plan(blind, waiting, seen=seen, approvals=(approved(waiting),))
+    [decision] = made.decisions
+    assert (decision.decision, decision.gate, decision.reason) == outcome
