@@ -324,7 +324,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "protected": (None, {}, [], {"selectors": None}, {"selectors": {}}, {"selectors": "app=ledger"}),
     "protected.selectors.0": _SELECTOR,
     "consent": (["All"], ["*"], "Recreate", ["recreate"], [["Recreate"]], [None], {"Recreate": True}),
-    f"actions.{ACTIONS.index('RightSize')}.approval": ("Automatic", *_APPROVAL),
+    **{f"actions.{ACTIONS.index(str(want.action))}.approval": ("Automatic", *_APPROVAL) for want in PROPOSED},
     "containment": (None, {}, [], "suspended", {"configMap": GUARD}, {"configMap": GUARD, "key": "mode"}),
     "containment.configMap": (*_NAMES, *_TEXT[:-1], "", "x" * 254),
     "containment.key": (*_KEYS, *_TEXT[:-1], "", "x" * 254),

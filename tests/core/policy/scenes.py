@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -22,7 +23,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.access import wanted
 from kiro_operator.core.amended import exact
 from kiro_operator.core.checks import registry
-from kiro_operator.core.decide import Inputs, Plan, decide
+from kiro_operator.core.decide import Inputs, decide
 from kiro_operator.core.decide import Policy as InForce
 from kiro_operator.core.evidence.access import ACCESS, Access, RbacRule, Review, Subject
 from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
@@ -35,17 +36,21 @@ from kiro_operator.core.objects import (
     Approval,
     ApprovalSpec,
     AutoscalerSpec,
+    ConditionKind,
     Container,
     HorizontalPodAutoscaler,
     Metadata,
+    ObjectCondition,
     PlanReference,
     PlanTarget,
     Pod,
     PodSpec,
+    ReplicaSet,
     ScaleTargetRef,
     Service,
     ServiceSpec,
     TemplateAnnotations,
+    Truth,
     Workload,
 )
 from kiro_operator.core.policy.plan import New, Past
@@ -53,7 +58,9 @@ from kiro_operator.core.policy.situation import Census
 from kiro_operator.core.policy.storms import observe
 from kiro_operator.core.policy.types import Change, Entry, Intent
 from kiro_operator.core.records.types import OperationRecord, Outcome, RecordObject
+from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.snapshot import Collection, Own, Ref, Sample, Snapshot, Unobserved
+from kiro_operator.core.templates import returning
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict
 from kiro_operator.reconcile.policies import Policy
 from tests.core.policy.make import (
@@ -101,7 +108,9 @@ class Scene(Struct, frozen=True, kw_only=True):
     made: Object = {}
     """Further properties of the workload; its labels are those of other targets, too."""
     neighbours: int = 0
-    """Healthy pods of another workload."""
+    """Pods of another workload."""
+    ill: int = 0
+    """How many of those fail."""
     casualties: int = 0
     """How many of the pods failed five minutes ago."""
     approved: str = ""
@@ -142,11 +151,13 @@ LOG = Want(ActionName.DETAILED_LOGGING, Method.PATCH, "mcp-response-quality")
 LOG_BACK = Want(ActionName.DETAILED_LOGGING, Method.GIVE_BACK)
 SIZE = Want(ActionName.RIGHT_SIZE, Method.PATCH, "over-provisioned")
 BOUNDS = Want(ActionName.CHANGE_AUTOSCALING, Method.PATCH, "autoscaling-configuration")
+TURN_OFF = Want(ActionName.REMOVE_UNUSED, Method.PATCH, "unused-resources")
+GO_BACK = Want(ActionName.ROLLBACK, Method.PATCH, "workloads-available")
 BY_ITSELF = (
     *(ROLL, RECONNECT, RESYNC, CONFIG, CONFIG_GONE, ROLE, ROLE_GONE, BINDING, STEER, EXCESS, CROSSED),
     *(LOG, LOG_BACK),
 )
-PROPOSED = (SIZE, BOUNDS)
+PROPOSED = (SIZE, BOUNDS, TURN_OFF, GO_BACK)
 LEAD = "technical-lead"
 LEDGER = {"labels": {"app": "ledger"}}
 DEFAULT_CONFIG, DEFAULT_ROLE = "kiro-safety-config", "kiro-autonomous-operations"
@@ -183,6 +194,7 @@ def key_set(action: ActionName, name: str, at: datetime, data: Object, undo: Obj
     return replace(made, action=action, change=Change(written, "", back), check="")
 
 
+LEAVING = replace(before(1, "Verifying", Method.PATCH, 7, "web"), action=TURN_OFF.action)
 LONG_AGO = timedelta(hours=2)
 CONTAINED = key_set(
     ActionName.CONTAIN, GUARD, NOON - LONG_AGO, {"operations": "suspended"}, {"operations": None}
@@ -198,7 +210,7 @@ def _at_other_times() -> Iterator[Scene]:
         for want in (UP, BACK):
             for gate in ("", LEAD):
                 yield Scene(name=f"{want} {name}, {gate}", wants=want, at=TIMES[name], approved=gate)
-        for want in PROPOSED:
+        for want in (SIZE, BOUNDS):
             yield Scene(name=f"{want} {name}, {LEAD}", wants=want, at=TIMES[name], approved=LEAD)
 
 
@@ -253,11 +265,35 @@ def _of_other_objects() -> Iterator[Scene]:
     yield Scene(name="beyond the ceiling", wants=BOUNDS, at=NOON, bound=9, approved=LEAD)
 
 
+def _of_what_passes_where_others_stop() -> Iterator[Scene]:
+    """What is turned off is not missed, and what is stuck is taken back: that is all they are spared."""
+    others = tuple(before(1, "Succeeded", ROLL.method, 7 * n, f"other-{n}") for n in (1, 2, 3))
+    scaled = (before(1, "Succeeded", UP.method, 1, replicas=(3, 4)),)
+    for want in (TURN_OFF, GO_BACK):
+        for name in ("late", "on a Saturday"):
+            yield Scene(name=f"{want} {name}", wants=want, at=TIMES[name], approved=LEAD)
+        about: Object = {"wants": want, "at": NOON, "approved": LEAD}
+        yield Scene(name=f"{want} alone", **about)
+        yield Scene(name=f"{want} of what is protected", made=LEDGER, **about)
+        yield Scene(name=f"{want} after 3 others", past=others, **about)
+        yield Scene(name=f"{want} after its scaling", past=scaled, **about)
+        yield Scene(name=f"{want} when 2 have just failed", casualties=2, **about)
+    recreated = {"strategy": "Recreate"}
+    about = {"wants": GO_BACK, "at": NOON, "approved": LEAD}
+    yield Scene(name="the way back of Recreate", replicas=2, neighbours=8, made=recreated, **about)
+    yield Scene(name="the way back of 2 of 4 failing", failing=2, **about)
+    # Of eight pods two would be few.
+    leaving: Object = {"at": NOON, "neighbours": 4}
+    yield Scene(name="beside 2 of 4", wants=TURN_OFF, approved=LEAD, failing=0, ill=2, **leaving)
+    yield Scene(name="while others leave", wants=EVICT, failing=2, past=(LEAVING,), **leaving)
+
+
 SCENES = (
     *_at_other_times(),
     *_after_other_actions(),
     *_of_other_workloads(),
     *_of_other_objects(),
+    *_of_what_passes_where_others_stop(),
 )
 
 
@@ -273,11 +309,13 @@ def allowed(scene: Scene, policies: Iterable[InForce]) -> set[tuple[Any, ...]]:
     """What would be done: one element for each thing done, so that less is a subset of more."""
     situated = _inputs(scene, tuple(_weathered(policy, scene) for policy in policies))
     plan = decide(situated)
+    asked = [decision.intent for decision in plan.decisions]
     if plan.proposals:
-        situated = replace(situated, proposals=tuple(_on_record(new, scene) for new in plan.proposals))
-        plan = decide(situated)
-    if scene.approved:
-        plan = decide(replace(situated, approvals=_approvals(plan, scene)))
+        waiting = tuple(_on_record(new, scene) for new in plan.proposals)
+        situated, asked = replace(situated, proposals=waiting), [past.intent for past in waiting]
+    approvals = _approvals(asked, scene) if scene.approved else ()
+    if plan.proposals or approvals:
+        plan = decide(replace(situated, approvals=approvals))
     done = (decision.intent for decision in plan.decisions if decision.decision == "Allowed")
     return {thing for intent in done for thing in _things(intent)}
 
@@ -316,16 +354,33 @@ def _weathered(policy: InForce, scene: Scene) -> InForce:
     return replace(policy, storm=observe(earlier, policy.spec, Census(4, 1), scene.at - timedelta(minutes=4)))
 
 
+_RECORDS: dict[tuple[str, Intent], Past] = {}
+"""By scene and what is proposed in it: most policies have the same proposed."""
+
+
 def _on_record(new: New, scene: Scene) -> Past:
     """A proposal that was just made, exact for the object as it is."""
-    intent = exact(new.intent, LIVE[new.intent.target.kind], new.workload, scene.at)
+    key = scene.name, new.intent
+    if key not in _RECORDS:
+        _RECORDS[key] = _recorded(new, scene)
+    return _RECORDS[key]
+
+
+def _recorded(new: New, scene: Scene) -> Past:
+    drafted, found = new.intent, LIVE[new.intent.target.kind]
+    if new.source is not None:
+        back = returning(new, found, EARLIER)
+        if isinstance(back, Refusal):
+            raise ValueError(f"{scene.name}: {back.message}")
+        drafted = back
+    intent = exact(drafted, found, new.workload, scene.at)
     if intent is None:
         raise ValueError(f"{scene.name}: nothing is to be proposed")
     state = RemediationState.PROPOSED
     return Past(intent=intent, name=intent.name, made_at=scene.at, state=state, open=True, mine=True)
 
 
-def _approvals(plan: Plan, scene: Scene) -> tuple[Approval, ...]:
+def _approvals(asked: Iterable[Intent], scene: Scene) -> tuple[Approval, ...]:
     """Each plan, approved at the scene's gate."""
     return tuple(
         Approval(
@@ -335,11 +390,11 @@ def _approvals(plan: Plan, scene: Scene) -> tuple[Approval, ...]:
                 decision="Approve",
                 decided_by="dana",
                 reason="it is safe",
-                plan=PlanReference(decision.intent.digest, _named(decision.intent.target)),
+                plan=PlanReference(intent.digest, _named(intent.target)),
                 expires_at=(scene.at + timedelta(hours=1)).isoformat(),
             ),
         )
-        for n, decision in enumerate(plan.decisions)
+        for n, intent in enumerate(asked)
     )
 
 
@@ -398,6 +453,8 @@ def _waste(scene: Scene) -> Verdict:
     amendments = {
         SIZE: Amendment(SIZE.action, ref(), (("api/cpu", "50m"),)),
         BOUNDS: Amendment(BOUNDS.action, SCALER, (("maxReplicas", str(scene.bound)),)),
+        TURN_OFF: Amendment(TURN_OFF.action, ref(), (("replicas", "0"),)),
+        GO_BACK: Amendment(GO_BACK.action, ref(), (("replicaSet", "api-first"), ("revision", "1"))),
     }
     amendment = amendments[scene.wants]
     since = scene.at - timedelta(minutes=3)
@@ -406,12 +463,22 @@ def _waste(scene: Scene) -> Verdict:
 
 
 SCALER = Ref("HorizontalPodAutoscaler", "hpa", "uid-hpa")
+
+
+def _template(image: str) -> Object:
+    container = {"name": "api", "image": image, "resources": {"requests": {"cpu": "2"}}}
+    return {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [container]}}
+
+
+def _revision(number: str) -> Object:
+    return {"annotations": {"deployment.kubernetes.io/revision": number}}
+
+
 LIVE: Mapping[str, Object] = {
     "Deployment": {
-        "metadata": {"name": "api", "uid": "uid-api", "resourceVersion": "100", "generation": 3},
-        "spec": {
-            "template": {"spec": {"containers": [{"name": "api", "resources": {"requests": {"cpu": "2"}}}]}}
-        },
+        "metadata": {"name": "api", "uid": "uid-api", "resourceVersion": "100", "generation": 3}
+        | _revision("2"),
+        "spec": {"replicas": 4, "template": _template("api:2")},
         "status": {"observedGeneration": 3},
     },
     "HorizontalPodAutoscaler": {
@@ -420,6 +487,17 @@ LIVE: Mapping[str, Object] = {
     },
 }
 """What is read before a proposal goes on record."""
+EARLIER: Object = {
+    "metadata": {
+        "name": "api-first",
+        "uid": "uid-api-first",
+        "ownerReferences": [{"kind": "Deployment", "name": "api", "uid": "uid-api", "controller": True}],
+    }
+    | _revision("1"),
+    "spec": {"template": _template("api:1")},
+}
+"""The revision that runs while the second one does not get going."""
+STUCK = ObjectCondition(ConditionKind.PROGRESSING, Truth.FALSE, "ProgressDeadlineExceeded")
 
 ORDINARY = KiroHealthCheckSpec()
 LADDERS = {remedy: spec(*[(remedy, "5m")] * 4) for remedy in (RESTART, SCALE)}
@@ -489,20 +567,28 @@ def _restorable(name: str, scene: Scene) -> Restorable:
 
 def _platform(scene: Scene) -> Snapshot:
     made, pods = platform(scene.replicas, 0 if scene.wants is BACK else scene.failing, **scene.made)
+    marks = replace(made.metadata.annotations, revision="2")
+    made = replace(made, metadata=replace(made.metadata, annotations=marks))
+    if scene.wants is GO_BACK:
+        made = replace(made, status=replace(made.status, updated_replicas=1, conditions=(STUCK,)))
     names = {each.target.name for each in scene.past if each.target.kind == "Deployment"}
     others: list[Workload] = [platform(name=name)[0] for name in names]
-    well_elsewhere: list[Pod] = [pod(f"web-{n}", "web") for n in range(scene.neighbours)]
+    elsewhere: list[Pod] = [pod(f"web-{n}", "web", ready=n >= scene.ill) for n in range(scene.neighbours)]
     more = [*others, platform(name="web", failing=0)[0]]
     scaler = HorizontalPodAutoscaler(
         metadata=Metadata(name=SCALER.name, uid=SCALER.uid),
         spec=AutoscalerSpec(ScaleTargetRef("Deployment", "web"), min_replicas=1, max_replicas=4),
     )
     running = PodSpec(containers=(Container("main"),))
-    return snapshot(
+    seen = snapshot(
         [made, *(each for each in more if each.metadata.name != "api")],
-        [replace(each, spec=running) for each in (*pods, *well_elsewhere)],
+        [replace(each, spec=running) for each in (*pods, *elsewhere)],
         [scaler],
     )
+    revisions = [msgspec.convert(EARLIER, ReplicaSet)]
+    if isinstance(seen.replica_sets, Collection):
+        revisions += seen.replica_sets
+    return replace(seen, replica_sets=Collection.of(revisions))
 
 
 def _facts(scene: Scene) -> Snapshot:

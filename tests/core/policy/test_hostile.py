@@ -45,7 +45,7 @@ def test_the_good_policy_holds_every_field_and_each_is_tried() -> None:
 def test_the_scenes_tell_what_is_allowed_from_what_is_not() -> None:
     done = by_good()
     assert len(done) == len(SCENES)
-    # What only a person applies is never done; of what waits for one, these two stand for all.
+    # What only a person applies is never done; of what waits for one, these stand for all.
     methods = set(Method) - {Method.ADVISE}
     actions = set(ActionName) - PROPOSALS | {want.action for want in PROPOSED}
     assert set(ACTIONS) == {*map(str, actions)}
