@@ -141,7 +141,7 @@ def test_what_counts_for_nobody_is_not_missed_twice() -> None:
     assert left(facts, wanted=patching(ActionName.REMOVE_UNUSED, "api")) == Census(8, 1)
 
 
-@pytest.mark.parametrize("told", [4])
+@pytest.mark.parametrize("told", [4, 0, 20])
 def test_pods_that_leave_already_are_gone_too(told: int) -> None:
     """Whatever is said of their number: of those that end, its controller says nothing any more."""
     made, pods = platform(failing=2)
