@@ -325,9 +325,11 @@ def is_ill(intent: Intent, facts: Snapshot, now: datetime) -> bool:
 
 
 def is_well(found: Pod | Workload | Unobserved | None, now: datetime) -> bool:
-    """Whether a workload is all there, and a pod Ready and not merely between two crashes."""
+    """Whether a workload is all there, and a pod Ready and not merely between two crashes, or run through."""
     if isinstance(found, Pod):
-        return found.settled or (is_ready(found) and fault_of(found, _LIMITS, now)[0] is None)
+        if found.settled or found.status.phase == "Succeeded":
+            return True
+        return is_ready(found) and fault_of(found, _LIMITS, now)[0] is None
     return isinstance(found, Workload) and found.settled
 
 

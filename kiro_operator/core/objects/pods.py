@@ -119,11 +119,12 @@ class Pod(Base, frozen=True):
 
     @property
     def settled(self) -> bool:
-        """Nothing about this pod is worth a closer look: it ran through, or is ready and never restarted."""
+        """Nothing about this pod is worth a closer look: it is ready and never restarted.
+
+        One that ran through is: it is no fault, and nobody is served by it.
+        """
         if self.metadata.deletion_timestamp is not None:
             return False
-        if self.status.phase == "Succeeded":
-            return True
         if self.status.phase != "Running":
             return False
         for condition in self.status.conditions:

@@ -35,6 +35,7 @@ def test_census_counts_what_somebody_relies_on() -> None:
         pod("ready-but-leaving", deleted=NOW),
         pod("bare", owner="", ready=False),
         pod("evicted", ready=False, phase="Failed"),
+        pod("ran-through", ready=False, phase="Succeeded"),
         pod("waiting", ready=False, phase="Pending"),
     ]
     assert census(snapshot([workload()], pods)) == Census(5, 3)
