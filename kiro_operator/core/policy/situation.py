@@ -141,8 +141,8 @@ def _without_leaving(counted: Census, intent: Intent, snapshot: Snapshot, ledger
         for pod in snapshot.pods
         if pod.status.phase not in OVER and controller_of(pod, snapshot) in leaving
     ]
-    unhealthy = max(0, counted.unhealthy - sum(not is_ready(pod) for pod in going))
-    return Census(max(counted.pods - len(going), unhealthy), unhealthy)
+    unhealthy = counted.unhealthy - sum(not is_ready(pod) for pod in going)
+    return Census(counted.pods - len(going), unhealthy)
 
 
 def _is_off(target: Ref, snapshot: Snapshot) -> bool:
