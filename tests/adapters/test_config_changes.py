@@ -61,8 +61,8 @@ async def test_writes_are_seen(
     assert next(change for change in sample if change.manager == "jane").detail == "created"
     lists = [
         event
-        for event in control_plane.audit_events(offset)
-        if event["objectRef"].get("namespace") == namespace and event["verb"] == "list"
+        for event in control_plane.audit_events(offset, naming=namespace)
+        if event.get("objectRef", {}).get("namespace") == namespace and event["verb"] == "list"
     ]
     assert len(lists) == 3  # five ConfigMaps, two a page
 

@@ -110,7 +110,7 @@ async def test_services_of_a_real_namespace(control_plane: ControlPlane, namespa
     assert all(0 <= one.seconds < 1 for one in sample)
     assert not [
         event
-        for event in control_plane.audit_events(offset)
+        for event in control_plane.audit_events(offset, naming=namespace)
         if event["user"]["username"].startswith(f"system:serviceaccount:{namespace}:")
     ]
 

@@ -88,7 +88,7 @@ def requests(plane: ControlPlane, namespace: str, offset: int) -> list[dict[str,
     """The queries for logs in the audit log, each by a ServiceAccount of the namespace."""
     return [
         parse_qs(urlsplit(event["requestURI"]).query)
-        for event in plane.audit_events(offset)
+        for event in plane.audit_events(offset, naming=namespace)
         if event.get("objectRef", {}).get("subresource") == "log"
         and event["user"]["username"].startswith(f"system:serviceaccount:{namespace}:")
     ]

@@ -198,7 +198,7 @@ def rounds(world: World, offset: int) -> int:
     """How often the log of a container was read since."""
     return sum(
         1
-        for event in world.plane.audit_events(offset)
+        for event in world.plane.audit_events(offset, naming=world.namespace)
         if event["user"]["username"].startswith(f"system:serviceaccount:{world.namespace}:")
         and event.get("objectRef", {}).get("subresource") == "log"
     )

@@ -42,7 +42,7 @@ def test_a_health_check_reaches_its_own_namespace_alone(world: World, other: Wor
     user = f"system:serviceaccount:{world.namespace}:operator"
     asked = [
         event
-        for event in world.plane.audit_events(world.offset)
+        for event in world.plane.audit_events(world.offset, naming=user)
         if event["user"]["username"] == user
         and event.get("objectRef", {}).get("namespace") == other.namespace
     ]

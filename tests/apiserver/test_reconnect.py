@@ -40,7 +40,7 @@ def execs(world: World, command: str) -> list[dict[str, Any]]:
     """Requests of the operator to run a command, by the audit log."""
     return [
         event
-        for event in world.plane.audit_events(world.offset)
+        for event in world.plane.audit_events(world.offset, naming=world.namespace)
         if event.get("objectRef", {}).get("subresource") == "exec"
         and event["objectRef"]["namespace"] == world.namespace
         and f"command={command}" in event["requestURI"]

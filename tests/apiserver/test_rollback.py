@@ -240,7 +240,7 @@ def read(world: World) -> int:
     """How often the operator has read a ReplicaSet by its name."""
     return sum(
         event["objectRef"].get("resource") == "replicasets" and "metadata.name%3D" in event["requestURI"]
-        for event in world.plane.audit_events(world.offset)
+        for event in world.plane.audit_events(world.offset, naming=world.namespace)
         if event["user"]["username"].startswith(f"system:serviceaccount:{world.namespace}:")
         and "objectRef" in event
     )

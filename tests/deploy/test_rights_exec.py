@@ -134,7 +134,7 @@ def _answers(home: Installed, world: Installed) -> set[tuple[str, int]]:
     """What the operator asked of exec in a namespace, by the audit log: verb and status."""
     return {
         (event["verb"], int(event["responseStatus"]["code"]))
-        for event in home.plane.audit_events(home.offset)
+        for event in home.plane.audit_events(home.offset, naming=home.namespace)
         if event["user"]["username"] == f"system:serviceaccount:{home.namespace}:{ACCOUNT}"
         and event.get("objectRef", {}).get("subresource") == "exec"
         and event["objectRef"]["namespace"] == world.namespace

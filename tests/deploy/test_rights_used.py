@@ -253,7 +253,7 @@ def _lose_a_compare_and_swap(world: Installed) -> None:
 def _requests(world: Installed) -> Iterator[Object]:
     """What the operator asked for in its namespace or cluster-wide; elsewhere are other tests' objects."""
     user = f"system:serviceaccount:{world.namespace}:operator"
-    for event in world.plane.audit_events(world.offset):
+    for event in world.plane.audit_events(world.offset, naming=user):
         if event["user"]["username"] != user or "objectRef" not in event:
             continue
         if event["objectRef"].get("namespace", world.namespace) == world.namespace:

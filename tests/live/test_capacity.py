@@ -298,7 +298,7 @@ async def test_nodes_cost_one_request_however_many_ask(control_plane: ControlPla
         assert all(sample == samples[0] for sample in samples)
         asked = [
             event
-            for event in control_plane.audit_events(offset)
+            for event in control_plane.audit_events(offset, naming=namespace)
             if event.get("objectRef", {}).get("resource") == "nodes"
             and namespace in event["user"]["username"]
         ]
