@@ -26,7 +26,6 @@ from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ActionName
 from kiro_operator.api.v1alpha1.remediation import (
     FINAL_STATES,
-    ApprovalUsed,
     KiroRemediationSpec,
     KiroRemediationStatus,
     Method,
@@ -52,7 +51,14 @@ from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
 from kiro_operator.reconcile.permits import Permits, Under
 from kiro_operator.reconcile.policies import Policies, Policy
-from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of, manifest, passed
+from kiro_operator.reconcile.records import (
+    Remediation,
+    approved_by,
+    intent_of,
+    ledger_of,
+    manifest,
+    passed,
+)
 from kiro_operator.reconcile.target import Target
 
 RULES = (
@@ -323,13 +329,8 @@ class Act:
         if record is None:
             return None
         item = Remediation(record)
-        approvals = [
-            ApprovalUsed(gate=each.gate, name=each.approval.metadata.name, uid=each.approval.metadata.uid)
-            for each in decision.standings
-            if each.approval is not None
-        ]
-        gates = passed(decision)
-        item.status = item.status.model_copy(update={"approvals": approvals, "gates": gates})
+        update = {"approvals": approved_by(decision), "gates": passed(decision)}
+        item.status = item.status.model_copy(update=update)
         return item
 
     async def _create(self, target: Target, decision: Decision, named: Policy) -> Remediation | None:

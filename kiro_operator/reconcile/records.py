@@ -7,13 +7,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ObjectName, RemediationSummary
-from kiro_operator.api.v1alpha1.remediation import Change as Written
 from kiro_operator.api.v1alpha1.remediation import (
+    ApprovalUsed,
     GateResult,
     KiroRemediationSpec,
     KiroRemediationStatus,
     RemediationState,
 )
+from kiro_operator.api.v1alpha1.remediation import Change as Written
 from kiro_operator.api.v1alpha1.types import API_VERSION, format_duration
 from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
@@ -174,6 +175,15 @@ def intent_of(item: Remediation) -> Intent:
     )
 
 
+def approved_by(decision: Decision) -> list[ApprovalUsed]:
+    """The KiroApprovals that let an action through, as a record has them."""
+    return [
+        ApprovalUsed(gate=each.gate, name=each.approval.metadata.name, uid=each.approval.metadata.uid)
+        for each in decision.standings
+        if each.approval is not None
+    ]
+
+
 def passed(decision: Decision) -> list[GateResult]:
     """What the gates saw that an action has passed, as a record has it."""
     return [GateResult(gate=each.gate, message=shorten(each.message, 1024)) for each in decision.passed]
@@ -217,11 +227,7 @@ def manifest(target: Target, decision: Decision, named: Policy) -> dict[str, Any
     if intent.digest:
         spec["digest"] = intent.digest
     if decision.standings:
-        spec["approvals"] = [
-            {"gate": each.gate, "name": each.approval.metadata.name, "uid": each.approval.metadata.uid}
-            for each in decision.standings
-            if each.approval is not None
-        ]
+        spec["approvals"] = [used.model_dump() for used in approved_by(decision)]
     if pod:
         spec["pod"] = pod
     if intent.replicas:
