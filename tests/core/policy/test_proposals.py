@@ -710,29 +710,14 @@ def test_whoever_writes_logs_makes_few_records_a_day() -> None:
 
 @pytest.mark.parametrize("size", ["1001", "inf"])
 def test_no_boundary_holds_any_change(size: str) -> None:
-    bounds = {
-        "actions": ["scale"],
-        "risky": [],
-        "kinds": ["Pod"],
-        "namespaces": ["kiro"],
-        "maximumChange": 20,
-    }
-    spec = lenient(boundaries=bounds)
+    spec = lenient(boundaries=BOUNDS | {"kinds": ["Pod"]})
     seen = replace(facts(), policies={"p0": spec})
     made = plan(crossed(("ChangeTooLarge", (("maximumChange", size),))), policies=(spec,), seen=seen)
     assert not made.proposals
 
 
 def test_boundaries_are_widened_by_what_crossed_them_when_a_person_has_approved_it() -> None:
-    spec = lenient(
-        boundaries={
-            "actions": ["scale"],
-            "risky": [],
-            "kinds": ["Deployment"],
-            "namespaces": ["kiro"],
-            "maximumChange": 20,
-        }
-    )
+    spec = lenient(boundaries=BOUNDS)
     seen = replace(facts(), policies={"p0": spec}, marks={"p0": Marks("uid-p0")})
     verdicts = crossed(
         ("ActionOutside", (("actions", "drain"),)), ("ChangeTooLarge", (("maximumChange", "35"),))
@@ -757,20 +742,13 @@ def test_boundaries_are_widened_by_what_crossed_them_when_a_person_has_approved_
 
 
 def test_a_boundary_that_was_crossed_waits_for_a_person_when_the_logs_tell_of_it_no_more() -> None:
-    bounds = {
-        "actions": ["scale"],
-        "risky": [],
-        "kinds": ["Deployment"],
-        "namespaces": ["kiro"],
-        "maximumChange": 20,
-    }
-    spec = lenient(boundaries=bounds)
+    spec = lenient(boundaries=BOUNDS)
     seen = replace(facts(), policies={"p0": spec}, marks={"p0": Marks("uid-p0")})
     verdicts = crossed(("ActionOutside", (("actions", "drain"),)))
     [new] = plan(verdicts, policies=(spec,), seen=seen).proposals
     found = {
         "metadata": {"name": "p0", "uid": "uid-p0", "resourceVersion": "1"},
-        "spec": {"boundaries": bounds},
+        "spec": {"boundaries": BOUNDS},
     }
     intent = exact(new.intent, found, None, NOW)
     assert intent is not None
@@ -787,7 +765,7 @@ def test_a_boundary_that_was_crossed_waits_for_a_person_when_the_logs_tell_of_it
     assert decision.decision == "Allowed"
 
     for name, value in (("actions", ["drain", "scale"]), ("kinds", ["Deployment", "Pod"])):
-        wider = replace(seen, policies={"p0": lenient(boundaries=bounds | {name: value})})
+        wider = replace(seen, policies={"p0": lenient(boundaries=BOUNDS | {name: value})})
         ends = [item.reason for item in plan(quiet, past, policies=(spec,), seen=wider).withdrawn]
         assert ends == (["Healed"] if name == "actions" else [])
     anew = replace(seen, marks={"p0": Marks("uid-new")})
