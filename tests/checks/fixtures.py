@@ -1,8 +1,9 @@
 """Fixtures of checks: objects as kubectl prints them, read as the informer reads them."""
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +188,15 @@ def _with_records(item: Any, mapping: Mapping[str, Any]) -> Any:
     )
 
 
-def all_fixtures() -> Iterator[Fixture]:
-    """Every fixture of every check."""
-    for path in sorted(HERE.glob("*/*.yaml")):
+@cache
+def all_fixtures() -> tuple[Fixture, ...]:
+    """Every fixture of every check; read once, since half a dozen modules want them when tests are collected."""
+    return tuple(
+        Fixture(registry()[path.parent.name], path.stem, yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
+        for path in sorted(HERE.glob("*/*.yaml"))
         # The folder is the check; where it is none, the contract test says so.
-        if path.parent.name in registry():
-            body = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-            yield Fixture(registry()[path.parent.name], path.stem, body)
+        if path.parent.name in registry()
+    )
 
 
 def told(finding: Finding) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from kiro_operator.core.verdict import Status
 from tests.checks.fixtures import Fixture, all_fixtures, told, when
 
-FIXTURES = list(all_fixtures())
+FIXTURES = all_fixtures()
 LATER = timedelta(minutes=10)
 
 each = pytest.mark.parametrize("fixture", FIXTURES, ids=lambda item: f"{item.check.id}/{item.name}")

@@ -32,7 +32,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 each_check = pytest.mark.parametrize("item", registry().values(), ids=registry())
 each_fixture = pytest.mark.parametrize(
-    "fixture", list(all_fixtures()), ids=lambda item: f"{item.check.id}/{item.name}"
+    "fixture", all_fixtures(), ids=lambda item: f"{item.check.id}/{item.name}"
 )
 
 
