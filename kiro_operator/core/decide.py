@@ -20,7 +20,14 @@ from kiro_operator.core.policy.selectors import selector_of
 from kiro_operator.core.policy.situation import Census, autoscaler_of, census, situate
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Entry, Intent, Ledger, reserved
-from kiro_operator.core.policy.wellness import Memory, Need, Wellness, remember, still_needed
+from kiro_operator.core.policy.wellness import (
+    Memory,
+    Need,
+    Wellness,
+    looked_again,
+    remember,
+    still_needed,
+)
 from kiro_operator.core.proposals import attend, instead_of_scaling
 from kiro_operator.core.remedies import commands, contain, detailed_logging, remedies
 from kiro_operator.core.remedies.scale import borrowed, give_back
@@ -203,11 +210,13 @@ def _climb(
 ) -> Intent | Escalation | Held:
     """The first rung of the ladder, from where the target stands, that can be done."""
     remediation, target = inputs.spec.remediation, patient.target
+    known, since = memory.get(target.uid, Wellness()), patient.wanted[0].finding.since
     at = turn(
         inputs.ledger.remedies.of(target),
         ladder,
-        since=patient.wanted[0].finding.since,
-        recovered_at=memory.get(target.uid, Wellness()).recovered_at,
+        # A container that crashes in turns dates its fault anew each time; the need goes on.
+        since=min(since, known.need.since) if known.need else since,
+        recovered_at=known.recovered_at,
         quiet=quiet_period(remediation),
     )
     # What was to be run is no matter against what no command helps, nor once it is taken off the ladder.
@@ -283,7 +292,8 @@ def _give_back(inputs: Inputs, memory: Memory) -> tuple[list[Intent], list[datet
             timeout=_timeout(remediation.ladder),
             stabilization=remediation.stabilization,
         )
-        well_from = max(owed.since, wellness.unwell_at or owed.since)
+        # An earlier process may have seen it fail just now: the time begins at the first look of this one.
+        well_from = max(owed.since, wellness.unwell_at or wellness.well_since)
         due = min(well_from, inputs.now) + remediation.scale_back_after
         if intent is not None and due <= inputs.now:
             back = wellness.back or Need(wellness.well_since.replace(microsecond=0), owed.check)
@@ -376,6 +386,9 @@ def _needed(target: Ref, inputs: Inputs) -> int:
 
 def _memory(inputs: Inputs) -> Memory:
     """What is known of each target of the ledger after this look."""
+    inputs = replace(
+        inputs, memory={uid: looked_again(each, inputs.now) for uid, each in inputs.memory.items()}
+    )
     ill = ailing(inputs.verdicts, inputs.snapshot)
     quiet = quiet_period(inputs.spec.remediation)
     last = {
@@ -384,7 +397,7 @@ def _memory(inputs: Inputs) -> Memory:
     }
     health = {
         uid: remember(
-            inputs.memory.get(uid, Wellness()),
+            inputs.memory.get(uid, Wellness(seen_at=inputs.now)),
             well=uid not in ill and _is_watched(entry, inputs),
             quiet=quiet,
             now=inputs.now,
@@ -415,11 +428,11 @@ def _needs(inputs: Inputs, health: Memory, quiet: timedelta) -> Memory:
         before = inputs.memory.get(uid, Wellness()).need
         # A check that is not run any more asks for nothing.
         seen = before is not None and (
-            before.check not in inputs.verdicts or is_observed(before.check, inputs.verdicts)
+            before.check not in inputs.verdicts or is_observed(before.check, inputs.verdicts, inputs.blind)
         )
         need = still_needed(before, asking.get(uid), seen=seen, quiet=quiet, now=inputs.now)
         if need is not None or uid in health:
-            found[uid] = replace(health.get(uid, Wellness()), need=need)
+            found[uid] = replace(health.get(uid, Wellness(seen_at=inputs.now)), need=need)
     return found
 
 
@@ -430,7 +443,7 @@ def _is_watched(entry: Entry, inputs: Inputs) -> bool:
     does not run the check that asked, silence is no health.
     """
     found = workload(entry.target, inputs.snapshot)
-    if found is None or not is_observed(entry.check, inputs.verdicts):
+    if found is None or not is_observed(entry.check, inputs.verdicts, inputs.blind):
         return False
     selector = selector_of(inputs.spec.selector)
     return selector.matches(found.spec.template.metadata.labels) or selector.matches(found.metadata.labels)

@@ -250,7 +250,7 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     if _lost(past.intent, inputs.snapshot):
         return _expired(past, "RevisionGone", f"the revision of {what} to go back to is not kept any more")
     if asked is None:
-        if not is_observed(past.intent.check, inputs.verdicts) or _still_fails(past, inputs):
+        if not is_observed(past.intent.check, inputs.verdicts, inputs.blind) or _still_fails(past, inputs):
             return None
         return _expired(past, _MOOT, f"{past.intent.check} finds nothing of {what} any more")
     if isinstance(draft, Refusal):

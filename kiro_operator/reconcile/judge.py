@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from kiro_operator.core.conditions import Judged
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.flap import Settled, Track, settle
-from kiro_operator.core.snapshot import AWAITING, Sample, Snapshot, Source, Unobserved
+from kiro_operator.core.snapshot import Sample, Snapshot, Source, Unobserved
 from kiro_operator.core.standing import Since, stood, weighed
 from kiro_operator.core.verdict import Status, Verdict, unknown
 from kiro_operator.reconcile.observe import began_failing, with_samples
@@ -44,6 +44,8 @@ class Judgement(Struct, frozen=True):
     """Ids of the checks whose Fail rests on fresh facts."""
     next_check: datetime | None
     """When the same facts could be judged differently."""
+    blind: frozenset[str] = frozenset()
+    """Ids of the checks that see nothing now, though what they saw before may go on to be told."""
 
 
 def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
@@ -95,16 +97,8 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
             if _may_act(check_id, settled[check_id], target, enabled, now)
         ),
         earliest(*(item.next_check for item in settled.values())),
+        frozenset(check_id for check_id in target.checks if target.raw[check_id].status is Status.UNKNOWN),
     )
-
-
-def seen(target: Target, item: Judged) -> Verdict:
-    """What this process has seen, for what is to be done by it.
-
-    Before it has a sample of its own, what an earlier one saw to be well goes on to be told, and is no look.
-    """
-    raw = target.raw[item.registered.id]
-    return raw if raw.reason == AWAITING.reason else item.verdict
 
 
 def _in_turn(checks: Mapping[str, Enabled]) -> list[tuple[str, Enabled]]:

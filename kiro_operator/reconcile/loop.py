@@ -31,7 +31,7 @@ from kiro_operator.reconcile import plans
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.intake import HEALTH_CHECK, POLICY, Intake, Work
-from kiro_operator.reconcile.judge import judge, seen
+from kiro_operator.reconcile.judge import judge
 from kiro_operator.reconcile.observe import Observation
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.queue import Urgency
@@ -332,12 +332,13 @@ class Loop:
     def _plan(self, look: Look) -> Plan:
         target, judgement = look.target, look.judgement
         verdicts = {
-            item.registered.id: (seen(target, item), item.registered.id in judgement.actionable)
+            item.registered.id: (item.verdict, item.registered.id in judgement.actionable)
             for item in judgement.judged
         }
         plan = decide(
             Inputs(
                 verdicts=verdicts,
+                blind=judgement.blind,
                 spec=target.spec,
                 policies=look.policies,
                 ledger=look.ledger,

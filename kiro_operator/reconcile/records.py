@@ -59,6 +59,7 @@ class Remediation:
             reason=status.reason,
             acted_at=status.acted_at,
             completed_at=status.completed_at,
+            pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
             change=_given_back(spec.change),
             check=spec.check,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from kiro_operator import ports
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS
-from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, RemediationState
+from kiro_operator.api.v1alpha1.remediation import FINAL_STATES, WRITES, Method, RemediationState
 from kiro_operator.core import decide, switches
 from kiro_operator.core import verify as judgement_of
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG
@@ -19,7 +19,7 @@ from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Ledger
 from kiro_operator.core.remedies import remedies
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
-from kiro_operator.core.verdict import Finding, Status
+from kiro_operator.core.verdict import Finding, Status, Verdict
 from kiro_operator.reconcile.act import Act
 from kiro_operator.reconcile.judge import Judgement, sampled_at
 from kiro_operator.reconcile.outcomes import Outcome, proposal
@@ -194,9 +194,12 @@ class Verify:
         live, uid = await self._act.live(namespace, item.spec), item.record.metadata.uid
         # Whether it is still called for, and allowed, is asked when nothing has to be waited for any more.
         look = looking()
-        findings = _findings(look.judgement, item)
+        findings = _findings(look, item)
         if not isinstance(findings, Unobserved):
             live = replace(live, failing=bool(findings))
+        if live.failing and item.spec.method is not Method.SCALE_BACK and not _is_fresh(look.judgement, item):
+            # What merely goes on to be told until more is seen asks for nothing.
+            live = replace(live, failing=None)
         self._looks.pop(uid, None)
         match judgement_of.resume(
             item.spec, item.status, live, reserved_at=item.entry.reserved_at, now=look.now
@@ -239,38 +242,59 @@ def _verification(look: Look, item: Remediation) -> judgement_of.Verification:
     return judgement_of.verify(
         spec,
         status,
-        _findings(look.judgement, item),
+        _findings(look, item),
         _workload(item, look.facts),
         look.now,
         seen_at=sampled_at(look.target, spec.check, look.now),
     )
 
 
-def _findings(judgement: Judgement, item: Remediation) -> tuple[Finding, ...] | Unobserved:
+def _findings(look: Look, item: Remediation) -> tuple[Finding, ...] | Unobserved:
     """What is found against the target of an action now."""
     found: list[Finding] = []
     asked = False
-    for judged in judgement.judged:
-        verdict = judged.verdict
-        if judged.registered.id == item.spec.check:
+    for judged in look.judgement.judged:
+        of, verdict = judged.registered.id, judged.verdict
+        if of == item.spec.check:
             asked = True
-            # Skipped is no health: a process that has just started may not know yet what there is to judge.
-            if verdict.status in {Status.UNKNOWN, Status.SKIPPED}:
-                return Unobserved(verdict.reason, verdict.message)
+            raw = look.target.raw.get(of, verdict)
+            # What goes on to be told until more is seen is no look. Skipped is no health: a process that has
+            # just started may not know yet what there is to judge.
+            for told in (raw, verdict):
+                if told.status in {Status.UNKNOWN, Status.SKIPPED}:
+                    return Unobserved(told.reason, told.message)
             if verdict.status is Status.FAIL and not verdict.findings:
                 return Unobserved("NotSampled", f"{item.spec.check} fails as an earlier process saw it")
-        of, fails = judged.registered.id, verdict.status is Status.FAIL
-        if fails and item.spec.action in PROPOSALS:
-            found.extend(finding for finding in verdict.findings if _asks_for(finding, item))
-            continue
-        if fails:
-            found.extend(f for f in verdict.findings if judgement_of.concerns(f, of, item.spec))
+            # One bad sample is no failure yet, and ends what would be health without a break.
+            sampled = [finding for finding in raw.findings if not finding.at_once]
+            if verdict.status is not Status.FAIL and look.target.checks[of].polled:
+                found.extend(_against(item, of, replace(raw, findings=tuple(sampled))))
+        found.extend(_against(item, of, verdict))
         # A warning is open as well while what it is about is being moved: that is no recovery.
-        if any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
+        proposed = verdict.status is Status.FAIL and item.spec.action in PROPOSALS
+        if not proposed and any(judgement_of.is_open(f, of, item.spec) for f in verdict.findings):
             return Unobserved("EvidenceMissing", f"{of} finds something, and cannot say for now where to act")
     if not asked:
         return Unobserved("NotJudged", f"the check {item.spec.check} is not enabled any more")
     return tuple(found)
+
+
+def _against(item: Remediation, check: str, verdict: Verdict) -> list[Finding]:
+    """What a failing check finds against the target of an action."""
+    if verdict.status is not Status.FAIL:
+        return []
+    if item.spec.action in PROPOSALS:
+        return [finding for finding in verdict.findings if _asks_for(finding, item)]
+    return [f for f in verdict.findings if judgement_of.concerns(f, check, item.spec)]
+
+
+def _is_fresh(judgement: Judgement, item: Remediation) -> bool:
+    """Whether any of what is found against the target of an action may be acted on."""
+    return any(
+        _against(item, judged.registered.id, judged.verdict)
+        for judged in judgement.judged
+        if judged.registered.id in judgement.actionable
+    )
 
 
 def _asks_for(finding: Finding, item: Remediation) -> bool:

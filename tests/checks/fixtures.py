@@ -190,7 +190,7 @@ def _with_records(item: Any, mapping: Mapping[str, Any]) -> Any:
 
 @cache
 def all_fixtures() -> tuple[Fixture, ...]:
-    """Every fixture of every check; read once, since half a dozen modules want them when tests are collected."""
+    """Every fixture of every check; read once for all modules that want them when tests are collected."""
     return tuple(
         Fixture(registry()[path.parent.name], path.stem, yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
         for path in sorted(HERE.glob("*/*.yaml"))

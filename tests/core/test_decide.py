@@ -12,6 +12,7 @@ from kiro_operator.core.decide import Decision, Plan, Policy, decide, rule
 from kiro_operator.core.objects import DaemonSet, RollingUpdate
 from kiro_operator.core.policy.gates import GATES
 from kiro_operator.core.policy.types import Ledger
+from kiro_operator.core.policy.wellness import Memory
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding, Status, Verdict
 from tests.core.policy.make import (
@@ -250,7 +251,7 @@ def test_an_exhausted_ladder_waits_for_a_recovery_that_was_watched() -> None:
     assert (plan.decisions, reasons(plan)) == ((), [("api", "LadderExhausted")])
     # Ten minutes of health, watched pass by pass, then the next fault: a new episode.
     memory = plan.memory
-    for minutes in (1, 8):
+    for minutes in (1, 4, 8):
         memory = decide(
             inputs(well(), platforms("api"), entries, memory=memory, now=NOW + timedelta(minutes=minutes))
         ).memory
@@ -258,6 +259,68 @@ def test_an_exhausted_ladder_waits_for_a_recovery_that_was_watched() -> None:
     assert reasons(short) == [("api", "LadderExhausted")]
     long = climb(*entries, memory=memory, now=NOW + timedelta(minutes=12))
     assert [d.intent.name for d in long.decisions] == ["deployment-api-uid-api-e2s1"]
+
+
+def test_what_crashes_in_turns_after_a_success_relapses_all_the_same() -> None:
+    """Each crash dates its fault anew, and the wait for the next try is longer than a quiet period."""
+    facts, entries = platforms("api"), (entry(1, "Succeeded", Method.EVICT, at=ago(minutes=5), ended=NOW),)
+    slow = (Policy("safe", policy(backoff={"initial": "30m", "maximum": "2h"})),)
+
+    def look(minutes: float, memory: Memory, since: float | None) -> Plan:
+        now = NOW + timedelta(minutes=minutes)
+        found = well() if since is None else failing(finding(since=NOW + timedelta(minutes=since)))
+        return decide(inputs(found, facts, entries, policies=slow, memory=memory, now=now))
+
+    memory = look(1, {}, None).memory
+    for minutes in (5.0, 8.0, 11.0, 14.0):
+        plan = look(minutes, memory, minutes)
+        memory = plan.memory
+        assert [(item.intent.name, item.reason) for item in plan.decisions] == [
+            ("deployment-api-uid-api-e1s2", "Backoff")
+        ]
+    # Once it has been well for a quiet period on end, the next fault is another one.
+    for minutes in (15.0, 19.0, 23.0, 26.0):
+        memory = look(minutes, memory, None).memory
+    [decision] = look(27, memory, 27).decisions
+    assert (decision.intent.name, decision.decision) == ("deployment-api-uid-api-e2s1", "Allowed")
+
+
+def test_pods_that_serve_between_two_crashes_are_not_all_evicted_at_once() -> None:
+    names = [f"web-{number}" for number in range(8)]
+    made = [platform(2, 0, name) for name in names]
+    facts = snapshot([each for each, _ in made], [one for _, pods in made for one in pods])
+    wide = {"limit": 50, "window": "1h"}
+    bounds = policy(
+        maxUnhealthy=1, budget=wide, actions=[{"name": "Restart", "approval": "Automatic", "budget": wide}]
+    )
+    asked = [finding(f"{name}-0", ref(name), remedies=(RESTART,)) for name in names]
+    plan = decide(inputs(failing(*asked), facts, policies=(Policy("safe", bounds),)))
+    assert [item.reason for item in plan.decisions] == ["Allowed", *["TooManyUnhealthy"] * 7]
+
+
+def test_what_a_check_that_sees_nothing_goes_on_to_tell_is_no_health() -> None:
+    entries = (entry(1, "Failed"), entry(2, "Failed", UP, replicas=(4, 5)))
+    memory = climb(*entries).memory
+    for minutes in (1, 5, 9, 13):
+        held = inputs(well(), platforms("api"), entries, memory=memory, now=NOW + timedelta(minutes=minutes))
+        memory = decide(replace(held, blind=frozenset({"pods-ready"}))).memory
+    later = NOW + timedelta(minutes=14)
+    assert reasons(climb(*entries, memory=memory, now=later)) == [("api", "LadderExhausted")]
+
+
+@pytest.mark.parametrize("unwatched", [timedelta(minutes=6), timedelta(days=2)])
+def test_what_went_on_while_nobody_looked_is_no_recovery(unwatched: timedelta) -> None:
+    """As while a KiroHealthCheck is suspended, or when the clock leaps ahead."""
+    entries = (entry(1, "Failed"), entry(2, "Failed", UP, replicas=(4, 5)))
+    memory = climb(*entries).memory
+    for minutes in (1, 5):
+        memory = decide(
+            inputs(well(), platforms("api"), entries, memory=memory, now=NOW + timedelta(minutes=minutes))
+        ).memory
+    again = NOW + timedelta(minutes=5) + unwatched
+    memory = decide(inputs(well(), platforms("api"), entries, memory=memory, now=again)).memory
+    soon = climb(*entries, memory=memory, now=again + timedelta(minutes=4))
+    assert reasons(soon) == [("api", "LadderExhausted")]
 
 
 def test_blindness_is_no_recovery() -> None:

@@ -12,11 +12,15 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationStatus, RemediationState
 from kiro_operator.core.checks import registry
 from kiro_operator.core.conditions import Judged
+from kiro_operator.core.decide import Policy
+from kiro_operator.core.evidence.logs import POD_LOGS
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData, digest
 from kiro_operator.core.findings import found
+from kiro_operator.core.flap import FlapRule, Track, settle
 from kiro_operator.core.objects.meta import RecordMetadata
-from kiro_operator.core.snapshot import Collection, Ref, Sample
-from kiro_operator.core.verdict import Finding, Status, Verdict, passed
+from kiro_operator.core.snapshot import Collection, Ref, Sample, Unobserved
+from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
+from kiro_operator.core.verify import Live
 from kiro_operator.reconcile.judge import Judgement
 from kiro_operator.reconcile.outcomes import Outcome
 from kiro_operator.reconcile.permits import Under
@@ -24,7 +28,7 @@ from kiro_operator.reconcile.records import Remediation, ledger_of
 from kiro_operator.reconcile.target import Target
 from kiro_operator.reconcile.verify import Look, Verify
 from tests.adapters.helpers import facts
-from tests.core.policy.make import workload
+from tests.core.policy.make import pod, policy, snapshot, workload
 from tests.reconcile.make import remediation
 from tests.reconcile.test_own import body
 
@@ -131,6 +135,134 @@ async def test_what_need_not_answer_for_now_is_not_taken_for_mended(
     )
     await Verify(slow).attend(lambda: seen)  # type: ignore[arg-type]
     assert slow.said == [state]
+
+
+ERRORS = Finding(
+    Ref("Deployment", "mine", "uid-mine"),
+    "LogErrors",
+    "errors",
+    NOW - timedelta(minutes=5),
+    Ref("Deployment", "mine", "uid-mine"),
+    (ActionName.RESTART,),
+    workload_wide=True,
+)
+BAD, GOOD, UNSEEN = found([ERRORS]), passed("none"), unknown(Unobserved("Timeout", "no answer"))
+
+
+class Logs:
+    """A KiroHealthCheck whose service-logs had a Restart sent: one sample a minute from then on."""
+
+    def __init__(self, target: Target, state: str) -> None:
+        at, seen = NOW.isoformat(), 3 if state == "Acting" else 2
+        self.target = target
+        self.rule = FlapRule(failure_threshold=3, success_threshold=2)
+        self.enabled = target.checks["service-logs"]
+        self.track: Track | None = None
+        self.number = 0
+        self.actionable = False
+        self.records = [
+            remediation(
+                RecordMetadata(name="mine", uid="record-mine", creation_timestamp=NOW),
+                {"state": state, "actingAt": at} | ({"actedAt": at} if state == "Verifying" else {}),
+                action="Restart",
+                method="RolloutRestart",
+                check="service-logs",
+                target={"apiVersion": "apps/v1", "kind": "Deployment", "name": "mine", "uid": "uid-mine"},
+                fence={"uid": "uid-mine", "resourceVersion": "100", "generation": seen},
+                healthCheck={"name": "platform", "uid": "u"},
+                timeout="10m",
+                stabilization="2m",
+            )
+        ]
+        self.in_flight: dict[tuple[str, str], bool] = {}
+        self.sent: list[str] = []
+
+    def sample(self, *verdicts: Verdict) -> None:
+        """So many samples more."""
+        for verdict in verdicts:
+            self.number += 1
+            self.track, settled = settle(self.track, verdict, self.rule, NOW, self.number)
+            self.target.raw["service-logs"] = verdict
+            self.verdict, self.actionable = settled.verdict, settled.actionable
+
+    def look(self, minutes: float) -> Look:
+        now = NOW + timedelta(minutes=minutes)
+        self.target.samples[POD_LOGS.name, self.enabled.seconds] = Sample(self.number, now, ())
+        judged = Judged(self.enabled.registered, self.verdict, NOW)
+        ids = frozenset({"service-logs"} if self.actionable else ())
+        return replace(
+            look(self.target, self.records),
+            policies=(Policy("safe", policy()),),
+            judgement=Judgement((judged,), ids, None),
+            facts=snapshot([workload("mine")], [pod(f"mine-{number}", "mine") for number in range(4)]),
+            now=now,
+        )
+
+    async def live(self, _namespace: str, _spec: Any) -> Live:
+        return Live(workload=workload("mine"))
+
+    async def write(self, _namespace: str, item: Remediation, status: KiroRemediationStatus) -> Remediation:
+        moved = Remediation(item.record)
+        moved.status = status
+        self.records = [moved]
+        return moved
+
+    async def record(self, namespace: str, item: Remediation, outcome: Outcome) -> Remediation:
+        update = {"state": outcome.state, "reason": outcome.reason}
+        return await self.write(namespace, item, item.status.model_copy(update=update))
+
+    async def take_up(self, _namespace: str, item: Remediation, *_rest: Any) -> None:
+        self.sent.append(item.name)
+
+
+@pytest.mark.parametrize(
+    ("last", "sent"),
+    [
+        ([], True),
+        ([BAD], True),
+        # Two good samples are a recovery, and until then the failure goes on to be told.
+        ([GOOD], False),
+        ([UNSEEN], False),
+        ([UNSEEN, UNSEEN], False),
+        ([GOOD, UNSEEN], False),
+        ([GOOD, BAD], True),
+    ],
+)
+async def test_what_was_interrupted_is_sent_by_what_is_seen_and_not_by_what_is_held(
+    target: Target,
+    last: list[Verdict],
+    sent: bool,  # noqa: FBT001
+) -> None:
+    logs = Logs(target, "Acting")
+    logs.sample(BAD, BAD, BAD, *last)
+    assert logs.verdict.status is Status.FAIL
+    await Verify(logs).attend(lambda: logs.look(0.1))  # type: ignore[arg-type]
+    assert bool(logs.sent) is sent
+    assert logs.records[0].status.state is RemediationState.ACTING, "it may yet be seen"
+
+
+@pytest.mark.parametrize(
+    ("samples", "state"),
+    [
+        ([GOOD] * 4, RemediationState.SUCCEEDED),
+        ([GOOD, GOOD, UNSEEN, UNSEEN], RemediationState.VERIFYING),
+        ([GOOD, GOOD, UNSEEN, GOOD], RemediationState.VERIFYING),
+        # One bad sample is no failure, and no health either.
+        ([GOOD, GOOD, BAD, BAD], RemediationState.VERIFYING),
+        ([GOOD, GOOD, BAD, GOOD], RemediationState.VERIFYING),
+        ([GOOD, GOOD, BAD, GOOD, GOOD, GOOD], RemediationState.SUCCEEDED),
+    ],
+)
+async def test_health_that_was_not_seen_throughout_is_not_sustained(
+    target: Target, samples: list[Verdict], state: RemediationState
+) -> None:
+    logs = Logs(target, "Verifying")
+    logs.sample(BAD, BAD, BAD)
+    for minute, verdict in enumerate(samples, 1):
+        logs.sample(verdict)
+        now = logs.look(minute)
+        await Verify(logs).attend(lambda now=now: now)  # type: ignore[arg-type, misc]
+    assert logs.records[0].status.state is state
 
 
 async def test_whoever_waits_for_a_later_sample_asks_for_it_once(target: Target) -> None:

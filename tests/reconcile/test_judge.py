@@ -13,7 +13,7 @@ from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.flap import FlapRule, seeded
 from kiro_operator.core.snapshot import Polled, Ref, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict, passed, unknown
-from kiro_operator.reconcile.judge import Judgement, judge, seen
+from kiro_operator.reconcile.judge import Judgement, judge
 from kiro_operator.reconcile.observe import began_failing, with_samples
 from kiro_operator.reconcile.target import Enabled, Target
 from tests.adapters.helpers import facts
@@ -221,12 +221,13 @@ def test_what_an_earlier_process_saw_to_be_well_is_told_and_is_no_look() -> None
     scene.enable("b-metered", metered, METER)
     scene.target.tracks["b-metered"] = seeded(Status.PASS, "AsExpected", at(-30), "low", polled=True)
 
-    def looks(judgement: Judgement) -> tuple[Status, Status]:
-        item = judgement.judged[-1]
-        return item.verdict.status, seen(scene.target, item).status
+    def looks(judgement: Judgement) -> tuple[str, bool]:
+        return said(judgement)["b-metered"], "b-metered" in judgement.blind
 
-    assert looks(scene.judge(0)) == (Status.PASS, Status.UNKNOWN)
-    assert looks(scene.sample(1, 1)) == (Status.PASS, Status.PASS)
+    assert looks(scene.judge(0)) == ("Pass", True)
+    assert looks(scene.sample(1, 1)) == ("Pass", False)
+    scene.target.raw["b-metered"] = unknown(Unobserved("Timeout", "no answer"))
+    assert looks(scene.judge(2)) == ("Pass", True), "what was seen before goes on to be told"
 
 
 def test_a_fail_of_what_is_sampled_no_more_ends_after_a_restart() -> None:

@@ -80,7 +80,9 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """All that a plan depends on."""
 
     verdicts: Mapping[str, tuple[Verdict, bool]]
-    """By check; the flag says that the verdict is settled and may lead to actions."""
+    """What is told by each check; the flag says that it is settled and may lead to actions."""
+    blind: frozenset[str] = frozenset()
+    """Checks that see nothing at this look, though what they saw before goes on to be told."""
     spec: KiroHealthCheckSpec
     policies: tuple[Policy, ...]
     """Each of them has to allow; none: observation only."""

@@ -8,8 +8,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.faults.motion import is_disrupted
-from kiro_operator.core.objects import Annotations, Approval, Pod, Workload
+from kiro_operator.core.objects import Annotations, Approval, Deployment, Pod, Workload
 from kiro_operator.core.policy.rollouts import REACHES_ALL, rolls, taken
 from kiro_operator.core.policy.subjects import Subject, is_protected, subject
 from kiro_operator.core.policy.types import Intent, Ledger, Situation
@@ -76,6 +77,8 @@ def situate(
         labels=_labels(target, other),
         pod_labels=pod.metadata.labels if pod is not None else {},
         pod_observed=intent.pod is None or pod is not None,
+        pod_ready=pod is not None and is_ready(pod),
+        reach_observed=intent.method not in REACHES_ALL or _has_known_pods(target, snapshot),
         protected=_protected(intent, target, pod, snapshot) or (other is not None and other.protected),
         gitops=other.gitops if other is not None else "",
         autoscaler=autoscaler,
@@ -151,13 +154,18 @@ def _is_off(target: Ref, snapshot: Snapshot) -> bool:
 
 
 def _expected(target: Ref, snapshot: Snapshot, ledger: Ledger) -> int:
-    """Healthy pods of other targets that the rollouts under way may yet take down."""
-    rolling = (
-        workload(entry.target, snapshot)
-        for entry in ledger.entries
-        if entry.running and rolls(entry.action, entry.method) and entry.target.uid != target.uid
+    """Healthy pods of other targets that the rollouts and evictions under way may yet take down."""
+    running = [entry for entry in ledger.entries if entry.running and entry.target.uid != target.uid]
+    rolling = (workload(entry.target, snapshot) for entry in running if rolls(entry.action, entry.method))
+    leaving = (_pod(entry.pod, snapshot) for entry in running if entry.method is Method.EVICT)
+    return sum(taken(found) for found in rolling if found is not None) + sum(
+        pod is not None and is_ready(pod) for pod in leaving
     )
-    return sum(taken(found) for found in rolling if found is not None)
+
+
+def _has_known_pods(target: Workload | None, snapshot: Snapshot) -> bool:
+    """Whether a workload's pods can be told from those of others: ReplicaSets stand between it and them."""
+    return not (isinstance(target, Deployment) and isinstance(snapshot.replica_sets, Unobserved))
 
 
 def _protected(intent: Intent, target: Workload | None, pod: Pod | None, snapshot: Snapshot) -> bool:

@@ -114,6 +114,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     reason: str = ""
     acted_at: datetime | None = None
     completed_at: datetime | None = None
+    pod: Ref | None = None
+    """The one to evict, or to run a command in."""
     replicas: tuple[int, int] | None = None
     change: Change | None = None
     """What was written, where it can be given back."""
@@ -162,6 +164,7 @@ def reserved(intent: Intent, now: datetime) -> Entry:
         step=intent.step,
         state=RemediationState.RESERVED,
         reserved_at=now,
+        pod=intent.pod,
         replicas=intent.replicas,
         change=intent.change if intent.change and intent.change.undo else None,
         check=intent.check,
@@ -203,9 +206,13 @@ class Situation(Struct, frozen=True, kw_only=True):
     unhealthy_pods: int | None
     """Those of them that are not ready."""
     unhealthy_expected: int = 0
-    """Healthy pods that rollouts already allowed, on other targets, may yet take down."""
+    """Healthy pods that what is already allowed, on other targets, may yet take down."""
     pod_observed: bool = True
     """False when the pod to evict is not to be seen."""
+    pod_ready: bool = False
+    """The pod to evict serves all the same."""
+    reach_observed: bool = True
+    """False when it cannot be seen which pods an action would reach that reaches all of the target."""
     observed: bool
     """Whether the target is to be seen, or known not to be there."""
     workload: Workload | None

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+UNWATCHED = timedelta(minutes=5)
+"""Time without a look after which nobody can say that a target was well throughout; each is due every two."""
+
 
 class Need(Struct, frozen=True):
     """That a target wants an action; it ends when it has wanted none for a quiet period."""
@@ -38,10 +41,23 @@ class Wellness(Struct, frozen=True):
     """Whether it wants an action, whatever its health."""
     back: Need | None = None
     """That it may give back what was added to it; it ends when something is found against the target."""
+    seen_at: datetime | None = None
+    """The last look, whatever it saw; None before the first of this process."""
 
 
 Memory = Mapping[str, Wellness]
 """By the UID of the target."""
+
+
+def looked_again(before: Wellness, now: datetime) -> Wellness:
+    """What is known of a target as a look begins: what went on while nobody looked is no health.
+
+    That is while the KiroHealthCheck was suspended, nothing could be worked on, or the clock leapt ahead.
+    """
+    if before.seen_at is None or now - before.seen_at <= UNWATCHED:
+        return replace(before, seen_at=now)
+    need = before.need and replace(before.need, over_since=None)
+    return Wellness(None, before.recovered_at, now, need, before.back, now)
 
 
 def remember(before: Wellness, *, well: bool, quiet: timedelta, now: datetime) -> Wellness:
@@ -52,8 +68,8 @@ def remember(before: Wellness, *, well: bool, quiet: timedelta, now: datetime) -
     if well_since is not None and now - well_since >= quiet:
         recovered_at = now
     if not well:
-        return Wellness(None, recovered_at, now, before.need, before.back)
-    return Wellness(well_since or now, recovered_at, unwell_at, before.need, before.back)
+        return Wellness(None, recovered_at, now, before.need, before.back, before.seen_at)
+    return Wellness(well_since or now, recovered_at, unwell_at, before.need, before.back, before.seen_at)
 
 
 def still_needed(

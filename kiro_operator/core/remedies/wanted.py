@@ -1,6 +1,6 @@
 """From verdicts to the targets that want something done."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -94,14 +94,19 @@ def ailing(verdicts: Verdicts, snapshot: Snapshot) -> frozenset[str]:
     )
 
 
-def is_observed(check: str, verdicts: Verdicts) -> bool:
+def is_observed(check: str, verdicts: Verdicts, blind: Collection[str]) -> bool:
     """Whether the check that asked for an action sees its objects now.
 
     One that is not run here, such as by another KiroHealthCheck of the namespace, sees nothing. Nor does one
     that fails without findings: that is what an earlier process has seen.
+
+    Args:
+        check: its id.
+        verdicts: what is told of each check.
+        blind: ids of those that see nothing at this look, whatever is told of them until more is seen.
     """
     verdict, _ = verdicts.get(check, (None, False))
-    if verdict is None or verdict.status in {Status.UNKNOWN, Status.SKIPPED}:
+    if verdict is None or check in blind or verdict.status in {Status.UNKNOWN, Status.SKIPPED}:
         return False
     return verdict.status is not Status.FAIL or bool(verdict.findings)
 

@@ -38,7 +38,7 @@ from kiro_operator.core.objects import (
 )
 from kiro_operator.core.policy.situation import Census, census, situate
 from kiro_operator.core.policy.types import Entry, Fence, Intent, Ledger, Situation, remediation_name
-from kiro_operator.core.policy.wellness import Memory
+from kiro_operator.core.policy.wellness import Memory, Wellness
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Finding, Status, Verdict
 
@@ -335,12 +335,16 @@ def inputs(
     now: datetime = NOW,
     memory: Memory | None = None,
 ) -> Inputs:
+    """Of a process that has watched the targets of ``entries`` for a day, or has the ``memory`` given."""
+    entries = tuple(entries)
+    if memory is None:
+        memory = {each.target.uid: Wellness(unwell_at=ago(hours=24)) for each in entries}
     return Inputs(
         verdicts=verdicts,
         spec=health_check or KiroHealthCheckSpec(),
         policies=(Policy("safe", policy()),) if policies is None else policies,
-        ledger=Ledger(tuple(entries)),
+        ledger=Ledger(entries),
         snapshot=facts,
         now=now,
-        memory=memory or {},
+        memory=memory,
     )

@@ -379,13 +379,16 @@ def test_a_plan_stays_the_same_while_the_illness_lasts() -> None:
 @pytest.mark.parametrize(
     ("between", "same"),
     [
-        ([(0, well()), (8, well())], True),
-        ([(0, well()), (10, well())], False),
+        ([(0, well()), (4, well()), (8, well())], True),
+        ([(0, well()), (5, well()), (10, well())], False),
         # What cannot be seen is no health.
         ([(0, UNKNOWN), (30, UNKNOWN)], True),
         ([(0, well()), (5, UNKNOWN), (11, well())], True),
+        # While nobody looks, as during a suspension, nobody recovers.
+        ([(0, well()), (10, well())], True),
+        ([(0, well()), (60, well()), (64, well())], True),
         # What nobody looks at any more asks for nothing.
-        ([(0, {}), (10, {})], False),
+        ([(0, {}), (5, {}), (10, {})], False),
     ],
 )
 def test_a_decision_on_one_illness_says_nothing_about_the_next(between: Any, same: bool) -> None:  # noqa: FBT001
@@ -415,7 +418,7 @@ def test_that_somebody_was_asked_is_remembered_while_the_illness_lasts() -> None
     for minute, verdicts in enumerate([well(), UNKNOWN, failing(finding())], 1):
         memory = look(verdicts, NOW + timedelta(minutes=minute), memory, actions=AUTOMATIC).memory
     assert reasons(memory, 4) == ["EvidenceMissing"]
-    for minute in (5, 15):
+    for minute in (5, 10, 15):
         memory = look(well(), NOW + timedelta(minutes=minute), memory).memory
     assert reasons(memory, 16) == ["Allowed"]
 

@@ -14,6 +14,7 @@ from kiro_operator.core.objects import (
     Annotations,
     ConditionKind,
     DaemonSet,
+    Deployment,
     ObjectCondition,
     RollingUpdate,
     StatefulSet,
@@ -25,7 +26,7 @@ from kiro_operator.core.objects import (
 from kiro_operator.core.policy.gates import GATES, maintenance_windows, run_gates
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Deny, Entry, Ledger
-from kiro_operator.core.snapshot import Snapshot
+from kiro_operator.core.snapshot import Snapshot, Unobserved
 from tests.core.policy.asking import BACK, BY_NAME, EVICT, OPEN, ROLL, UP, ask, person, told, until, waits
 from tests.core.policy.make import (
     BLIND,
@@ -231,6 +232,29 @@ def test_what_cannot_be_seen_may_be_protected() -> None:
     assert told(ask("protected", facts=gone)) == waits("EvidenceMissing")
     no_pod = situation(facts=snapshot([workload()], []))
     assert told(ask("protected", facts=no_pod)) == waits("EvidenceMissing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "expected"),
+    [
+        (Deployment, ROLL, waits("EvidenceMissing")),
+        (Deployment, Method.PATCH, waits("EvidenceMissing")),
+        # The pod is named; and what scales takes none.
+        (Deployment, EVICT, OPEN),
+        (Deployment, UP, OPEN),
+        # Its pods are its own, and no ReplicaSet stands in between.
+        (StatefulSet, ROLL, OPEN),
+    ],
+)
+def test_whose_pods_cannot_be_told_apart_may_have_a_protected_one(
+    kind: type[Workload], method: Method, expected: Any
+) -> None:
+    """And one that is being drained, and healthy ones that are missed."""
+    made = workload(kind=kind)
+    pods = [pod(f"api-{number}", kind=made.kind, ready=number > 0) for number in range(4)]
+    blind = replace(snapshot([made], pods), replica_sets=Unobserved("StaleWatch", "late"))
+    wanted = intent(method, target=ref(kind=made.kind))
+    assert told(ask("protected", wanted, situation(wanted, blind))) == expected
 
 
 WEEKEND = {"name": "noon", "schedule": "0 11 * * *", "duration": "2h", "timeZone": "UTC"}

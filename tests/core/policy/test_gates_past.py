@@ -191,6 +191,17 @@ def test_a_rollout_counts_what_it_may_take_down(
     assert told(ask("blast-radius", intent(ROLL), facts, maxUnhealthy=limit))[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("ready", "limit", "expected"), [(True, 1, "TooManyUnhealthy"), (True, 2, ""), (False, 1, "")]
+)
+def test_a_pod_that_serves_is_missed_when_it_is_evicted(ready: bool, limit: int, expected: str) -> None:  # noqa: FBT001
+    """As one that is up again between two crashes. One that is not ready is counted already."""
+    made, pods = platform(4, 0)
+    pods[0], pods[1] = pod("api-0", ready=ready), pod("api-1", ready=not ready)
+    facts = situation(intent(EVICT), snapshot([made], pods))
+    assert told(ask("blast-radius", intent(EVICT), facts, maxUnhealthy=limit))[0] == expected
+
+
 def test_no_namespace_is_too_healthy_for_scaling_back() -> None:
     for method, expected in ((BACK, ""), (UP, "TooFewUnhealthy")):
         facts = situation(intent(method), pods=4, unhealthy_pods=0)

@@ -128,6 +128,19 @@ def test_it_is_given_back_once_it_has_been_well_for_that_long() -> None:
     assert early.next == NOW + timedelta(hours=0.1)
 
 
+def test_a_process_that_has_just_started_gives_nothing_back() -> None:
+    """The one before may have seen it fail a moment ago."""
+    first = given_back(["api"], [grown("api")], memory={})
+    after = spec().remediation.scale_back_after
+    assert (methods(first), first.next) == ([], NOW + after)
+    memory = first.memory
+    for minutes in (4, 8):
+        memory = given_back(
+            ["api"], [grown("api")], memory=memory, now=NOW + timedelta(minutes=minutes)
+        ).memory
+    assert methods(given_back(["api"], [grown("api")], memory=memory, now=NOW + after)) == [BACK]
+
+
 @pytest.mark.parametrize(("changes", "asked"), [({}, False), ({"actions": MANUAL}, True)])
 def test_since_when_it_may_give_back_is_remembered_and_who_was_asked(
     changes: dict[str, Any],

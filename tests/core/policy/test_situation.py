@@ -1,6 +1,7 @@
 """What gates are told of the surroundings, and at what cost."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import pytest
 from msgspec.structs import replace
@@ -80,6 +81,39 @@ def test_rollouts_under_way_elsewhere_are_expected_to_take_pods() -> None:
     assert expected(rolling, gone, evicting) == 2
     assert expected(over) == 0
     assert expected(rolling, of="web") == 0
+
+
+@pytest.mark.parametrize(
+    ("ready", "deleted", "state", "of", "expected"),
+    [
+        (True, None, "Reserved", "api", 1),
+        (True, None, "Acting", "api", 1),
+        # On its way out, and serving still.
+        (True, NOW, "Verifying", "api", 1),
+        (True, None, "Succeeded", "api", 0),
+        # Counted among those that are not ready.
+        (False, None, "Acting", "api", 0),
+        (True, None, "Acting", "web", 0),
+    ],
+)
+def test_pods_that_serve_and_are_evicted_elsewhere_are_missed(
+    ready: bool,  # noqa: FBT001
+    deleted: datetime | None,
+    state: str,
+    of: str,
+    expected: int,
+) -> None:
+    made, pods = platform()
+    leaving = pod("web-0", "web", ready=ready, deleted=deleted)
+    facts = snapshot([made, workload("web")], [*pods, leaving])
+    evicted = replace(
+        entry(1, state, Method.EVICT, target=ref("web")), pod=Ref("Pod", "web-0", leaving.metadata.uid)
+    )
+    run = replace(evicted, method=Method.EXEC, name="run")
+    another = replace(evicted, pod=Ref("Pod", "web-0", "uid-of-another"), name="another")
+    ledger = Ledger((evicted, run, another))
+    found = situate(intent(target=ref(of)), facts, ledger, census(facts))
+    assert found.unhealthy_expected == expected
 
 
 def turning_off(name: str, state: str = "Verifying") -> Entry:

@@ -17,9 +17,9 @@ def gate(
     """Shut while more of the namespace is unhealthy than the policy agrees to, or less than its range.
 
     One of spec.minHealthy, maxUnhealthy and unhealthyRange says it. Counted as unhealthy are the pods
-    that are not ready, those that rollouts allowed before may yet take down, and those that this action
-    may. Shares are rounded to the safe side. Scaling back follows health, so no range is too healthy
-    for it.
+    that are not ready, those that rollouts and evictions allowed before may yet take down, and those that
+    this action may. Shares are rounded to the safe side. Scaling back follows health, so no range is too
+    healthy for it.
 
     Open for what only stops others from acting, since it matters most while much of the namespace fails, and
     for giving back what was set for a while.
@@ -42,6 +42,8 @@ def gate(
         return unseen(named(intent.target), intent.target)
     fewest, most = agreed
     own = taken(workload) if workload and rolls(intent.action, intent.method) else 0
+    if intent.method is Method.EVICT and situation.pod_ready:
+        own = 1
     more = situation.unhealthy_expected + own
     facts = f"{situation.unhealthy_pods} of {total} pods are unhealthy"
     if more:

@@ -32,6 +32,8 @@ def gate(
         return unseen(named(intent.target), intent.target)
     if intent.pod is not None and not situation.pod_observed:
         return unseen(named(intent.pod), intent.target)
+    if not situation.reach_observed:
+        return unseen(f"which pods {named(intent.target)} has", intent.target)
     for number, selector in enumerate(policy.protected.selectors):
         denial = _selected(f"protected.selectors[{number}]", selector, intent, situation)
         if denial is not None:
