@@ -371,3 +371,48 @@ def test_what_is_owed_is_given_back_before_anything_else_is_set() -> None:
     found = seen(stored({"level": "debug"}), allowed(detailedLogging=SWITCH | {"value": "trace"}))
     first = plan(found, late, wrong=True).decisions[0]
     assert (first.intent.method, first.decision) == (Method.GIVE_BACK, "Allowed")
+
+
+OTHER = Ref("ConfigMap", "other-logging", "u-2")
+
+
+def two(first: Mapping[str, Any] | None) -> Snapshot:
+    """Two ConfigMaps that policies name, the first of which holds that."""
+    other = allowed(detailedLogging=SWITCH | {"configMap": OTHER.name})
+    second = stored({"level": "debug"}) | {
+        "metadata": {"name": OTHER.name, "uid": OTHER.uid, "resourceVersion": "7"}
+    }
+    found = {OTHER.name: kept(json.dumps(second).encode())}
+    if first is not None:
+        found[NAME] = kept(json.dumps(first).encode())
+    samples: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(1, NOW, found)}
+    named = {"other": other} if first is None else {"policy": allowed(), "other": other}
+    return replace(seen(None), policies=named, samples=samples)
+
+
+def overdue(**changes: Any) -> Entry:
+    """One whose time is over, that was set in the second ConfigMap."""
+    return entry(target=OTHER, name="e1s1-other", **changes)
+
+
+def test_what_is_owed_elsewhere_does_not_wait_for_what_is_not_given_back_now() -> None:
+    running = entry(2, state=RemediationState.VERIFYING, completed_at=None)
+    for facts, others in (
+        (two(stored({"level": "debug"})), [entry(), running]),
+        (two(stored({"level": "trace"})), [entry()]),
+        (two(None), [entry()]),
+    ):
+        made = plan(facts, *others, overdue())
+        assert [(item.intent.target, item.intent.method) for item in made.decisions] == [
+            (OTHER, Method.GIVE_BACK)
+        ]
+
+
+def test_each_that_cannot_be_seen_is_told() -> None:
+    facts = two(stored({"level": "debug"}))
+    unseen: dict[str, Sample[Any]] = {SAFETY_CONFIG.name: Sample(2, NOW, Unobserved("Timeout", "no answer"))}
+    held = plan(replace(facts, samples=unseen), entry(), overdue()).held
+    assert [(item.target, item.check) for item in held] == [(TARGET, CHECK), (OTHER, CHECK)]
+    assert [item.message for item in held] == [
+        f"what {name} set for a while cannot be seen: no answer" for name in ("e1s1", "e1s1-other")
+    ]

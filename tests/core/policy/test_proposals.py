@@ -29,6 +29,7 @@ from kiro_operator.core.evidence.logs import POD_LOGS, LogTail
 from kiro_operator.core.evidence.series import SERIES, Answer, Series
 from kiro_operator.core.evidence.steering import STEERING, Document, Holder, Steering
 from kiro_operator.core.objects import (
+    Annotations,
     Approval,
     AutoscalerSpec,
     HorizontalPodAutoscaler,
@@ -441,6 +442,25 @@ def test_it_stands_in_nobodys_way() -> None:
     assert both.decisions[0] == alone.decisions[0]
 
 
+def test_what_was_approved_gives_way_to_what_is_done_by_itself() -> None:
+    made, pods = platform()
+    past, seen = proposed(), snapshot([made], pods)
+    yes = (approved(past),)
+    [alone] = plan(wasteful(), past, seen=seen, approvals=yes).decisions
+    assert (alone.intent.action, alone.decision) == (ActionName.RIGHT_SIZE, "Allowed")
+    both = plan({**wasteful(), **failing(finding())}, past, seen=seen, approvals=yes).decisions
+    assert [(item.intent.action, item.reason) for item in both] == [
+        (ActionName.RESTART, "Allowed"),
+        (ActionName.RIGHT_SIZE, "InProgress"),
+    ]
+    # What is denied takes no place.
+    paused = lenient(actions=[{"name": "RightSize", "approval": "Manual", "budget": BUDGET}])
+    both = plan(
+        {**wasteful(), **failing(finding())}, past, seen=seen, approvals=yes, policies=(paused,)
+    ).decisions
+    assert [item.reason for item in both] == ["ActionNotAllowed", "Allowed"]
+
+
 def carried_out(method: Method = Method.PATCH) -> Any:
     done = entry(1, "Failed", method, at=ago(hours=2), ended=ago(hours=1))
     return replace(done, action=ActionName.RIGHT_SIZE, name=proposed().name)
@@ -487,7 +507,7 @@ def test_the_name_is_that_of_target_action_and_plan() -> None:
     assert Ref("Deployment", "api", "uid-api") == intent.target
 
 
-def scaling(ceiling: int = 6) -> Plan:
+def scaling(ceiling: int = 6, *past: Past, protected: str = "", approvals: tuple[Approval, ...] = ()) -> Plan:
     """A workload that wants another replica, and that an autoscaler scales."""
     made, pods = platform(failing=0)
     budget = {"budget": BUDGET}
@@ -499,12 +519,18 @@ def scaling(ceiling: int = 6) -> Plan:
         scale={"floor": 1, "ceiling": ceiling, "step": 1},
     )
     scaler = HorizontalPodAutoscaler(
-        metadata=Metadata(name="hpa", uid="uid-hpa"),
+        metadata=Metadata(name="hpa", uid="uid-hpa", annotations=Annotations(protected=protected)),
         spec=AutoscalerSpec(ScaleTargetRef("Deployment", "api"), min_replicas=1, max_replicas=4),
     )
     seen = replace(snapshot([made], pods, [scaler]), policies={"p0": allowed})
     high = finding(None, reason="HighUtilization", remedies=(ActionName.SCALE,))
-    return plan(failing(high, check="resource-utilization"), policies=(allowed,), seen=seen)
+    return plan(
+        failing(high, check="resource-utilization"),
+        *past,
+        policies=(allowed,),
+        seen=seen,
+        approvals=approvals,
+    )
 
 
 def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None:
@@ -516,6 +542,20 @@ def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None
     assert new.intent.change is not None
     # A minimum above the maximum would be refused.
     assert json.loads(new.intent.change.patch) == {"spec": {"minReplicas": 5, "maxReplicas": 5}}
+
+
+@pytest.mark.parametrize(("mark", "reason"), [("", "Allowed"), ("false", "Allowed"), ("true", "Protected")])
+def test_an_autoscaler_that_is_protected_is_not_changed_though_it_is_approved(mark: str, reason: str) -> None:
+    [new] = scaling().proposals
+    found = {
+        "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},
+        "spec": {"minReplicas": 1, "maxReplicas": 4},
+    }
+    intent = exact(new.intent, found, None, NOW)
+    assert intent is not None
+    past = proposed(intent=intent, name=intent.name)
+    made = scaling(6, past, protected=mark, approvals=(approved(past),))
+    assert [item.reason for item in made.decisions] == ["ScaledByAutoscaler", reason]
 
 
 def test_what_was_to_be_scaled_keeps_its_proposal_while_it_fails() -> None:
