@@ -25,8 +25,8 @@ def exact(
     """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
 
     Nor is there where something else stands by now than what it was drafted from, or where its controller has
-    not looked at it yet, or where lists that have to be written out hold what looks like a credential. What a
-    GitOps tool keeps is for its repository: then a person makes the change.
+    not looked at it yet, or where what is written as a whole, lists and documents, holds what looks like a
+    credential. What a GitOps tool keeps is for its repository: then a person makes the change.
     """
     if found is None or intent.change is None:
         return None
@@ -54,12 +54,13 @@ def exact(
         revision=revision_of(found, intent.target.kind),
     )
     diff = clip("; ".join(told(undo, patch)))
-    if keyed and not is_strategic(intent.target.kind):
+    listed = keyed and not is_strategic(intent.target.kind)
+    if listed:
         # A merge patch of such a kind replaces its lists: they are written out.
         patch = {"spec": {key: after["spec"][key] for key in patch["spec"]}}
         undo = undoing(found, patch)
-        if holds_credentials([patch, undo]):
-            return None
+    if (listed or intent.target.kind == "ConfigMap") and holds_credentials([patch, undo]):
+        return None
     texts = (msgspec.json.encode(each, order="sorted").decode() for each in (patch, undo))
     written, back = texts
     change = Change(written, diff, back, intent.change.revision)

@@ -68,8 +68,9 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
     if any(holds_credentials(text) for key in wanted for text in (wanted[key], known[key])):
         message = f"a document of {named(target)} holds what looks like a credential: mend it by hand"
         return Refusal("HoldsCredentials", message, lasting=True)
-    diff = clip("\n".join(told({"data": {key: known[key] for key in wanted}}, {"data": wanted})))
-    return Draft("v1", json.dumps({"data": wanted}, sort_keys=True), diff)
+    before, after = {"data": {key: known[key] for key in wanted}}, {"data": wanted}
+    patch, undo = (json.dumps(each, sort_keys=True) for each in (after, before))
+    return Draft("v1", patch, clip("\n".join(told(before, after))), undo=undo)
 
 
 REMEDY = Proposer(

@@ -868,6 +868,37 @@ def test_a_document_is_proposed_as_it_would_be() -> None:
     assert not steering(documents(broken + "token: ghp_abcdefghijklmnopqrstuvwxyz0123456789\n")).proposals
 
 
+CREDENTIAL = "Use password: hunter2-hunter2 with the staging database.\n"
+
+
+def holding(text: str) -> dict[str, Any]:
+    """The ConfigMap with the document, as the API server gives it."""
+    return {
+        "metadata": {"name": "kiro-steering", "uid": "uid-steering", "resourceVersion": "9"},
+        "data": {"product.md": text},
+    }
+
+
+@pytest.mark.parametrize("added", [CREDENTIAL, "Touch nothing on Fridays.\n"])
+def test_what_changed_since_the_sample_is_neither_proposed_upon_nor_put_on_record(added: str) -> None:
+    broken = GOOD.replace("always", "Always")
+    [new] = steering(documents(broken)).proposals
+    assert exact(new.intent, holding(broken + added), None, NOW) is None
+    intent = exact(new.intent, holding(broken), None, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    assert json.loads(intent.change.undo) == {"data": {"product.md": broken}}
+
+
+def test_no_document_with_a_credential_goes_on_record_whatever_was_drafted() -> None:
+    broken = GOOD.replace("always", "Always")
+    [new] = steering(documents(broken)).proposals
+    assert new.intent.change is not None
+    careless = replace(new.intent, change=replace(new.intent.change, undo=""))
+    assert exact(careless, holding(broken), None, NOW) is not None
+    assert exact(careless, holding(broken + CREDENTIAL), None, NOW) is None
+
+
 def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
     for about, protected in (("", False), ("true", True)):
         seen = documents(GOOD.replace("always", "Always"), protected=about)
