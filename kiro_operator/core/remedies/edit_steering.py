@@ -7,6 +7,7 @@ one that holds what looks like a credential is left to its author.
 import json
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
+from kiro_operator.api.v1alpha1.remediation import LONGEST_CHANGE
 from kiro_operator.core.evidence.steering import STEERING
 from kiro_operator.core.patches import told
 from kiro_operator.core.permissions import Grant, Rule
@@ -70,6 +71,9 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         return Refusal("HoldsCredentials", message, lasting=True)
     before, after = {"data": {key: known[key] for key in wanted}}, {"data": wanted}
     patch, undo = (json.dumps(each, sort_keys=True) for each in (after, before))
+    if max(len(patch), len(undo)) > LONGEST_CHANGE:
+        message = f"what is to be mended in {named(target)} is too large for a record: mend it by hand"
+        return Refusal("TooLarge", message, lasting=True)
     return Draft("v1", patch, clip("\n".join(told(before, after))), undo=undo)
 
 

@@ -899,6 +899,21 @@ def test_no_document_with_a_credential_goes_on_record_whatever_was_drafted() -> 
     assert exact(careless, holding(broken + CREDENTIAL), None, NOW) is None
 
 
+def test_what_is_too_large_for_a_record_is_told() -> None:
+    text = f"\n{GOOD}{'Plan before you apply, and show the plan.' * 1_600}"
+    origin = "ConfigMap kiro-steering"
+    many = [Document(f".kiro/steering/{n}.md", text, origin, key=f"{n}.md") for n in range(5)]
+    for count, proposals in ((3, 1), (5, 0)):
+        seen = Steering(tuple(many[:count]), holders=(Holder("kiro-steering", "uid-steering", "7"),))
+        made = steering(replace(facts(), samples={STEERING.name: Sample(1, NOW, seen)}))
+        assert len(made.proposals) == proposals
+    [told] = made.decisions
+    assert (told.decision, told.gate, told.reason) == ("Denied", "proposal", "TooLarge")
+    assert told.message == (
+        "what is to be mended in ConfigMap kiro-steering is too large for a record: mend it by hand"
+    )
+
+
 def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
     for about, protected in (("", False), ("true", True)):
         seen = documents(GOOD.replace("always", "Always"), protected=about)
