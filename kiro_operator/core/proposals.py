@@ -56,6 +56,8 @@ MOST = 16
 """Proposals that wait in a namespace at a time."""
 TIMEOUT = timedelta(minutes=10)
 """How long a change that was approved has to take hold."""
+UNFIT = "the API server takes no record of it, and the operator's log says why: make the change by hand"
+"""What is told of what is unfit for a record: the server's own words may quote what was sent."""
 
 _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
@@ -380,6 +382,8 @@ def _fresh(
         if any(policy.spec is None or policy.spec.mode is not Mode.ENFORCE for policy in inputs.policies):
             message = f"the policy is in mode DryRun: this would be proposed to a person: {change(intent)}"
             told.append(Decision(intent, "DryRun", "mode", "ModeDryRun", clip(message)))
+        elif inputs.unfit.get((intent.action, intent.target)) == intent.change:
+            told.append(Decision(intent, "Denied", "proposal", "Invalid", clip(f"{change(intent)}: {UNFIT}")))
         elif len(new) < room:
             new.append(New(intent, workload(intent.target, inputs.snapshot), decision.passed, draft.source))
     return told, tuple(new)

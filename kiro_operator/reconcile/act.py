@@ -10,6 +10,7 @@ observations. A crash anywhere leaves a KiroRemediation behind that says how far
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -46,6 +47,7 @@ from kiro_operator.core.remedies.types import Refusal
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref, Snapshot
 from kiro_operator.core.templates import returning
+from kiro_operator.core.told import words
 from kiro_operator.core.writes import Must, Operation, Write
 from kiro_operator.reconcile.commands import Commands
 from kiro_operator.reconcile.outcomes import BEGUN, Outcome, advice, done, proposal
@@ -84,6 +86,9 @@ ADMITTED = (
 """Specs and final states never change, by the schema of the kind."""
 ATTEMPTS = 5
 """How often a fence that was lost to unrelated changes is tried again."""
+
+UNFIT_FOR = timedelta(hours=1)
+"""How long a record that the API server does not take is not tried again: what refuses it may be changed."""
 
 REMEMBERED = 1024
 """Deployments whose rollbacks are remembered not to be fit for a record."""
@@ -162,7 +167,8 @@ class Act:
 
         Raises:
             ports.ApiError, ports.Unreachable: one was not, and the others were tried. A missing right is only
-                logged: what lacks it is looked at again when anything else is to be.
+                logged: what lacks it is looked at again when anything else is to be. So is a record that the
+                API server does not take: see ``Inputs.unfit``.
         """
         failed: ports.ApiError | ports.Unreachable | None = None
         for item in new:
@@ -190,7 +196,13 @@ class Act:
         if intent is None:
             return
         decision = Decision(intent, "Denied", "approval", "ApprovalRequired", "", passed=new.passed)
-        made = await self._create(target, decision, named)
+        try:
+            made = await self._create(target, decision, named)
+        except ports.Invalid as error:
+            # It may quote what was sent.
+            logger.warning("%s of %s not proposed: %s", intent.action, aim.name, words(str(error)))
+            self._leave_for_a_while(target, new.intent)
+            return
         if made is not None:
             await self.record(target.namespace, made, proposal(intent, target.namespace))
 
@@ -201,6 +213,14 @@ class Act:
             self.untold[new.intent.target.uid] = revision(new.workload), new.intent.change.revision
             if len(self.untold) > REMEMBERED:
                 del self.untold[next(iter(self.untold))]
+
+    def _leave_for_a_while(self, target: Target, drafted: Intent) -> None:
+        """Remember what the API server takes no record of, so that it is not sent anew at each look."""
+        now = self._clock.now()
+        unfit = {key: kept for key, kept in target.unfit.items() if kept[1] > now}
+        if drafted.change is not None:
+            unfit[drafted.action, drafted.target] = drafted.change, now + UNFIT_FOR
+        target.unfit = unfit
 
     async def withdraw(self, namespace: str, withdrawn: Sequence[Withdrawn]) -> None:
         """End proposals that have become pointless."""

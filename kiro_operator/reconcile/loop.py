@@ -270,11 +270,12 @@ class Loop:
                 self._observation.sample_now(target)
         else:
             await self._reporter.write(target, status)
+        # Whatever becomes of proposals, all else is looked at again in time.
+        self._set_alarm(look, plan)
         # Behind all that is done by itself: nobody waits for these but a person.
         await self._act.withdraw(target.namespace, plan.withdrawn)
         if plan.proposals and named is not None:
             await self._act.propose(target, plan.proposals, named)
-        self._set_alarm(look, plan)
 
     def _look(self, target: Target) -> Look:
         """Judge a target, and put together all that a plan for it rests on."""
@@ -350,6 +351,7 @@ class Loop:
                 own=Ref("KiroHealthCheck", target.name, target.uid),
                 proposals=proposals_of(target, look.remediations),
                 untold=self._act.untold,
+                unfit={key: change for key, (change, until) in target.unfit.items() if until > look.now},
             )
         )
         target.memory, target.planned = plan.memory, True

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from kiro_operator.api.v1alpha1.healthcheck import (
+    ActionName,
     CheckSettings,
     KiroHealthCheckSpec,
     KiroHealthCheckStatus,
@@ -21,9 +22,10 @@ from kiro_operator.core.feedback import Notes, annotated, notes
 from kiro_operator.core.flap import FlapRule, Track, seeded
 from kiro_operator.core.objects import Selector, is_later
 from kiro_operator.core.objects.meta import PROTECTED
+from kiro_operator.core.policy.types import Change
 from kiro_operator.core.policy.wellness import Memory, Need, Wellness
 from kiro_operator.core.showing import places
-from kiro_operator.core.snapshot import Marks, Own, Polled, Sample, Source
+from kiro_operator.core.snapshot import Marks, Own, Polled, Ref, Sample, Source
 from kiro_operator.core.standing import Since
 from kiro_operator.core.verdict import Status, Verdict
 
@@ -69,6 +71,8 @@ class Target:
 
     broke: Permission | None = None
     """What breaks off the work on it, once the status has said so; None after it has succeeded again."""
+    unfit: Mapping[tuple[ActionName, Ref], tuple[Change, datetime]] = {}
+    """Drafts of which the API server took no record, and when it is asked again; see ``Inputs.unfit``."""
 
     def __init__(self, key: Key) -> None:
         self.key = key

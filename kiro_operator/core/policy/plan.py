@@ -16,7 +16,7 @@ from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec, Storm
 from kiro_operator.core.objects import Approval, Workload
 from kiro_operator.core.policy.approvals import Standing
 from kiro_operator.core.policy.gates import Passed
-from kiro_operator.core.policy.types import Intent, Ledger
+from kiro_operator.core.policy.types import Change, Intent, Ledger
 from kiro_operator.core.policy.wellness import Memory
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.verdict import Verdict
@@ -106,6 +106,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
     """What has been proposed in the namespace, as far as it is on record."""
     untold: Mapping[str, tuple[str, str]] = {}
     """Revisions whose difference may not go on record, newer and earlier, by the UID of the Deployment."""
+    unfit: Mapping[tuple[ActionName, Ref], Change] = {}
+    """Drafts of which the API server took no record a short while ago."""
 
 
 class Decision(Struct, frozen=True):

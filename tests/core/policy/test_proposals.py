@@ -38,11 +38,12 @@ from kiro_operator.core.objects import (
 )
 from kiro_operator.core.objects.approvals import ApprovalSpec, PlanReference, PlanTarget
 from kiro_operator.core.patches import merged, much_the_same, undoing
+from kiro_operator.core.policy.approvals import change
 from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.situation import census, situate
 from kiro_operator.core.policy.types import Intent, Ledger
 from kiro_operator.core.promql import PART
-from kiro_operator.core.proposals import AGAIN, HOLD, LIFETIME, MOST
+from kiro_operator.core.proposals import AGAIN, HOLD, LIFETIME, MOST, UNFIT
 from kiro_operator.core.quantity import mebibytes, millicores
 from kiro_operator.core.records import parse
 from kiro_operator.core.remedies import proposers
@@ -912,6 +913,19 @@ def test_what_is_too_large_for_a_record_is_told() -> None:
     assert told.message == (
         "what is to be mended in ConfigMap kiro-steering is too large for a record: mend it by hand"
     )
+
+
+def test_what_the_api_server_takes_no_record_of_is_told_until_something_else_would_do() -> None:
+    [new] = plan(wasteful()).proposals
+    assert new.intent.change is not None
+    unfit = {(ActionName.RIGHT_SIZE, ref()): new.intent.change}
+    made = plan(wasteful(), unfit=unfit)
+    assert not made.proposals
+    [told] = made.decisions
+    assert (told.decision, told.gate, told.reason) == ("Denied", "proposal", "Invalid")
+    assert told.message == f"{change(new.intent)}: {UNFIT}"
+    assert len(plan(wasteful(values=(("api/cpu", "60m"),)), unfit=unfit).proposals) == 1
+    assert len(plan(wasteful("web"), seen=snapshot([workload("web")]), unfit=unfit).proposals) == 1
 
 
 def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
