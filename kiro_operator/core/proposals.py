@@ -19,7 +19,7 @@ from kiro_operator.api.v1alpha1.remediation import Method, RemediationState
 from kiro_operator.api.v1alpha1.safetypolicy import Backoff, Mode
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, much_the_same
-from kiro_operator.core.policy.approvals import change, revision
+from kiro_operator.core.policy.approvals import change, difference, revision
 from kiro_operator.core.policy.gates.backoff import RETRY, wait
 from kiro_operator.core.policy.plan import Decision, Inputs, New, Past, Withdrawn
 from kiro_operator.core.policy.rollouts import is_rolled_out
@@ -258,7 +258,8 @@ def _end(past: Past, asked: Asked | None, draft: Draft | Refusal | None, inputs:
     if isinstance(draft, Refusal):
         return _expired(past, draft.reason, draft.message) if draft.lasting else None
     if draft is not None and not _alike(draft, past):
-        return _expired(past, "Superseded", f"by now another change of {what} would do: {draft.diff}")
+        other = difference(past.intent.action, draft.diff)
+        return _expired(past, "Superseded", f"by now another change of {what} would do: {other}")
     if inputs.now - past.made_at >= LIFETIME:
         return _expired(past, "Lapsed", f"nobody decided on it for {LIFETIME.days} days")
     return None

@@ -14,23 +14,37 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from devcluster.listen import Answer, Server
 from kiro_operator.adapters.kubernetes.client import Client
 from kiro_operator.adapters.kubernetes.events import EventRecorder
-from kiro_operator.api.v1alpha1.healthcheck import Decision, KiroHealthCheckStatus, ObjectName
+from kiro_operator.api.v1alpha1.healthcheck import (
+    ActionName,
+    Decision,
+    KiroHealthCheckStatus,
+    ObjectName,
+)
+from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core import told
 from kiro_operator.core.checks import Check, Registered
 from kiro_operator.core.conditions import Escalation, Judged, Outcome, Permission, shorten, summarize
 from kiro_operator.core.evidence.series import SERIES
+from kiro_operator.core.policy.approvals import Standing, change, sealed
+from kiro_operator.core.policy.plan import Decision as Planned
+from kiro_operator.core.policy.plan import Plan
 from kiro_operator.core.policy.text import named
+from kiro_operator.core.policy.types import Change, Intent, Ledger
 from kiro_operator.core.remedies.types import Wanted
 from kiro_operator.core.report import EventReason, Occurrence
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.core.verdict import Finding, Status, Verdict
 from kiro_operator.logs import JsonFormatter, PlainFormatter
+from kiro_operator.reconcile.outcomes import proposal
+from kiro_operator.reconcile.plans import decisions
 from tests.adapters.helpers import plain
 from tests.adapters_kubernetes.conftest import FakeClock
+from tests.core.policy.make import intent
 
 CORPUS = yaml.safe_load((Path(__file__).parent / "redaction" / "corpus.yaml").read_text())
 SECRETS: list[Mapping[str, Any]] = CORPUS["secrets"]
@@ -146,6 +160,47 @@ def test_no_action_and_no_escalation_tells_it(entry: Mapping[str, Any]) -> None:
     want = Wanted("pods-ready", Finding(Ref("Pod", "web"), "Broken", text, NOW))
     assert leaks(entry, want.message) == []
     assert leaks(entry, named(Ref("Alert", text))) == []
+
+
+def editing(diff: str, action: ActionName = ActionName.EDIT_STEERING) -> Intent:
+    """A plan of a change of a ConfigMap, which waits for a person."""
+    target = Ref("ConfigMap", "kiro-steering", "uid-cm")
+    made = replace(intent(Method.PATCH), action=action, target=target, change=Change("{}", diff, "{}"))
+    return sealed(made, None, NOW)
+
+
+def told_of(plan: Intent) -> list[str]:
+    """All that is told of a plan that waits, in a status, an Event and the message of its record."""
+    waits = Standing("operator-approver", "Waiting")
+    asked = Planned(plan, "Denied", "approval", "ApprovalRequired", change(plan), standings=(waits,))
+    [shown] = decisions(Plan(decisions=(asked,)), Ledger())
+    assert shown.approval is not None
+    return [shown.message, shown.approval.change, proposal(plan, "kiro").message]
+
+
+@pytest.mark.parametrize("entry", SECRETS, ids=ids)
+def test_no_plan_tells_it(entry: Mapping[str, Any]) -> None:
+    text, _ = parts(entry)
+    shown = [text]
+    if entry["id"].startswith(PERSONAL):
+        # What a line begins with is an address or a number all the same, also where the line is a new one.
+        shown += [f"@@ -1 +1 @@\n{sign}{''.join(entry['secret'])}, please\n" for sign in "+- "]
+    for diff in shown:
+        assert leaks(entry, told_of(editing(diff))) == []
+
+
+@pytest.mark.parametrize("at", range(200, 245))
+def test_half_a_number_is_told_no_more_than_all_of_it(at: int) -> None:
+    for told_ in told_of(editing("x" * at + " mail jane.doe@example.com, call +49 170 1234567")):
+        assert "jane" not in told_
+        assert "+49" not in told_
+
+
+def test_whoever_approves_sees_who_is_bound_to_a_role() -> None:
+    diff = "subjects: User jane.doe@example.com, token=hunter2hunter2 → none"
+    for told_ in told_of(editing(diff, ActionName.RESTORE_RBAC)):
+        assert "User jane.doe@example.com" in told_
+        assert "hunter2" not in told_
 
 
 async def test_no_event_tells_it() -> None:

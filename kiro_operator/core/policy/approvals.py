@@ -8,6 +8,7 @@ not, nor anything else that changes while the plan stays what it is.
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kiro_operator.api.v1alpha1.approval import LONGEST
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.safetypolicy import KiroSafetyPolicySpec
 from kiro_operator.core.objects import Approval, DaemonSet, StatefulSet, Workload
 from kiro_operator.core.policy.text import named, stamp
@@ -29,6 +31,8 @@ DEFAULT_GATE = "operator-approver"
 
 _SHOWN = 240
 """Characters of a difference or a command in what is told of a plan; the digest is over all of it."""
+_SIGN = re.compile(r"^[+-](?=[0-9])", re.MULTILINE)
+"""What a line of a difference begins with; right before digits it would make another number of them."""
 
 UNPROTECTED = "ApprovalUnprotected"
 """Reason of approvals that anybody could have forged."""
@@ -91,10 +95,20 @@ def change(intent: Intent) -> str:
     if intent.replicas is not None:
         what += f": from {intent.replicas[0]} to {intent.replicas[1]} replicas"
     if intent.change is not None:
-        what += f": {_cut(intent.change.diff)}"
+        what += f": {difference(intent.action, intent.change.diff)}"
     if intent.proposed and intent.digest:
         what += f" (patch and undo: KiroRemediation {intent.name})"
     return line(words(what, people=True))
+
+
+def difference(action: ActionName, diff: str) -> str:
+    """What is changed, as it may be told: the record has it as it is.
+
+    Who is to be bound to a role has to be seen by whoever approves it; all else may be anybody's words.
+    """
+    apart = _SIGN.sub(r"\g<0> ", diff)
+    # Before it is cut: half of an address is known for none.
+    return _cut(line(words(apart, people=action is ActionName.RESTORE_RBAC)))
 
 
 def _cut(text: str) -> str:

@@ -852,10 +852,10 @@ def documents(text: str, *, restore: bool = False, **about: Any) -> Snapshot:
     return replace(facts(), samples={STEERING.name: Sample(1, NOW, seen)})
 
 
-def steering(seen: Snapshot) -> Plan:
+def steering(seen: Snapshot, *past: Past) -> Plan:
     check = registry()["steering-syntax"].check
     verdict = check.judge(seen, check.parameters(), NOW)
-    return plan({"steering-syntax": (verdict, True)}, seen=seen)
+    return plan({"steering-syntax": (verdict, True)}, *past, seen=seen)
 
 
 def test_a_document_is_proposed_as_it_would_be() -> None:
@@ -898,6 +898,23 @@ def test_no_document_with_a_credential_goes_on_record_whatever_was_drafted() -> 
     careless = replace(new.intent, change=replace(new.intent.change, undo=""))
     assert exact(careless, holding(broken), None, NOW) is not None
     assert exact(careless, holding(broken + CREDENTIAL), None, NOW) is None
+
+
+def test_who_is_named_in_a_document_is_on_record_and_told_nowhere() -> None:
+    text = "Ask jane.doe@example.com or +49 170 1234567 first.\n\n---\ninclusion: always\n---\nPlan first.\n"
+    [new] = steering(documents(text)).proposals
+    intent = exact(new.intent, holding(text), None, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    assert json.loads(intent.change.undo) == {"data": {"product.md": text}}
+    assert "jane.doe@example.com or +49 170 1234567" in intent.change.diff
+    told = change(intent)
+    assert "Ask [redacted] or [redacted] first." in told
+    # Nor where the document is another one by now.
+    past = proposed(intent=intent, name=intent.name)
+    [gone] = steering(documents(text.replace("Plan first.", "Plan.")), past).withdrawn
+    assert gone.reason == "Superseded"
+    assert "Ask [redacted] or [redacted] first." in gone.message
 
 
 def test_what_is_too_large_for_a_record_is_told() -> None:
