@@ -461,14 +461,45 @@ def test_the_annotations_of_others_stay(at: Confined) -> None:
     refused_by(at, "deployments", partial(at.patch, path, _annotated("changed", "team/owner")))
 
 
-SCALES = {"to-zero": ("deployment", 0), "from-zero": ("off", 1), "too-far": ("deployment", 103)}
+SCALES = {
+    "to-zero": (2, 0),
+    "from-zero": (0, 1),
+    "too-far": (2, 103),
+    "too-many": (950, 1001),
+    "too-far-down": (150, 1),
+    "too-far-down-by-one": (150, 49),
+}
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 @pytest.mark.parametrize("case", SCALES)
-def test_scaling_has_bounds(at: Confined, case: str) -> None:
-    name, replicas = SCALES[case]
-    path = at.path("deployments", f"{name}/scale")
-    refused_by(at, "deployments-scale", partial(at.patch, path, {"spec": {"replicas": replicas}}))
+def test_scaling_has_bounds(at: Confined, kind: str, case: str) -> None:
+    before, after = SCALES[case]
+    path = _counting(at, kind, f"bounds-{case}", before)
+    wish = {"spec": {"replicas": after}}
+    at.world.plane.rest.patch(f"{path}?dryRun=All", wish)
+    refused_by(at, f"{KINDS[kind]}-scale", partial(at.patch, path, wish))
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_the_longest_step_passes_both_ways(at: Confined, kind: str) -> None:
+    path = _counting(at, kind, "bounds", 150)
+    for replicas in (250, 50):
+        at.patch(path, {"spec": {"replicas": replicas}})
+
+
+def _counting(at: Confined, kind: str, name: str, replicas: int) -> str:
+    """The scale of a workload that has that many replicas and next to no pods: it is held up."""
+    labels = {"app": name}
+    container = {"name": "app", "image": "app:1"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    held: Object = {"paused": True}
+    if kind == "StatefulSet":
+        # The second pod waits until the first one is available.
+        held = {"serviceName": name, "minReadySeconds": 3600}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template} | held
+    at.world.plane.rest.post(at.path(KINDS[kind]), {"metadata": {"name": name}, "spec": spec})
+    return at.path(KINDS[kind], f"{name}/scale")
 
 
 def test_an_eviction_is_fenced_and_never_forced(at: Confined) -> None:
@@ -999,7 +1030,7 @@ def test_thresholds_are_moved_in_listed_namespaces_and_nothing_else(at: Confined
 
 PASSES: dict[str, tuple[Callable[..., None], ...]] = {
     "Restart": (test_a_restart_passes_and_so_does_the_next_one, test_an_eviction_under_a_fence_passes),
-    "Scale": (test_a_scale_up_and_the_scale_back_pass,),
+    "Scale": (test_a_scale_up_and_the_scale_back_pass, test_the_longest_step_passes_both_ways),
     "RestoreRBAC": (
         test_restore_rbac.test_what_was_widened_is_narrowed_once,
         test_restore_rbac.test_what_was_deleted_is_made_anew,

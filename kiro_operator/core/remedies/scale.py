@@ -35,8 +35,10 @@ ADMITTED = (
             Must(f"{_AFTER} >= 1", "it scales nothing to zero"),
             Must(f"{_BEFORE} >= 1", "what was scaled to zero stays off"),
             Must(
-                f"{_AFTER} <= {MOST_REPLICAS}\n&& {_AFTER} - {_BEFORE} <= {LONGEST_STEP}",
-                f"it scales to {MOST_REPLICAS} replicas at most, and adds {LONGEST_STEP} at most at a time",
+                f"{_AFTER} <= {MOST_REPLICAS}\n&& {_AFTER} - {_BEFORE} <= {LONGEST_STEP}\n"
+                f"&& {_BEFORE} - {_AFTER} <= {LONGEST_STEP}",
+                f"it scales to {MOST_REPLICAS} replicas at most, "
+                f"and adds or takes {LONGEST_STEP} at most at a time",
             ),
         ),
     ),
