@@ -11,7 +11,7 @@ from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
 from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
 from kiro_operator.core.objects.meta import PROTECTED
-from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, told, undoing
+from kiro_operator.core.patches import in_order, is_keyed, is_strategic, merged, stands, told, undoing
 from kiro_operator.core.policy.approvals import sealed
 from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
@@ -128,7 +128,7 @@ def objection(found: Mapping[str, Any] | None, spec: KiroRemediationSpec) -> str
     if is_protected((found["metadata"].get("annotations") or {}).get(PROTECTED, "")):
         return f"{what} is protected by now"
     undo = msgspec.json.decode(spec.change.undo)
-    if merged(found, undo, strategic=is_strategic(spec.target.kind)) != found:
+    if not stands(found, undo, strategic=is_strategic(spec.target.kind)):
         return f"what {what} says there was changed since"
     return ""
 
@@ -137,8 +137,6 @@ def holds(found: Mapping[str, Any], spec: KiroRemediationSpec) -> bool:
     """Whether an object is as it would be after the change of an action."""
     if spec.change is None:
         return False
-    # A list that was emptied comes back as null, which says the same as none.
-    there = {name: value for name, value in found.items() if value is not None}
     patch = msgspec.json.decode(spec.change.patch)
     # Into an item that is new the API server writes what it stands for by default.
-    return bool(merged(there, patch, strategic=is_keyed(spec.target.kind)) == there)
+    return stands(found, patch, strategic=is_keyed(spec.target.kind))

@@ -48,6 +48,32 @@ def _by(key: str, found: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[st
     return [*known, *wanted.values()]
 
 
+def stands(found: Any, patch: Any, *, strategic: bool = False, amounts: bool = False) -> bool:
+    """Whether an object says what a patch would have it say, as the API server writes it.
+
+    It leaves out a map without keys, which says the same as none, and makes 1 of a request of 1000m. What
+    else looks like an amount is taken letter by letter.
+    """
+    if not isinstance(patch, Mapping):
+        return bool(found == patch) or (amounts and _is_same_amount(found, patch))
+    if not isinstance(found, Mapping | None):
+        return False
+    there = found or {}
+    return all(
+        _stand(KEYS[key], there.get(key) or (), value)
+        if strategic and key in KEYS and isinstance(value, list)
+        else stands(
+            there.get(key), value, strategic=strategic, amounts=amounts or (strategic and key == "requests")
+        )
+        for key, value in patch.items()
+    )
+
+
+def _stand(key: str, found: Sequence[Mapping[str, Any]], patch: Sequence[Mapping[str, Any]]) -> bool:
+    there = {item[key]: item for item in found}
+    return all(stands(there.get(item[key]), item, strategic=True) for item in patch)
+
+
 def in_order(patch: Any, found: Any) -> Any:
     """A strategic merge patch in the order of the object, for the API server takes the patch's over."""
     if not isinstance(patch, Mapping) or not isinstance(found, Mapping):
@@ -114,12 +140,14 @@ def much_the_same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(much_the_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(much_the_same, one, other))
-    if one == other:
-        return True
+    return bool(one == other) or _is_same_amount(one, other, within=MATERIAL)
+
+
+def _is_same_amount(one: Any, other: Any, within: float = 1e-9) -> bool:
     first, second = _amount(one), _amount(other)
     if first is None or second is None:
         return False
-    return abs(first - second) <= MATERIAL * max(abs(first), abs(second))
+    return abs(first - second) <= within * max(abs(first), abs(second))
 
 
 def _amount(value: Any) -> float | None:

@@ -41,8 +41,12 @@ def parse_quantity(text: str) -> float:
 
 
 def millicores(cores: float) -> str:
-    """CPU as a request is written, rounded up to two digits: it stays the same while use hardly moves."""
-    return f"{_up(cores * 1000)}m"
+    """CPU as a request is written, rounded up to two digits: it stays the same while use hardly moves.
+
+    Whole cores are as the API server has them, which makes 1 of 1000m.
+    """
+    amount = _up(cores * 1000)
+    return f"{amount}m" if amount % 1000 else str(amount // 1000)
 
 
 def mebibytes(amount: float) -> str:

@@ -34,14 +34,14 @@ IDLE = {"minAge": "0s", "idleMillicores": 100}
 LARGE = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}
 
 
-def used(namespace: str) -> list[Samples]:
+def used(namespace: str, cores: float = 0.048) -> list[Samples]:
     """A day and more of one Deployment that uses 48m of CPU and 90Mi of memory, and sends next to nothing."""
     end = round_hour(datetime.now(UTC)) + timedelta(hours=1)
     start = end - timedelta(hours=30)
     labels = {"namespace": namespace, "pod": "kiro-7d4b9c6f5-x2x4x", "container": "kiro"}
 
     def spent(at: datetime) -> float:
-        return 0.048 * (at - start).total_seconds()
+        return cores * (at - start).total_seconds()
 
     held = course(start, end, lambda _: 90 * MIB, minutes=5)
     history = [
@@ -184,6 +184,20 @@ def test_what_is_approved_is_written_as_it_stands_on_record(
     undo = done["spec"]["change"]["undo"]
     world.plane.kubectl("patch", "deployment/kiro", "-n", world.namespace, "--type", "strategic", "-p", undo)
     assert requests(world) == LARGE["requests"]
+
+
+def test_a_whole_core_that_was_approved_is_in_force(
+    world: World, namespace: str, tmp_path: Path, approver: Approver
+) -> None:
+    """The API server has 1 for 1000m: that is nobody's change."""
+    with Prometheus(tmp_path / "whole", used(namespace, 0.995)) as prometheus:
+        begin(world, prometheus)
+        request = waiting(world)
+        assert "requests.cpu: 2 → 1;" in request["change"]
+        approver.decide(request)
+        [done] = world.wait_remediation("Succeeded", timeout=60)
+        assert done["status"]["reason"] == "InForce"
+        assert requests(world)["cpu"] == "1"
 
 
 def test_a_target_that_changed_needs_a_new_proposal_and_a_stale_approval_fires_nothing(

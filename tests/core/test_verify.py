@@ -1,5 +1,6 @@
 """Whether an action helped, and what becomes of one that a crash left half done."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -423,6 +424,40 @@ def test_a_refused_fence(method: Method, facts: Any, expected: type) -> None:
     writes = {"change": CHANGE, "fence": {"uid": "c", "resourceVersion": "50"}}
     asked = spec(method, **(writes if method in {PATCH, CREATE} else {}))
     assert isinstance(refused(asked, live), expected)
+
+
+@pytest.mark.parametrize(
+    ("patch", "left", "expected"),
+    [
+        # Keys that were taken out: an empty map goes from the object.
+        ({"data": {"mode": "safe"}, "binaryData": {"mode": None}}, {"data": {"mode": "safe"}}, AlreadyDone),
+        ({"data": {"level": None}}, {}, AlreadyDone),
+        ({"data": {"level": None}}, {"data": None}, AlreadyDone),
+        ({"data": {"level": None}}, {"data": {"other": "kept"}}, AlreadyDone),
+        ({"data": {}}, {}, AlreadyDone),
+        ({"rules": None}, {"rules": None}, AlreadyDone),
+        # Somebody else was there.
+        ({"data": {"mode": "safe"}, "binaryData": {"mode": None}}, {}, Expire),
+        (
+            {"data": {"mode": "safe"}, "binaryData": {"mode": None}},
+            {"data": {"mode": "safe"}, "binaryData": {"mode": "aGk="}},
+            Expire,
+        ),
+        ({"data": {"level": None}}, {"data": {"level": "debug"}}, Expire),
+        ({"data": {"level": {"a": "b"}}}, {"data": {"level": "debug"}}, Expire),
+        # What looks like an amount is text here.
+        ({"data": {"limit": "1000m"}}, {"data": {"limit": "1"}}, Expire),
+    ],
+)
+def test_what_was_written_is_known_however_the_api_server_has_it(
+    patch: dict[str, Any], left: dict[str, Any], expected: type
+) -> None:
+    change = {"patch": json.dumps(patch), "diff": "mode"}
+    asked = spec(PATCH, change=change, fence={"uid": "c", "resourceVersion": "50"})
+    live = Live(workload=None, written={"metadata": config("51")["metadata"], **left}, failing=True)
+    assert isinstance(refused(asked, live), expected)
+    status = KiroRemediationStatus.model_validate({"state": "Acting", "actingAt": ago(seconds=5)})
+    assert isinstance(resume(asked, status, live, reserved_at=ago(seconds=5), now=NOW), expected)
 
 
 @pytest.mark.parametrize(

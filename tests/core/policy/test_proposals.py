@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,7 @@ from kiro_operator.core.objects import (
     ScaleTargetRef,
 )
 from kiro_operator.core.objects.approvals import ApprovalSpec, PlanReference, PlanTarget
-from kiro_operator.core.patches import merged, much_the_same, undoing
+from kiro_operator.core.patches import merged, much_the_same, stands, undoing
 from kiro_operator.core.policy.approvals import change
 from kiro_operator.core.policy.plan import Past
 from kiro_operator.core.policy.situation import census, situate
@@ -496,7 +497,15 @@ def test_amounts_are_rounded_up_to_two_digits() -> None:
         "50m",
         "49m",
         "130m",
-        "2000m",
+        "2",
+    ]
+    # The API server has no other word for a whole core.
+    assert [millicores(value) for value in (0.98, 0.992, 1.0, 1.01, 10.5)] == [
+        "980m",
+        "1",
+        "1",
+        "1100m",
+        "11",
     ]
     assert [mebibytes(value * 2**20) for value in (16.0, 103.5, 1024.1)] == ["16Mi", "110Mi", "1100Mi"]
 
@@ -1114,6 +1123,39 @@ def test_it_succeeds_when_it_stands_and_nothing_broke(
     late = KiroRemediationStatus(state=RemediationState.VERIFYING, acted_at=ago(minutes=20))
     if outcome.endswith("NotYetWell"):
         assert in_force(record(proposed()), late, found, seen, NOW).reason == "StillFailing"
+
+
+@pytest.mark.parametrize("wanted", [{"cpu": "1"}, {"cpu": "1000m"}, {"memory": "640000Mi"}])
+def test_an_amount_is_in_force_however_the_api_server_writes_it(wanted: dict[str, str]) -> None:
+    before = live()
+    container = before["spec"]["template"]["spec"]["containers"][1]
+    container["resources"]["requests"] = {"cpu": "4", "memory": "900Gi"}
+    patch = {
+        "spec": {"template": {"spec": {"containers": [{"name": "api", "resources": {"requests": wanted}}]}}}
+    }
+    undo = undoing(before, patch, strategic=True)
+    change = {"patch": json.dumps(patch), "diff": "less", "undo": json.dumps(undo)}
+    spec = KiroRemediationSpec.model_validate(
+        record(proposed()).model_dump(by_alias=True) | {"change": change}
+    )
+    found = deepcopy(before)
+    found["metadata"]["generation"] = found["status"]["observedGeneration"] = 4
+    requests = found["spec"]["template"]["spec"]["containers"][1]["resources"]["requests"]
+    requests |= {"cpu": "1"} if "cpu" in wanted else {"memory": "625Gi"}
+    status = KiroRemediationStatus(state=RemediationState.VERIFYING, healthy_since=ago(minutes=1))
+    made = in_force(spec, status, found, workload(generation=4), NOW)
+    assert (made.state, made.reason) == ("Succeeded", "InForce")
+    acting = KiroRemediationStatus(state=RemediationState.ACTING)
+    seen = Live(workload=None, written=found, failing=True)
+    assert isinstance(resume(spec, acting, seen, reserved_at=ago(seconds=30), now=NOW), AlreadyDone)
+    # Another amount is somebody else's.
+    requests |= {"cpu": "1001m", "memory": "624Gi"}
+    assert in_force(spec, status, found, workload(generation=4), NOW).reason == "Reverted"
+    # And a tag that looks like an amount is none.
+    labels = {"spec": {"template": {"metadata": {"labels": {"version": "1.10"}}}}}
+    assert not stands(
+        {"spec": {"template": {"metadata": {"labels": {"version": "1.1"}}}}}, labels, strategic=True
+    )
 
 
 def thresholds(percent: int, *, named: str = "cpu-usage") -> dict[str, tuple[Verdict, bool]]:
