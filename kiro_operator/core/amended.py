@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import KiroRemediationSpec, Method
 from kiro_operator.core.gitops import keeper
 from kiro_operator.core.objects import Workload
@@ -17,6 +18,7 @@ from kiro_operator.core.policy.subjects import is_protected
 from kiro_operator.core.policy.text import clip, named
 from kiro_operator.core.policy.types import WORKLOADS, Change, Fence, Intent
 from kiro_operator.core.redact import holds_credentials
+from kiro_operator.core.remedies.right_size import lowers
 
 
 def exact(
@@ -24,23 +26,22 @@ def exact(
 ) -> Intent | None:
     """The proposal as it goes on record, for the object as it was read; None where there is nothing to do.
 
-    Nor is there where something else stands by now than what it was drafted from, or where its controller has
-    not looked at it yet, or where what is written as a whole, lists and documents, holds what looks like a
-    credential. What a GitOps tool keeps is for its repository: then a person makes the change.
+    Nor is there where something else stands by now than what it was drafted from, or a request would not be
+    lowered, or where its controller has not looked at it yet, or where what is written as a whole, lists and
+    documents, holds what looks like a credential. What a GitOps tool keeps is for its repository: then a
+    person makes the change.
     """
     if found is None or intent.change is None:
         return None
     uid = str(found["metadata"]["uid"])
-    if intent.target.uid not in {"", uid}:
-        return None
-    if not is_looked_at(found, intent.target.kind):
+    if intent.target.uid not in {"", uid} or not is_looked_at(found, intent.target.kind):
         return None
     patch = msgspec.json.decode(intent.change.patch)
     keyed = is_keyed(intent.target.kind)
     if keyed:
         patch = in_order(patch, found)
     after = merged(found, patch, strategic=keyed)
-    if after == found:
+    if after == found or (intent.action is ActionName.RIGHT_SIZE and not lowers(patch, found)):
         return None
     rests_on = msgspec.json.decode(intent.change.undo or "{}")
     if merged(found, rests_on, strategic=keyed) != found:

@@ -8,6 +8,7 @@ from kiro_operator.core.objects.meta import (
     Selector,
     TemplateAnnotations,
 )
+from kiro_operator.core.objects.pods import Container
 
 
 class TemplateMetadata(Base, frozen=True):
@@ -21,6 +22,18 @@ class PodTemplate(Base, frozen=True):
     """A workload's pod template."""
 
     metadata: TemplateMetadata = TemplateMetadata()
+
+
+class Containers(Base, frozen=True):
+    """What a pod template says of its containers; what is added to pods as they are made is not in it."""
+
+    containers: tuple[Container, ...] = ()
+
+
+class RequestingTemplate(PodTemplate, frozen=True):
+    """The pod template of what a person may have ask for less; of ReplicaSets there are too many."""
+
+    spec: Containers = Containers()
 
 
 class RollingUpdate(Base, frozen=True):
@@ -51,6 +64,12 @@ class WorkloadSpec(Base, frozen=True):
     progress_deadline_seconds: int = 600
 
 
+class RequestingSpec(WorkloadSpec, frozen=True):
+    """The same, with what the containers request."""
+
+    template: RequestingTemplate = RequestingTemplate()
+
+
 class WorkloadStatus(Base, frozen=True):
     """Status of a Deployment, StatefulSet, ReplicaSet or DaemonSet; each sets its own fields."""
 
@@ -73,7 +92,7 @@ class Workload(Base, frozen=True):
     """A Deployment, StatefulSet or DaemonSet; the subclasses say which."""
 
     metadata: ManagedMetadata
-    spec: WorkloadSpec = WorkloadSpec()
+    spec: RequestingSpec = RequestingSpec()
     status: WorkloadStatus = WorkloadStatus()
 
     @property

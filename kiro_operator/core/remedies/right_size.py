@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.core.permissions import Grant, Rule
 from kiro_operator.core.policy.text import named
 from kiro_operator.core.policy.types import WORKLOADS
+from kiro_operator.core.quantity import parse_quantity
 from kiro_operator.core.remedies.types import API_VERSION, Draft, Proposer, Refusal, unscaled
 from kiro_operator.core.snapshot import Snapshot, workload
 from kiro_operator.core.verdict import Amendment
@@ -62,18 +64,27 @@ ADMITTED = (
 
 
 def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
-    """The requests of each container named, as ``container/resource``; limits stay as they are."""
+    """The requests of each container named, as ``container/resource``, that stand in the pod template.
+
+    The check measures pods, to which webhooks add containers and a LimitRange adds requests. Limits stay as
+    they are.
+    """
     target = amendment.target
-    if target.kind not in WORKLOADS or workload(target, snapshot) is None:
+    found = workload(target, snapshot)
+    if target.kind not in WORKLOADS or found is None:
         return Refusal("NotSupported", f"{named(target)} has no pod template to change", lasting=True)
     if refusal := unscaled(
         target, snapshot, f"may scale {named(target)} by the share of its requests in use"
     ):
         return refusal
+    there = {item.name: item.resources.requests for item in found.spec.template.spec.containers}
     requests: dict[str, dict[str, str]] = {}
     for place, amount in amendment.values:
         container, _, resource = place.partition("/")
-        requests.setdefault(container, {})[resource] = amount
+        if _is_less(amount, there.get(container, {}).get(resource)):
+            requests.setdefault(container, {})[resource] = amount
+    if not requests:
+        return _needless(amendment, there)
     containers = [
         {"name": name, "resources": {"requests": wanted}} for name, wanted in sorted(requests.items())
     ]
@@ -82,6 +93,40 @@ def draft(amendment: Amendment, snapshot: Snapshot) -> Draft | Refusal:
         f"container {name}: request {_told(wanted)}" for name, wanted in sorted(requests.items())
     )
     return Draft(API_VERSION, json.dumps(patch, sort_keys=True), diff)
+
+
+def lowers(patch: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether a draft lowers each request that it sets, in the workload as it was read.
+
+    What it was drafted from may be behind that by a moment.
+    """
+    there, wanted = (
+        {
+            item["name"]: item.get("resources", {}).get("requests", {})
+            for item in each["spec"]["template"]["spec"]["containers"]
+        }
+        for each in (found, patch)
+    )
+    return all(
+        _is_less(amount, there.get(name, {}).get(resource))
+        for name, requests in wanted.items()
+        for resource, amount in requests.items()
+    )
+
+
+def _is_less(amount: str, than: str | None) -> bool:
+    return than is not None and parse_quantity(amount) < parse_quantity(than)
+
+
+def _needless(amendment: Amendment, there: Mapping[str, Mapping[str, str]]) -> Refusal:
+    """Why none of it is proposed."""
+    what = f"the pod template of {named(amendment.target)}"
+    for place, _ in amendment.values:
+        container, _, resource = place.partition("/")
+        if resource in there.get(container, {}):
+            return Refusal("Healed", f"{what} asks for no more by now", lasting=True)
+    message = f"{what} does not ask for it: lower it where it is added to the pods"
+    return Refusal("NotInTemplate", message, lasting=True)
 
 
 def _told(wanted: Mapping[str, str]) -> str:

@@ -12,6 +12,8 @@ from kiro_operator.core.objects import (
     Annotations,
     AutoscalerSpec,
     ConditionKind,
+    Container,
+    Containers,
     DaemonSet,
     Deployment,
     HorizontalPodAutoscaler,
@@ -23,8 +25,10 @@ from kiro_operator.core.objects import (
     Pod,
     PodSpec,
     PodStatus,
-    PodTemplate,
     ReplicaSet,
+    RequestingSpec,
+    RequestingTemplate,
+    Resources,
     RollingUpdate,
     ScaleTargetRef,
     StatefulSet,
@@ -33,7 +37,6 @@ from kiro_operator.core.objects import (
     TemplateMetadata,
     Truth,
     Workload,
-    WorkloadSpec,
     WorkloadStatus,
 )
 from kiro_operator.core.policy.situation import Census, census, situate
@@ -44,6 +47,8 @@ from kiro_operator.core.verdict import Finding, Status, Verdict
 
 NOW = datetime(2026, 6, 10, 12, 0, tzinfo=UTC)
 BLIND = Unobserved("StaleWatch", "the watch is stale")
+LARGE = {"cpu": "2", "memory": "2Gi"}
+"""What containers request, and never use."""
 RESTART, SCALE = ActionName.RESTART, ActionName.SCALE
 SPEC: dict[str, Any] = {
     "mode": "Enforce",
@@ -91,11 +96,13 @@ def workload(
     protected: str = "",
     template_labels: dict[str, str] | None = None,
     template: TemplateAnnotations | None = None,
+    containers: dict[str, dict[str, str]] | None = None,
     paused: bool = False,
     status: WorkloadStatus | None = None,
     generation: int = 3,
 ) -> Workload:
     there = replicas if available is None else available
+    named = ({name: LARGE} if containers is None else containers).items()
     return kind(
         metadata=ManagedMetadata(
             name=name,
@@ -106,13 +113,14 @@ def workload(
             labels=labels or {},
             annotations=Annotations(protected=protected),
         ),
-        spec=WorkloadSpec(
+        spec=RequestingSpec(
             replicas=replicas,
             paused=paused,
             strategy=Strategy(strategy, bounds) if kind is Deployment else Strategy(),
             update_strategy=Strategy() if kind is Deployment else Strategy(strategy, bounds),
-            template=PodTemplate(
-                TemplateMetadata(template_labels or {"app": name}, template or TemplateAnnotations())
+            template=RequestingTemplate(
+                TemplateMetadata(template_labels or {"app": name}, template or TemplateAnnotations()),
+                Containers(tuple(Container(each, Resources(requests)) for each, requests in named)),
             ),
         ),
         status=status

@@ -56,6 +56,7 @@ from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, pass
 from kiro_operator.core.verify import Act, AlreadyDone, Expire, Live, Wait, in_force, resume
 from tests.core.policy.make import (
     BLIND,
+    LARGE,
     NOW,
     ago,
     autoscaler,
@@ -189,7 +190,8 @@ def test_containers_stay_in_their_order() -> None:
     found = live()
     found["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "2"}}
     wanted = wasteful(values=(*VALUES, ("side/cpu", "20m")))
-    [new] = plan(wanted).proposals
+    seen = snapshot([workload(containers={"side": {"cpu": "2"}, "api": LARGE})])
+    [new] = plan(wanted, seen=seen).proposals
     intent = exact(new.intent, found, new.workload, NOW)
     assert intent is not None
     assert intent.change is not None
@@ -197,7 +199,61 @@ def test_containers_stay_in_their_order() -> None:
         named = json.loads(text)["spec"]["template"]["spec"]["containers"]
         assert [item["name"] for item in named] == ["side", "api"]
     # It is no other change for that.
-    assert not plan(wanted, proposed(intent=intent, name=intent.name)).withdrawn
+    assert not plan(wanted, proposed(intent=intent, name=intent.name), seen=seen).withdrawn
+
+
+@pytest.mark.parametrize(
+    ("containers", "refused"),
+    [
+        # A sidecar that a webhook puts into pods is not in the template.
+        ({"api": LARGE}, None),
+        # Nor is a request that a LimitRange adds to them.
+        ({"api": {}, "istio-proxy": {}}, "NotInTemplate"),
+        ({}, "NotInTemplate"),
+        # The template was lowered since, and those pods are still there.
+        ({"api": {"cpu": "20m", "memory": "64Mi"}}, "Healed"),
+        ({"api": {"cpu": "50m", "memory": "110Mi"}}, "Healed"),
+    ],
+)
+def test_only_what_the_template_asks_for_is_proposed_and_only_less_of_it(
+    containers: dict[str, dict[str, str]], refused: str | None
+) -> None:
+    wanted = wasteful(values=(*VALUES, ("istio-proxy/cpu", "20m")))
+    seen = snapshot([workload(containers=containers)])
+    made = plan(wanted, seen=seen)
+    if refused:
+        assert not made.proposals
+        # What the check says stands. That it is so already needs no words.
+        told = [(item.decision, item.gate, item.reason) for item in made.decisions]
+        assert told == ([("Denied", "proposal", refused)] if refused != "Healed" else [])
+        [gone] = plan(wanted, proposed(), seen=seen).withdrawn
+        assert gone.reason == refused
+        return
+    [new] = made.proposals
+    intent = exact(new.intent, live(), new.workload, NOW)
+    assert intent is not None
+    assert intent.change is not None
+    assert intent.change.patch == proposed().intent.change.patch  # type: ignore[union-attr]
+    # And that is all that is wanted: it is not proposed anew at the next look.
+    past = proposed(intent=intent, name=intent.name)
+    assert not plan(wanted, past, seen=seen).withdrawn
+
+
+def test_what_the_template_has_beside_what_was_added_is_proposed() -> None:
+    [new] = plan(wasteful(), seen=snapshot([workload(containers={"api": {"cpu": "2"}})])).proposals
+    assert new.intent.change is not None
+    [container] = json.loads(new.intent.change.patch)["spec"]["template"]["spec"]["containers"]
+    assert container == {"name": "api", "resources": {"requests": {"cpu": "50m"}}}
+
+
+@pytest.mark.parametrize("requests", [{}, {"cpu": "20m", "memory": "2Gi"}, {"memory": "2Gi"}])
+def test_a_template_that_asks_for_less_when_it_is_read_is_left(requests: dict[str, str]) -> None:
+    [new] = plan(wasteful()).proposals
+    found = live()
+    found["spec"]["template"]["spec"]["containers"][1]["resources"] = {"requests": requests}
+    assert exact(new.intent, found, new.workload, NOW) is None
+    del found["spec"]["template"]["spec"]["containers"][1]
+    assert exact(new.intent, found, new.workload, NOW) is None
 
 
 def test_what_was_not_there_is_taken_out_again() -> None:
@@ -295,7 +351,9 @@ def test_one_proposal_for_a_target_and_action() -> None:
 
 def test_no_more_wait_at_a_time_than_a_person_can_read() -> None:
     names = [f"app-{number:02}" for number in range(MOST + 5)]
-    made = plan(wasteful(*names), seen=snapshot([workload(name) for name in names]))
+    made = plan(
+        wasteful(*names), seen=snapshot([workload(name, containers={"api": LARGE}) for name in names])
+    )
     assert len(made.proposals) == MOST
 
 
@@ -951,7 +1009,8 @@ def test_what_the_api_server_takes_no_record_of_is_told_until_something_else_wou
     assert (told.decision, told.gate, told.reason) == ("Denied", "proposal", "Invalid")
     assert told.message == f"{change(new.intent)}: {UNFIT}"
     assert len(plan(wasteful(values=(("api/cpu", "60m"),)), unfit=unfit).proposals) == 1
-    assert len(plan(wasteful("web"), seen=snapshot([workload("web")]), unfit=unfit).proposals) == 1
+    web = workload("web", containers={"api": LARGE})
+    assert len(plan(wasteful("web"), seen=snapshot([web]), unfit=unfit).proposals) == 1
 
 
 def test_a_protected_document_is_not_written_though_it_is_approved() -> None:
