@@ -43,7 +43,7 @@ def test_workers_and_operators_end_with_it(
 
     started: list[psutil.Process] = []
     try:
-        started = until(at_work, "an operator of a worker, and what it looks at", 60)
+        started = until(at_work, "an operator of a worker, and what it looks at", 150)
         matrix.send_signal(number)
         matrix.wait(30)
         _, left = psutil.wait_procs(started, 10)
