@@ -49,14 +49,12 @@ def of_containers(
     """The most telling fault of the containers, and when one of them ends by itself."""
     worst: tuple[ContainerStatus, Kind] | None = None
     again: datetime | None = None
-    for status in pod.status.init_container_statuses:
-        # Once the pod is initialized, what still runs here are sidecars: containers like any other.
-        kind, until = _container(status, pod, limits, now) if initialized else (_init(status), None)
-        if kind is not None and (worst is None or kind.rank < worst[1].rank):
-            worst = (status, kind)
-        if until is not None and (again is None or until < again):
-            again = until
-    for status in pod.status.container_statuses:
+    if not initialized:
+        for status in pod.status.init_container_statuses:
+            kind = _init(status)
+            if kind is not None and (worst is None or kind.rank < worst[1].rank):
+                worst = (status, kind)
+    for status in pod.status.lasting if initialized else pod.status.container_statuses:
         if status.ready and not status.restart_count:
             continue
         kind, until = _container(status, pod, limits, now)

@@ -84,7 +84,7 @@ def _began(pod: Pod, ready: ObjectCondition | None) -> datetime:
         return ready.last_transition_time
     ends = [
         ended.finished_at
-        for status in pod.status.container_statuses
+        for status in pod.status.lasting
         if (ended := status.state.terminated or status.last_state.terminated) and ended.finished_at
     ]
     return max(ends, default=created(pod))
@@ -142,7 +142,7 @@ def _restarted(pod: Pod) -> datetime:
     return max(
         (
             status.state.running.started_at
-            for status in pod.status.container_statuses
+            for status in pod.status.lasting
             if not status.ready
             and status.state.running is not None
             and status.state.running.started_at is not None
@@ -174,7 +174,7 @@ def _hindered(pod: Pod, *, initialized: bool) -> tuple[Kind | None, str]:
         if not initialized and status.state.running is not None and not status.ready:
             return KINDS["Initializing"], status.name
     unready = ""
-    for status in pod.status.container_statuses:
+    for status in pod.status.lasting if initialized else pod.status.container_statuses:
         if status.ready:
             continue
         unready = unready or status.name

@@ -102,6 +102,21 @@ class PodStatus(Base, frozen=True):
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
 
+    @property
+    def lasting(self) -> tuple[ContainerStatus, ...]:
+        """Of an initialized pod, what is to go on: the containers, and sidecars, which are init containers.
+
+        Other init containers have come to their end, and what it took them to get there is over.
+        """
+        if not self.init_container_statuses:
+            return self.container_statuses
+        sidecars = (
+            status
+            for status in self.init_container_statuses
+            if not status.ready or status.state.terminated is None
+        )
+        return (*sidecars, *self.container_statuses)
+
 
 class Pod(Base, frozen=True):
     """A pod."""
@@ -119,7 +134,7 @@ class Pod(Base, frozen=True):
 
     @property
     def settled(self) -> bool:
-        """Nothing about this pod is worth a closer look: it is ready and never restarted.
+        """Nothing about this pod is worth a closer look: it is ready, and what runs in it never restarted.
 
         One that ran through is: it is no fault, and nobody is served by it.
         """
@@ -134,4 +149,4 @@ class Pod(Base, frozen=True):
                 break
         else:
             return False
-        return all(status.ready and not status.restart_count for status in self.status.container_statuses)
+        return all(status.ready and not status.restart_count for status in self.status.lasting)
