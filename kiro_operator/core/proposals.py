@@ -63,7 +63,8 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 """Gates before anything is proposed: what the policy does not list stays advice."""
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which much the same is no more held back than something else."""
-_DENIED = "ApprovalDenied"
+DENIED = "ApprovalDenied"
+"""Reason of what a person has refused."""
 """Reason of one that a person denied."""
 _NOT_ALLOWED = "NotAllowed"
 """Reason of one that the policy does not list any more."""
@@ -170,7 +171,7 @@ def _refused(past: Past, decision: Decision | None) -> Withdrawn | None:
     """The end of a proposal that somebody denied, or that the policy does not list any more."""
     if decision is None:
         return None
-    if decision.reason == _DENIED:
+    if decision.reason == DENIED:
         return Withdrawn(past.name, RemediationState.DENIED, decision.reason, decision.message)
     if decision.gate in {"mode", "allowed-actions"}:
         return _expired(past, _NOT_ALLOWED, f"the policy does not have it proposed: {decision.message}")
@@ -422,7 +423,7 @@ def _held(key: Key, draft: Draft, inputs: Inputs) -> bool:
             return True
         if not _alike(draft, past):
             continue
-        if past.reason == _DENIED or ago < (AGAIN if _was_held_up(past) else HOLD):
+        if past.reason == DENIED or ago < (AGAIN if _was_held_up(past) else HOLD):
             return True
     return False
 
@@ -447,7 +448,7 @@ def _is_overtaken(past: Past) -> bool:
 
 def _was_held_up(past: Past) -> bool:
     """Whether nothing came of it for what may have passed: a right, a pause, a crash, the policy."""
-    if past.open or past.acted or past.reason == _DENIED:
+    if past.open or past.acted or past.reason == DENIED:
         return False
     return past.state is RemediationState.DENIED or past.reason in _HELD_UP
 

@@ -20,7 +20,7 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.policy.plan import Past
-from kiro_operator.core.policy.types import Change, Command, Entry, Fence, Intent, Ledger
+from kiro_operator.core.policy.types import Change, Command, Entry, Fence, Intent, Ledger, remembered
 from kiro_operator.core.snapshot import Ref
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
@@ -61,7 +61,7 @@ class Remediation:
             completed_at=status.completed_at,
             pod=Ref(spec.pod.kind, spec.pod.name, spec.pod.uid) if spec.pod else None,
             replicas=(spec.replicas.before, spec.replicas.after) if spec.replicas else None,
-            change=_given_back(spec.change),
+            change=remembered(spec.action, _change_of(spec.change)),
             check=spec.check,
             approvals=tuple(item.uid for item in (*spec.approvals, *status.approvals)),
         )
@@ -114,9 +114,8 @@ class Records:
         self._decoded.pop(uid, None)
 
 
-def _given_back(change: Written | None) -> Change | None:
-    """A change that can be given back; others are not kept in mind, for they may be long."""
-    return Change(change.patch, change.diff, change.undo) if change is not None and change.undo else None
+def _change_of(change: Written | None) -> Change | None:
+    return Change(change.patch, change.diff, change.undo) if change is not None else None
 
 
 def ledger_of(remediations: Iterable[Remediation]) -> Ledger:

@@ -22,8 +22,10 @@ from kiro_operator.api.v1alpha1.types import API_VERSION, GROUP
 from kiro_operator.core.objects import Metadata, Record
 from kiro_operator.core.permissions import Rule, Scope
 from kiro_operator.core.policy.types import Ledger
-from kiro_operator.core.remedies.contain import latest
+from kiro_operator.core.proposals import DENIED
+from kiro_operator.core.remedies import contain
 from kiro_operator.core.remedies.detailed_logging import owed
+from kiro_operator.core.remedies.scale import borrowed
 from kiro_operator.core.writes import Must, Operation, Write, cel
 from kiro_operator.reconcile.records import Remediation
 from kiro_operator.reconcile.target import Key
@@ -93,16 +95,23 @@ async def _listed(
 def needless(items: Sequence[Remediation], now: datetime) -> list[Remediation]:
     """The records of one target that have ended, and that nothing has a use for any more.
 
-    What is still to be given back is known by its record alone, however old that is, and so is what contains.
+    What is still to be given back is known by its records alone, however old they are, and so is what
+    contains, and that something much like a proposal was refused.
     """
     if not items:
         return []
     entries = Ledger(tuple(item.entry for item in items)).of(items[0].entry.target)
-    kept = {entry.name for entry in (owed(entries), latest(entries)) if entry is not None}
-    newest_first = sorted(items, key=lambda item: item.entry.reserved_at, reverse=True)
+    kept = set(contain.kept(entries))
+    if (logged := owed(entries)) is not None:
+        kept.add(logged.name)
+    if borrowed(entries) is not None:
+        kept.update(entry.name for entry in entries if entry.replicas is not None and entry.counts)
+    oldest_first = sorted(items, key=lambda item: item.entry.reserved_at)
+    refused = {item.spec.action: item.name for item in oldest_first if item.status.reason == DENIED}
+    kept.update(name for action, name in refused.items() if action in PROPOSALS)
     return [
         item
-        for item in newest_first[KEPT_OF_EACH:]
+        for item in oldest_first[-KEPT_OF_EACH - 1 :: -1]
         if item.status.state in FINAL_STATES
         and now - item.entry.ended_at >= RETENTION
         and item.name not in kept

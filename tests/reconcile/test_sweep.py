@@ -135,3 +135,53 @@ def test_the_newest_stay_and_so_does_what_is_not_old_or_has_not_ended() -> None:
     assert names([*tries(1, 1, at=young), *tries(2, at=young)]) == []
     running = record(1, "Verifying", action="Contain")
     assert names([running, *tries(2)]) == []
+
+
+def scaled(step: int, method: str, before: int, after: int) -> Remediation:
+    replicas = {"before": before, "after": after}
+    return record(step, action="Scale", method=method, change=None, replicas=replicas)
+
+
+def evicted(first: int, count: int = KEPT_OF_EACH) -> list[Remediation]:
+    pod = {"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": UID}
+    return [
+        record(step, action="Restart", method="Evict", change=None, pod=pod)
+        for step in range(first, first + count)
+    ]
+
+
+def test_what_says_how_many_replicas_to_go_back_to_is_kept_until_they_are_there() -> None:
+    up = [scaled(1, "ScaleUp", 2, 3), scaled(2, "ScaleUp", 3, 4)]
+    assert names([*up, *evicted(3)]) == []
+    assert names([*up, scaled(3, "ScaleBack", 4, 3), *evicted(4)]) == []
+    back = [scaled(3, "ScaleBack", 4, 3), scaled(4, "ScaleBack", 3, 2)]
+    assert names([*up, *back, *evicted(5)]) == ["e1s4", "e1s3", "e1s2", "e1s1"]
+
+
+def test_every_containment_that_stands_is_kept() -> None:
+    def contained(step: int, key: str) -> Remediation:
+        return record(
+            step, action="Contain", change={"patch": f'{{"data": {{"{key}": "off"}}}}', "diff": key}
+        )
+
+    assert names([contained(1, "operations"), contained(2, "mode"), *tries(3)]) == []
+    assert names([contained(1, "mode"), contained(2, "mode"), *tries(3)]) == ["e1s1"]
+
+
+def test_what_contains_is_kept_in_mind_though_nobody_knows_what_was_there_before() -> None:
+    change = {"patch": '{"data": {"mode": "off"}}', "diff": "mode"}
+    assert record(1, action="Contain", change=change).entry.change is not None
+    assert record(1, action="RestoreSafetyConfig", change=change).entry.change is None
+    assert names([record(1, action="Contain", change=change), *tries(2)]) == []
+
+
+def test_the_last_that_was_refused_is_kept() -> None:
+    def proposed(step: int, action: str, reason: str) -> Remediation:
+        made = record(step, "Denied", action=action)
+        made.status = made.status.model_copy(update={"reason": reason})
+        return made
+
+    first = [proposed(step, "EditSteering", "ApprovalDenied") for step in (1, 2)]
+    assert names([*first, proposed(3, "EditSteering", "Paused"), *tries(4)]) == ["e1s3", "e1s1"]
+    # What was refused of an illness is over with it.
+    assert names([proposed(1, "DetailedLogging", "ApprovalDenied"), *tries(2)]) == ["e1s1"]

@@ -118,7 +118,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     """The one to evict, or to run a command in."""
     replicas: tuple[int, int] | None = None
     change: Change | None = None
-    """What was written, where it can be given back."""
+    """What was written, where it can be given back, or contains."""
     check: str = ""
     """Id of the check that asked; empty when it is not known."""
     approvals: tuple[str, ...] = ()
@@ -166,9 +166,14 @@ def reserved(intent: Intent, now: datetime) -> Entry:
         reserved_at=now,
         pod=intent.pod,
         replicas=intent.replicas,
-        change=intent.change if intent.change and intent.change.undo else None,
+        change=remembered(intent.action, intent.change),
         check=intent.check,
     )
+
+
+def remembered(action: ActionName, change: Change | None) -> Change | None:
+    """A change that can be given back, or that contains; others are not kept in mind: they may be long."""
+    return change if change is not None and (change.undo or action is ActionName.CONTAIN) else None
 
 
 class Ledger(Struct, frozen=True):

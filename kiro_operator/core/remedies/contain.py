@@ -6,7 +6,7 @@ command in its record.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kiro_operator.api.v1alpha1.autonomy import Switch
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
@@ -105,19 +105,31 @@ def settable(request: Request, action: ActionName) -> tuple[Switch, ConfigData] 
     return switch, actual
 
 
-def standing(entries: tuple[Entry, ...]) -> Mapping[str, str]:
-    """What the last containment of a target has set, whatever policies say by now."""
-    last = latest(entries)
-    if last is None or last.change is None:
-        return {}
-    data: Mapping[str, str] = json.loads(last.change.patch)["data"]
-    return data
+def standing(entries: Iterable[Entry]) -> Mapping[str, str]:
+    """What containments of a target have set, key by key, whatever policies say by now."""
+    return {key: value for key, (value, _) in _standing(entries).items()}
 
 
-def latest(entries: tuple[Entry, ...]) -> Entry | None:
-    """The last containment of a target, by its entries in order, unless somebody has lifted it in time."""
-    done = [entry for entry in entries if entry.action is ACTION and entry.counts]
-    return done[-1] if done and done[-1].reason != REVERTED else None
+def kept(entries: Iterable[Entry]) -> frozenset[str]:
+    """Names of the records by which that is known."""
+    return frozenset(name for _, name in _standing(entries).values())
+
+
+def _standing(entries: Iterable[Entry]) -> dict[str, tuple[str, str]]:
+    """What each key was last set to, and by which containment, by the entries in order.
+
+    What somebody else has changed in time was lifted, and with it no other key.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for entry in entries:
+        if entry.action is not ACTION or not entry.counts or entry.change is None:
+            continue
+        data: Mapping[str, str] = json.loads(entry.change.patch)["data"]
+        for key, value in data.items():
+            found.pop(key, None)
+            if entry.reason != REVERTED:
+                found[key] = (value, entry.name)
+    return found
 
 
 def undo_of(switch: Switch, actual: ConfigData) -> str:

@@ -258,3 +258,29 @@ def test_a_policy_that_says_less_lifts_no_containment(change: dict[str, Any]) ->
     # Without the record it is a change like any other.
     free = plan(found)
     assert [each.decision for each in free.decisions] == ["Allowed"]
+
+
+def later(**changes: Any) -> Entry:
+    """A containment by another key, that came an hour later."""
+    two = Change('{"data": {"mode": "halt"}}', "d", '{"data": {"mode": null}}')
+    after = CONTAINED.reserved_at + timedelta(hours=1)
+    made = replace(CONTAINED, name="configmap-x-e1s2", step=2, reserved_at=after, acted_at=after, change=two)
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (CONTAINED, later()),
+        (CONTAINED, later(state=RemediationState.FAILED, reason="Reverted")),
+    ],
+    ids=["another key later", "that one was lifted"],
+)
+def test_each_containment_that_stands_is_left_alone(entries: tuple[Entry, ...]) -> None:
+    said = strict(safetyConfig={"data": DESIRED | {"operations": "enabled"}})
+    found = seen(stored(DESIRED | {"operations": "suspended", "mode": "halt"}), said)
+    written = [each.intent.change for each in plan(found, ledger=Ledger(entries)).decisions]
+    assert not [each for each in written if each is None or "operations" in json.loads(each.patch)["data"]]
+    [free] = [each.intent.change for each in plan(found).decisions]
+    assert free is not None
+    assert json.loads(free.patch)["data"]["operations"] == "enabled"
