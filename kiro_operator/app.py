@@ -57,7 +57,7 @@ from kiro_operator.reconcile.permits import Permits
 from kiro_operator.reconcile.policies import Policies
 from kiro_operator.reconcile.report import Reporter
 from kiro_operator.reconcile.sweep import Sweep
-from kiro_operator.reconcile.target import Target
+from kiro_operator.reconcile.target import Key, Target
 from kiro_operator.reconcile.verify import Verify
 from kiro_operator.settings import Settings
 
@@ -130,7 +130,7 @@ class Operator:
             actuator=Actuator(self.client),
             elector=self.elector,
             policies=policies,
-            permits=Permits(self.client, policies, approvals, records, self.clock),
+            permits=Permits(self.client, policies, approvals, records, asker=self._asker, clock=self.clock),
             store=records,
             events=self.events,
             metrics=self.metrics,
@@ -172,6 +172,9 @@ class Operator:
 
     def _changed(self, kind: str, namespace: str, old: Any, new: Any) -> None:
         self.loop.intake.changed(kind, namespace, old, new)
+
+    def _asker(self, key: Key) -> Target | None:
+        return self.loop.intake.get(key)
 
     def _synced(self, kind: str, namespaces: frozenset[str]) -> None:
         self.loop.intake.synced(kind, namespaces)

@@ -15,6 +15,11 @@ from kiro_operator.reconcile.outcomes import Outcome, advice
 from kiro_operator.reconcile.records import Remediation
 
 
+class _Withdrawn(Exception):
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+
 class Commands:
     """What the admin has a remedy run in a pod."""
 
@@ -35,7 +40,7 @@ class Commands:
         Args:
             namespace: Of the pod.
             remediation: The record.
-            withdrawn: Asked last: how it ends if it is not allowed any more.
+            withdrawn: Asked last, when its turn has come: how it ends if it is not allowed any more.
         """
         spec = remediation.spec
         if spec.pod is None or spec.command is None:
@@ -43,22 +48,50 @@ class Commands:
         argv = self._commands.get(spec.action, ())
         if tuple(spec.command.argv) != argv:
             return Outcome(RemediationState.EXPIRED, "CommandChanged", "the command is not that of the flag")
-        if ended := await self._before_command(namespace, spec.pod.name, spec.fence.uid) or withdrawn():
+        if ended := await self._before_command(namespace, spec.pod.name, spec.fence.uid):
             return ended
         self._elector.check()
         try:
+            return await self._run_once(
+                namespace, remediation, spec.pod.name, spec.command.container, withdrawn
+            )
+        except _Withdrawn as stopped:
+            return stopped.outcome
+
+    async def _run_once(
+        self,
+        namespace: str,
+        remediation: Remediation,
+        pod: str,
+        container: str,
+        withdrawn: Callable[[], Outcome | None],
+    ) -> Outcome:
+        spec = remediation.spec
+        argv = self._commands[spec.action]
+
+        def on_turn() -> None:
+            self._elector.check()
+            if outcome := withdrawn():
+                raise _Withdrawn(outcome)
+
+        try:
             executed = await self._actuator.run(
-                namespace, spec.pod.name, spec.command.container, argv, opening=self._elector.remaining
+                namespace,
+                pod,
+                container,
+                argv,
+                opening=self._elector.remaining,
+                on_turn=on_turn,
             )
         except TimeoutError:
             told = "the command did not begin and end in time, and may go on in the pod"
         except NoProgram:
-            message = f"nothing was run: container {spec.command.container} has no program {argv[0]}"
+            message = f"nothing was run: container {container} has no program {argv[0]}"
             return Outcome(RemediationState.FAILED, NOT_FOUND, message)
         except ports.NotFound:
             return Outcome(RemediationState.EXPIRED, "TargetGone", "the pod went away first")
         except ports.Forbidden as forbidden:
-            missing = advice(spec.action, spec.method, namespace, forbidden, name=spec.pod.name)
+            missing = advice(spec.action, spec.method, namespace, forbidden, name=pod)
             return Outcome(RemediationState.DENIED, "Forbidden", missing)
         except ports.ApiError as error:
             return Outcome(RemediationState.DENIED, error.reason or "Refused", error.message)

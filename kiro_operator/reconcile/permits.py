@@ -6,7 +6,7 @@ KiroApproval have nothing to be swapped.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +24,7 @@ from kiro_operator.reconcile.approvals import Approvals
 from kiro_operator.reconcile.outcomes import Outcome
 from kiro_operator.reconcile.policies import Policies, Versions
 from kiro_operator.reconcile.records import Remediation, intent_of, ledger_of
-from kiro_operator.reconcile.target import Target
+from kiro_operator.reconcile.target import Key, Target
 
 RULES = (
     Rule(
@@ -62,18 +62,21 @@ class Permits:
         policies: Policies,
         approvals: Approvals,
         store: Store[Record],
+        *,
+        asker: Callable[[Key], Target | None],
         clock: ports.Clock,
     ) -> None:
+        """``asker`` tells of the KiroHealthCheck of a key as it was last heard of; None: it is gone."""
         self._client = client
         self._policies = policies
         self._approvals = approvals
         self._store = store
+        self._asker = asker
         self._clock = clock
 
     def under(self, target: Target) -> Under:
         """By what a plan for a target is allowed that is made now."""
-        asker = (target.name, target.uid, target.generation)
-        return Under((asker,), self._policies.versions(target.namespace))
+        return Under((_version(target),), self._policies.versions(target.namespace))
 
     def heard(self, namespace: str, digest: str, under: Under) -> Outcome | None:
         """How an action ends that is not allowed any more by what has been heard until now; asks nobody."""
@@ -81,6 +84,10 @@ class Permits:
             return _denied(against)
         if self._policies.versions(namespace) != under.policies:
             return _withdrawn("the KiroSafetyPolicies")
+        [known] = under.asker
+        target = self._asker((namespace, known[0]))
+        if target is None or _version(target) != known:
+            return _withdrawn("the KiroHealthCheck")
         return None
 
     async def withdrawn(
@@ -135,6 +142,10 @@ class Permits:
                 message = f"it is not approved at gate {gate} any more{stands.note and f': {stands.note}'}"
                 found[item.name] = Outcome(RemediationState.DENIED, "ApprovalRequired", message)
         return found
+
+
+def _version(target: Target) -> tuple[str, str, int]:
+    return target.name, target.uid, target.generation
 
 
 def _withdrawn(what: str) -> Outcome:

@@ -1,17 +1,20 @@
 """KiroRemediations as read back from the API server: the ledger, and what a status shows of them."""
 
+import json
 import logging
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 
+from kiro_operator.adapters.kubernetes.actuator import OBJECTS
 from kiro_operator.api.v1alpha1.healthcheck import PROPOSALS, ObjectName, RemediationSummary
 from kiro_operator.api.v1alpha1.remediation import (
     ApprovalUsed,
     GateResult,
     KiroRemediationSpec,
     KiroRemediationStatus,
+    Method,
     RemediationState,
 )
 from kiro_operator.api.v1alpha1.remediation import Change as Written
@@ -20,8 +23,18 @@ from kiro_operator.core.conditions import shorten
 from kiro_operator.core.decide import Decision
 from kiro_operator.core.objects import Record
 from kiro_operator.core.policy.plan import Past
-from kiro_operator.core.policy.types import Change, Command, Entry, Fence, Intent, Ledger, remembered
+from kiro_operator.core.policy.types import (
+    WORKLOADS,
+    Change,
+    Command,
+    Entry,
+    Fence,
+    Intent,
+    Ledger,
+    remembered,
+)
 from kiro_operator.core.snapshot import Ref
+from kiro_operator.core.switches import SWITCHES
 from kiro_operator.reconcile.policies import Policy
 from kiro_operator.reconcile.target import Target
 
@@ -42,6 +55,7 @@ class Remediation:
         created = record.metadata.creation_timestamp
         if created is None:
             raise ValueError(f"KiroRemediation {record.metadata.name} has no creationTimestamp")
+        _check_sound(self.spec)
         spec, status = self.spec, self.status
         proposed = spec.action in PROPOSALS
         # It is made as Reserved, since a new object has no other status, and Proposed a moment later.
@@ -112,6 +126,26 @@ class Records:
     def forget(self, uid: str) -> None:
         """Drop a record that is gone."""
         self._decoded.pop(uid, None)
+
+
+def _check_sound(spec: KiroRemediationSpec) -> None:
+    """Refuse what this operator never writes, and what reads it could make nothing of.
+
+    Raises:
+        ValueError: its kind has no such method, or its change is none.
+    """
+    workloads = spec.method in {Method.ROLLOUT_RESTART, Method.SCALE_UP, Method.SCALE_BACK}
+    if workloads and spec.target.kind not in WORKLOADS:
+        raise ValueError(f"spec.target: no {spec.method.value} of a {spec.target.kind}")
+    if spec.change is None:
+        return
+    if spec.target.kind not in OBJECTS:
+        raise ValueError(f"spec.target: no change of a {spec.target.kind}")
+    patch, undo = json.loads(spec.change.patch), json.loads(spec.change.undo or "{}")
+    if not (isinstance(patch, dict) and isinstance(undo, dict)):
+        raise ValueError("spec.change: a patch is a JSON object")  # noqa: TRY004 - as whatever else is wrong
+    if spec.action in SWITCHES and not isinstance(patch.get("data"), dict):
+        raise ValueError("spec.change: what is set is a key in data")
 
 
 def _change_of(change: Written | None) -> Change | None:

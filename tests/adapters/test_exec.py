@@ -386,6 +386,37 @@ async def test_a_command_is_begun_in_time_or_not_at_all(kubelet: tuple[Exec, Cli
     assert len(played.requests) == EXECS_EACH
 
 
+async def test_a_command_is_not_begun_if_it_may_not_be_when_its_turn_comes(
+    kubelet: tuple[Exec, Client],
+) -> None:
+    played, client = kubelet
+    over, withdrawn = asyncio.Event(), asyncio.Event()
+
+    async def play(socket: web.WebSocketResponse) -> None:
+        await over.wait()
+        await finish(socket)
+
+    async def begun() -> bool:
+        return len(played.requests) == EXECS_EACH
+
+    def on_turn() -> None:
+        if withdrawn.is_set():
+            raise LookupError
+
+    played.play = play
+    hung = [asyncio.create_task(run(client)) for _ in range(EXECS_EACH)]
+    await eventually(begun, "the commands before it")
+    waits = execute(client, "kiro", "web", "main", ["x"], within=5.0, limit=10, on_turn=on_turn)
+    waiting = asyncio.create_task(waits)
+    await asyncio.sleep(0)
+    withdrawn.set()
+    over.set()
+    with pytest.raises(LookupError):
+        await waiting
+    assert await asyncio.gather(*hung) == [Executed(0, b"", b"")] * EXECS_EACH
+    assert len(played.requests) == EXECS_EACH
+
+
 async def test_a_command_may_go_on_for_longer_than_its_opening_may_take(kubelet: tuple[Exec, Client]) -> None:
     played, client = kubelet
 

@@ -137,15 +137,18 @@ def test_the_newest_stay_and_so_does_what_is_not_old_or_has_not_ended() -> None:
     assert names([running, *tries(2)]) == []
 
 
+WEB = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": UID}
+
+
 def scaled(step: int, method: str, before: int, after: int) -> Remediation:
     replicas = {"before": before, "after": after}
-    return record(step, action="Scale", method=method, change=None, replicas=replicas)
+    return record(step, action="Scale", method=method, target=WEB, change=None, replicas=replicas)
 
 
 def evicted(first: int, count: int = KEPT_OF_EACH) -> list[Remediation]:
     pod = {"apiVersion": "v1", "kind": "Pod", "name": "web-1", "uid": UID}
     return [
-        record(step, action="Restart", method="Evict", change=None, pod=pod)
+        record(step, action="Restart", method="Evict", target=WEB, change=None, pod=pod)
         for step in range(first, first + count)
     ]
 

@@ -6,7 +6,7 @@ fail, so a refusal is looked into: whoever finds the very same generation, witho
 action, may try again at the new version.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -136,9 +136,16 @@ class Actuator:
         )
 
     async def run(
-        self, namespace: str, pod: str, container: str, argv: Sequence[str], *, opening: float
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        argv: Sequence[str],
+        *,
+        opening: float,
+        on_turn: Callable[[], None],
     ) -> Executed:
-        """Run a command in a container, bounded in time and output.
+        """Run a command in a container, bounded in time and output; see ``execute``.
 
         Raises:
             TimeoutError: the connection was not there within ``opening`` seconds, or the command did not
@@ -154,6 +161,7 @@ class Actuator:
             within=COMMAND_TIMEOUT,
             limit=OUTPUT,
             opening=opening,
+            on_turn=on_turn,
         )
 
     async def found(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:

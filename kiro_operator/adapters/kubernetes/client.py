@@ -7,7 +7,7 @@ caller knows whether a write may be repeated.
 import asyncio
 import heapq
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from typing import Any
@@ -246,15 +246,17 @@ class Client:
 
     @asynccontextmanager
     async def websocket(
-        self, namespace: str, path: str, query: Sequence[tuple[str, str]]
+        self, namespace: str, path: str, query: Sequence[tuple[str, str]], on_turn: Callable[[], None]
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """Open a connection to a pod's subresource that speaks the channel protocol, such as exec."""
+        """Open a connection to a pod's subresource that speaks the channel protocol, such as exec.
+
+        ``on_turn`` is called when all waiting for others is over; what it raises keeps it from being opened.
+        """
         own = self._execs_each.setdefault(namespace, asyncio.Semaphore(EXECS_EACH))
         try:
-            async with (
-                own,
-                self._execs.turn(Lane.LOG),
-                self._streams.ws_connect(
+            async with own, self._execs.turn(Lane.LOG):
+                on_turn()
+                async with self._streams.ws_connect(
                     self._credentials.server + path,
                     params=query,
                     protocols=("v5.channel.k8s.io",),
@@ -262,9 +264,8 @@ class Client:
                     max_msg_size=4 * 1024 * 1024,
                     # Whoever leaves early, as at a limit, does not wait for the other side's farewell.
                     timeout=aiohttp.ClientWSTimeout(ws_close=FAREWELL),
-                ) as socket,
-            ):
-                yield socket
+                ) as socket:
+                    yield socket
         except aiohttp.WSServerHandshakeError as error:
             raise _refusal(error) from error
         except (aiohttp.ClientError, ConnectionError) as error:

@@ -8,7 +8,7 @@ that ends in ``exit status N``.
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -78,10 +78,12 @@ async def execute(
     within: float,
     limit: int,
     opening: float | None = None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> Executed:
     """Run a command, ``limit`` bytes of output at most.
 
-    It is begun within ``opening`` seconds or not at all, by default whenever its turn comes.
+    It is begun within ``opening`` seconds or not at all, by default whenever its turn comes; nor if
+    ``on_turn`` raises, which is called then.
 
     Raises:
         ports.ApiError: it was refused, or the pod or container is not there.
@@ -96,7 +98,7 @@ async def execute(
     truncated = False
     async with asyncio.timeout(within), AsyncExitStack() as stack:
         async with asyncio.timeout(opening):
-            socket = await stack.enter_async_context(client.websocket(namespace, path, query))
+            socket = await stack.enter_async_context(client.websocket(namespace, path, query, on_turn))
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.BINARY or not message.data:
                 continue
