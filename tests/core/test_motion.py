@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from kiro_operator.core.evidence.nodes import NODES, Node, Nodes
-from kiro_operator.core.faults.motion import ROLLOUT_DEADLINE, Motion, judged, moving
+from kiro_operator.core.faults.motion import Motion, judged, moving
 from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.objects import (
     ConditionKind,
@@ -21,6 +21,7 @@ from kiro_operator.core.objects import (
     Workload,
     WorkloadStatus,
 )
+from kiro_operator.core.policy.rollouts import ROLLOUT_DEADLINE
 from kiro_operator.core.snapshot import Sample, Snapshot
 from tests.core.policy.make import BLIND, NOW, ago, pod, snapshot, workload
 

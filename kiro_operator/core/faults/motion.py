@@ -16,11 +16,15 @@ from kiro_operator.core.faults.parameters import PodFaultParameters
 from kiro_operator.core.faults.pods import Fault, Judged, fault_of
 from kiro_operator.core.findings import earliest
 from kiro_operator.core.objects import Deployment, Pod, StatefulSet, Workload
-from kiro_operator.core.policy.rollouts import in_progress, is_on_delete, is_stuck, update_pending
+from kiro_operator.core.policy.rollouts import (
+    ROLLOUT_DEADLINE,
+    in_progress,
+    is_on_delete,
+    is_stuck,
+    update_pending,
+)
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved, controller_of, ref_of, workload
 
-ROLLOUT_DEADLINE = timedelta(minutes=10)
-"""How long a new pod of a StatefulSet or DaemonSet may take: they know no progress deadline themselves."""
 STARTING = frozenset({"NotReady", "Initializing", "ContainerCreating"})
 """Faults that a pod may merely need more time to get over."""
 MOVING = frozenset({"Draining", "RolloutInProgress"})

@@ -4,6 +4,8 @@ A rollout does not go through the eviction API, so no PodDisruptionBudget holds 
 takes down is bounded by the workload's own strategy, and that bound is what gates look at.
 """
 
+from datetime import datetime, timedelta
+
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.core.objects import DaemonSet, Deployment, RollingUpdate, StatefulSet, Workload
@@ -11,6 +13,9 @@ from kiro_operator.core.policy.shares import at_least, at_most
 
 REACHES_ALL = frozenset({Method.ROLLOUT_RESTART, Method.PATCH})
 """Methods that reach all pods of a workload."""
+ROLLOUT_DEADLINE = timedelta(minutes=10)
+"""How long a rollout may take over a step where the workload knows no progress deadline itself."""
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def rolls(action: ActionName, method: Method) -> bool:
@@ -98,3 +103,37 @@ def is_stuck(workload: Workload) -> bool:
     """The rollout ran past its progress deadline."""
     progressing = workload.condition("Progressing")
     return progressing is not None and progressing.reason == "ProgressDeadlineExceeded"
+
+
+def stalls_at(workload: Workload, now: datetime) -> datetime | None:
+    """When an update that is pending counts as stalled, unless the status is written again before.
+
+    None where none is pending, where the workload has a progress deadline of its own, and where its
+    controller has not seen the newest change: the status is of before. A time in the future counts as now.
+    """
+    bounded = isinstance(workload, Deployment) and workload.condition("Progressing") is not None
+    seen = workload.status.observed_generation >= workload.metadata.generation
+    if bounded or not seen or not update_pending(workload):
+        return None
+    return min(written(workload, status=True), now) + ROLLOUT_DEADLINE
+
+
+def is_stalled(workload: Workload, now: datetime) -> bool:
+    """The rollout of what knows no progress deadline has made no progress for ROLLOUT_DEADLINE.
+
+    Of a Deployment the condition Progressing goes with spec.progressDeadlineSeconds: 2147483647 means none.
+    """
+    due = stalls_at(workload, now)
+    return due is not None and now >= due
+
+
+def written(workload: Workload, *, status: bool) -> datetime:
+    """When the status, or the spec, was last written: what it says has been so since then at least."""
+    times = [
+        entry.time
+        for entry in workload.metadata.managed_fields
+        if entry.time is not None
+        and (entry.subresource == "status") is status
+        and entry.subresource != "scale"
+    ]
+    return max(times, default=workload.metadata.creation_timestamp or EPOCH)

@@ -17,6 +17,7 @@ from kiro_operator.core.objects import (
     DaemonSet,
     Deployment,
     HorizontalPodAutoscaler,
+    ManagedField,
     ManagedMetadata,
     Metadata,
     ObjectCondition,
@@ -100,7 +101,12 @@ def workload(
     paused: bool = False,
     status: WorkloadStatus | None = None,
     generation: int = 3,
+    written: datetime | None = None,
 ) -> Workload:
+    """A workload whose status was written a minute ago."""
+    controller = ManagedField(
+        "kube-controller-manager", "Update", (written or ago(minutes=1)).isoformat(), "status"
+    )
     there = replicas if available is None else available
     named = ({name: LARGE} if containers is None else containers).items()
     return kind(
@@ -112,6 +118,7 @@ def workload(
             generation=generation,
             labels=labels or {},
             annotations=Annotations(protected=protected),
+            managed_fields=(controller,),
         ),
         spec=RequestingSpec(
             replicas=replicas,

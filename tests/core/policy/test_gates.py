@@ -1,6 +1,6 @@
 """Truth tables: what each gate answers, for which reason and until when."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -360,6 +360,9 @@ PENDING = WorkloadStatus(
 NODES = WorkloadStatus(
     observed_generation=3, desired_number_scheduled=4, number_available=4, updated_number_scheduled=3
 )
+STALLS = until("RolloutInProgress", NOW + timedelta(minutes=9))
+"""Its status was written a minute ago, and nothing bounds its rollout but the deadline of the operator."""
+LATE = ago(minutes=10)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +371,25 @@ NODES = WorkloadStatus(
         (ROLL, workload(), [], OPEN),
         (ROLL, workload(paused=True), ["SingleReplica", "Recreate"], person("WorkloadPaused")),
         (EVICT, workload(paused=True), [], OPEN),
-        (ROLL, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
+        (ROLL, workload(status=MID_ROLLOUT), [], STALLS),
+        (
+            ROLL,
+            workload(status=MID_ROLLOUT, written=LATE + timedelta(seconds=1)),
+            [],
+            until("RolloutInProgress", NOW + timedelta(seconds=1)),
+        ),
+        (ROLL, workload(status=MID_ROLLOUT, written=LATE), [], person("RolloutStuck")),
+        # A time that is still to come is no reason to wait for it.
+        (
+            ROLL,
+            workload(status=MID_ROLLOUT, written=datetime.max.replace(tzinfo=UTC)),
+            [],
+            until("RolloutInProgress", NOW + timedelta(minutes=10)),
+        ),
+        # Its own deadline counts, however long that is.
+        (ROLL, workload(status=MOVING, written=ago(hours=9)), [], waits("RolloutInProgress")),
+        # What its status says is of before the change that its controller has not seen.
+        (ROLL, workload(status=UNSEEN, written=ago(hours=9)), [], waits("RolloutInProgress")),
         (ROLL, workload(status=UNSEEN), [], waits("RolloutInProgress")),
         (ROLL, workload(status=MOVING), [], waits("RolloutInProgress")),
         (EVICT, workload(status=MOVING), [], waits("RolloutInProgress")),
@@ -396,8 +417,12 @@ NODES = WorkloadStatus(
         (EVICT, workload(kind=StatefulSet, strategy="OnDelete"), [], OPEN),
         (EVICT, workload(kind=StatefulSet, strategy="OnDelete", status=PENDING), [], person("UpdatePending")),
         (EVICT, workload(kind=DaemonSet, strategy="OnDelete", status=NODES), [], person("UpdatePending")),
-        (ROLL, workload(kind=StatefulSet, status=PENDING), [], waits("RolloutInProgress")),
-        (ROLL, workload(kind=DaemonSet, status=NODES), [], waits("RolloutInProgress")),
+        (ROLL, workload(kind=StatefulSet, status=PENDING), [], STALLS),
+        (ROLL, workload(kind=StatefulSet, status=PENDING, written=LATE), [], person("RolloutStuck")),
+        (EVICT, workload(kind=StatefulSet, status=PENDING, written=LATE), [], OPEN),
+        (ROLL, workload(kind=DaemonSet, status=NODES), [], STALLS),
+        (ROLL, workload(kind=DaemonSet, status=NODES, written=LATE), [], person("RolloutStuck")),
+        (EVICT, workload(kind=DaemonSet, status=NODES, written=LATE), [], OPEN),
         (ROLL, workload(kind=DaemonSet), [], OPEN),
         (UP, workload(replicas=1, paused=True), [], OPEN),
         (BACK, workload(strategy="Recreate"), [], OPEN),
@@ -418,13 +443,23 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
         (ActionName.ROLLBACK, workload(status=STUCK, paused=True), [], person("WorkloadPaused")),
         (ActionName.ROLLBACK, workload(status=STUCK, replicas=1), [], person("SingleReplica")),
         (ActionName.ROLLBACK, workload(status=STUCK, strategy="Recreate"), [], person("TakesAllDown")),
+        (ActionName.ROLLBACK, workload(status=MID_ROLLOUT, written=LATE), [], OPEN),
         (ActionName.RIGHT_SIZE, workload(status=STUCK), [], person("RolloutStuck")),
+        (
+            ActionName.RIGHT_SIZE,
+            workload(kind=DaemonSet, status=NODES, written=LATE),
+            [],
+            person("RolloutStuck"),
+        ),
         # That all its pods go is what removes it.
         (ActionName.REMOVE_UNUSED, workload(), [], OPEN),
         (ActionName.REMOVE_UNUSED, workload(replicas=1), [], OPEN),
         (ActionName.REMOVE_UNUSED, workload(strategy="Recreate", paused=True), [], OPEN),
         (ActionName.REMOVE_UNUSED, workload(status=MOVING), [], waits("RolloutInProgress")),
-        (ActionName.REMOVE_UNUSED, workload(status=MID_ROLLOUT), [], waits("RolloutInProgress")),
+        (ActionName.REMOVE_UNUSED, workload(status=MID_ROLLOUT), [], STALLS),
+        (ActionName.REMOVE_UNUSED, workload(status=MID_ROLLOUT, written=LATE), [], OPEN),
+        (ActionName.REMOVE_UNUSED, workload(kind=StatefulSet, status=PENDING), [], STALLS),
+        (ActionName.REMOVE_UNUSED, workload(kind=StatefulSet, status=PENDING, written=LATE), [], OPEN),
         (ActionName.REMOVE_UNUSED, workload(status=UNSEEN), [], waits("RolloutInProgress")),
         (ActionName.REMOVE_UNUSED, workload(status=STUCK), [], OPEN),
     ],
@@ -432,7 +467,7 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
 def test_disruption_by_what_was_approved(
     action: ActionName, made: Workload, consent: list[str], expected: Any
 ) -> None:
-    wanted = replace(intent(Method.PATCH), action=action)
+    wanted = replace(intent(Method.PATCH, target=ref(kind=made.kind)), action=action)
     facts = situation(wanted, snapshot([made], [pod("api-0", ready=False)]))
     assert told(ask("disruption", wanted, facts, consent=consent)) == expected
 

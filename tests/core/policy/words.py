@@ -150,6 +150,7 @@ CASES: dict[str, Callable[[], Answer]] = {
     "disruption, evicted in a rollout": lambda: of(workload(status=halfway(ROLLS)), EVICT),
     "disruption, rollout in a rollout": lambda: of(workload(status=halfway())),
     "disruption, stuck": lambda: of(workload(status=halfway(STUCK))),
+    "disruption, stalled": lambda: of(workload(status=halfway(), written=ago(hours=1))),
     "disruption, paused": lambda: of(workload(paused=True)),
     "disruption, on delete": lambda: of(workload(kind=StatefulSet, strategy="OnDelete")),
     "disruption, update held back": lambda: of(

@@ -23,7 +23,7 @@ from kiro_operator.core.objects import (
     StatefulSet,
     Workload,
 )
-from kiro_operator.core.policy.rollouts import in_progress, is_stuck
+from kiro_operator.core.policy.rollouts import EPOCH, in_progress, is_stuck, written
 from kiro_operator.core.revisions import by_deployment, running_before
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
@@ -95,7 +95,6 @@ _ADVICE: Mapping[Helped, str] = {
     Helped.UNSEEN: "; its pods cannot be observed",
 }
 _OWN_ADVICE = frozenset({"GenerationNotObserved", "ReplicaFailure"})
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 Fault = tuple[str, datetime, timedelta]
 """Reason, since when, and how long it may last."""
@@ -142,7 +141,7 @@ def _fault_of(workload: Workload, parameters: WorkloadsAvailableParameters) -> F
     status = workload.status
     if status.observed_generation < workload.metadata.generation:
         # Until the controller has looked, the rest of the status tells of another spec.
-        return "GenerationNotObserved", _written(workload, status=False), parameters.generation_grace
+        return "GenerationNotObserved", written(workload, status=False), parameters.generation_grace
     if workload.desired <= 0:
         return None
     if isinstance(workload, Deployment):
@@ -150,23 +149,23 @@ def _fault_of(workload: Workload, parameters: WorkloadsAvailableParameters) -> F
     else:
         fault, rolling = None, _updates(workload)
         if rolling:
-            fault = "RolloutStuck", _written(workload, status=True), parameters.rollout_deadline
+            fault = "RolloutStuck", written(workload, status=True), parameters.rollout_deadline
     if fault is not None or rolling or workload.available >= workload.desired:
         return fault
     available = workload.condition("Available")
     since = None
     if available is not None and available.status == "False":
         since = available.last_transition_time
-    return "ReplicasUnavailable", since or _written(workload, status=True), parameters.available_grace
+    return "ReplicasUnavailable", since or written(workload, status=True), parameters.available_grace
 
 
 def _of_deployment(workload: Deployment) -> Fault | None:
     failure = workload.condition("ReplicaFailure")
     if failure is not None and failure.status == "True":
-        return "ReplicaFailure", failure.last_transition_time or _EPOCH, timedelta(0)
+        return "ReplicaFailure", failure.last_transition_time or EPOCH, timedelta(0)
     progressing = workload.condition("Progressing")
     if progressing is not None and progressing.status == "False" and not workload.spec.paused:
-        return "ProgressDeadlineExceeded", progressing.last_transition_time or _EPOCH, timedelta(0)
+        return "ProgressDeadlineExceeded", progressing.last_transition_time or EPOCH, timedelta(0)
     return None
 
 
@@ -181,18 +180,6 @@ def _updates(workload: Workload) -> bool:
         return False
     partition = strategy.rolling_update.partition if strategy.rolling_update is not None else 0
     return status.updated_replicas < workload.desired - partition
-
-
-def _written(workload: Workload, *, status: bool) -> datetime:
-    """When the status, or the spec, was last written: what it says has been so since then at least."""
-    times = [
-        entry.time
-        for entry in workload.metadata.managed_fields
-        if entry.time is not None
-        and (entry.subresource == "status") is status
-        and entry.subresource != "scale"
-    ]
-    return max(times, default=workload.metadata.creation_timestamp or _EPOCH)
 
 
 def _findings(

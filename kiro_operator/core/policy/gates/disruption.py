@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from kiro_operator.api.v1alpha1.healthcheck import ActionName
 from kiro_operator.api.v1alpha1.remediation import WRITES, Method
 from kiro_operator.api.v1alpha1.safetypolicy import DisruptionConsent, KiroSafetyPolicySpec
+from kiro_operator.api.v1alpha1.types import format_duration
 from kiro_operator.core.objects import Deployment, Workload
 from kiro_operator.core.policy import rollouts
 from kiro_operator.core.policy.text import named, stamp, unseen
@@ -31,9 +32,9 @@ def gate(
         case Method.CREATE | Method.GIVE_BACK | Method.ADVISE:
             return unseen(f"what a change of {named(intent.target)} takes down", intent.target)
         case Method.PATCH if intent.action is ActionName.REMOVE_UNUSED:
-            return _drain(intent, situation, now) or _turn_off(intent, workload)
+            return _drain(intent, situation, now) or _turn_off(intent, workload, now)
         case Method.PATCH:
-            futile = _roll(intent, workload)
+            futile = _roll(intent, workload, now)
         case Method.SCALE_UP | Method.SCALE_BACK:
             return Allow("scaling takes no pod that is wanted")
         case Method.EXEC:
@@ -41,7 +42,7 @@ def gate(
         case Method.EVICT:
             futile = _evict(intent, workload)
         case Method.ROLLOUT_RESTART:
-            futile = _roll(intent, workload)
+            futile = _roll(intent, workload, now)
     return _drain(intent, situation, now) or futile or _consent(intent, workload, policy)
 
 
@@ -77,14 +78,27 @@ def _evict(intent: Intent, workload: Workload) -> Deny | None:
     return None
 
 
-def _turn_off(intent: Intent, workload: Workload) -> Answer:
+def _turn_off(intent: Intent, workload: Workload, now: datetime) -> Answer:
     """Leave a rollout alone: what it brings may not be idle."""
-    if rollouts.update_pending(workload) and not rollouts.is_stuck(workload):
-        return Deny("RolloutInProgress", f"a rollout of {named(intent.target)} is in progress")
+    if rollouts.update_pending(workload) and not _ran_late(workload, now):
+        return _moves(intent, workload, now)
     return Allow(f"that all {workload.desired} pods of {named(intent.target)} go is what a person decides on")
 
 
-def _roll(intent: Intent, workload: Workload) -> Deny | None:
+def _ran_late(workload: Workload, now: datetime) -> bool:
+    """The rollout is past its deadline, its own or that of what knows none."""
+    return rollouts.is_stuck(workload) or rollouts.is_stalled(workload, now)
+
+
+def _moves(intent: Intent, workload: Workload, now: datetime) -> Deny:
+    return Deny(
+        "RolloutInProgress",
+        f"a rollout of {named(intent.target)} is in progress",
+        until=rollouts.stalls_at(workload, now),
+    )
+
+
+def _roll(intent: Intent, workload: Workload, now: datetime) -> Deny | None:
     what = named(intent.target)
     if isinstance(workload, Deployment) and workload.spec.paused:
         return Deny(
@@ -99,15 +113,20 @@ def _roll(intent: Intent, workload: Workload) -> Deny | None:
             needs_person=True,
         )
     if rollouts.update_pending(workload):
-        if rollouts.is_stuck(workload):
-            if intent.action is ActionName.ROLLBACK:
-                return None
-            return Deny(
-                "RolloutStuck",
-                f"the rollout of {what} ran past its progress deadline: mend or undo it first",
-                needs_person=True,
-            )
-        return Deny("RolloutInProgress", f"a rollout of {what} is in progress")
+        if not _ran_late(workload, now):
+            return _moves(intent, workload, now)
+        if intent.action is ActionName.ROLLBACK:
+            return None
+        past = (
+            "ran past its progress deadline"
+            if rollouts.is_stuck(workload)
+            else f"has made no progress for {format_duration(rollouts.ROLLOUT_DEADLINE)}"
+        )
+        return Deny(
+            "RolloutStuck",
+            f"the rollout of {what} {past}: mend or undo it first",
+            needs_person=True,
+        )
     return None
 
 
