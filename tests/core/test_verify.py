@@ -14,6 +14,7 @@ from kiro_operator.core.objects import (
     ContainerState,
     ContainerStatus,
     Pod,
+    RollingUpdate,
     Running,
     StatefulSet,
     Terminated,
@@ -178,6 +179,35 @@ def test_after_an_eviction_the_number_of_pods_tells() -> None:
     assert look(made=made)[1] == "Stabilizing"
     assert look(ROLL, made=at(status=pending))[1] == "NotYetWell"
     assert look(made=at(available=3))[1] == "NotYetWell"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "bounds", "updated", "available", "expected"),
+    [
+        ("RollingUpdate", RollingUpdate(partition=3), 2, 5, "Stabilizing"),
+        ("RollingUpdate", RollingUpdate(partition=3), 1, 5, "NotYetWell"),
+        ("RollingUpdate", RollingUpdate(partition=3), 2, 4, "NotYetWell"),
+        ("RollingUpdate", RollingUpdate(partition=9), 0, 5, "Stabilizing"),
+        ("RollingUpdate", RollingUpdate(), 4, 5, "NotYetWell"),
+        ("RollingUpdate", None, 4, 5, "NotYetWell"),
+        ("OnDelete", None, 0, 5, "Stabilizing"),
+        ("OnDelete", None, 0, 4, "NotYetWell"),
+    ],
+)
+def test_what_an_update_holds_back_on_purpose_is_no_part_of_scaling(
+    strategy: str, bounds: RollingUpdate | None, updated: int, available: int, expected: str
+) -> None:
+    status = WorkloadStatus(
+        observed_generation=4,
+        replicas=5,
+        available_replicas=available,
+        updated_replicas=updated,
+        current_revision="a",
+        update_revision="b",
+    )
+    made = at(5, kind=StatefulSet, strategy=strategy, bounds=bounds, status=status)
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "api", "uid": "uid-api"}
+    assert look(UP, made=made, target=target)[1] == expected
 
 
 @pytest.mark.parametrize("method", [ROLL, UP, BACK])

@@ -111,14 +111,22 @@ class Workload(Base, frozen=True):
         return self.status.available_replicas
 
     @property
+    def held_back(self) -> int:
+        """Pods that an update leaves as they are on purpose."""
+        return 0
+
+    @property
     def settled(self) -> bool:
-        """All that is desired is up to date and available, and the controller has seen this generation."""
+        """All that is desired is available, and up to date but for what is held back.
+
+        And the controller has seen this generation.
+        """
         status = self.status
         return (
             self.metadata.deletion_timestamp is None
             and status.observed_generation >= self.metadata.generation
             and self.desired <= status.available_replicas
-            and self.desired <= status.updated_replicas
+            and self.desired - self.held_back <= status.updated_replicas
             and status.replicas <= self.desired
         )
 
@@ -136,6 +144,14 @@ class Deployment(Workload, frozen=True):
 
 class StatefulSet(Workload, frozen=True):
     """A StatefulSet."""
+
+    @property
+    def held_back(self) -> int:
+        """All pods, until somebody deletes them, or those below its partition."""
+        strategy = self.spec.update_strategy
+        if strategy.type == "OnDelete":
+            return self.desired
+        return strategy.rolling_update.partition if strategy.rolling_update is not None else 0
 
 
 class DaemonSet(Workload, frozen=True):

@@ -66,14 +66,20 @@ def taken(workload: Workload) -> int:
 
 
 def update_pending(workload: Workload) -> bool:
-    """Pods of an older template are still there, or the controller has not seen the newest one."""
+    """Pods of an older template are still there, or the controller has not seen the newest one.
+
+    Kubernetes moves the current revision of a StatefulSet on at the end of a rolling update, which with a
+    partition is when somebody takes that away. With OnDelete it never does, and only the pods tell.
+    """
     status = workload.status
     if status.observed_generation < workload.metadata.generation:
         return True
     if isinstance(workload, DaemonSet):
         return status.updated_number_scheduled < workload.desired
     if isinstance(workload, StatefulSet):
-        return status.update_revision != status.current_revision
+        if status.update_revision == status.current_revision:
+            return False
+        return not is_on_delete(workload) or status.updated_replicas < status.replicas
     return status.updated_replicas < workload.desired or status.replicas > status.updated_replicas
 
 

@@ -10,7 +10,7 @@ from kiro_operator.api.v1alpha1.healthcheck import ActionName, LadderStep
 from kiro_operator.api.v1alpha1.remediation import Method
 from kiro_operator.api.v1alpha1.safetypolicy import Window
 from kiro_operator.core.evidence.safety_config import SAFETY_CONFIG, ConfigData
-from kiro_operator.core.objects import RollingUpdate, WorkloadStatus
+from kiro_operator.core.objects import RollingUpdate, StatefulSet, WorkloadStatus
 from kiro_operator.core.policy.gates import run_gates
 from kiro_operator.core.policy.gates.protected import gate as protected
 from kiro_operator.core.policy.ladder import Turn, turn
@@ -119,6 +119,32 @@ def test_an_update_is_pending_until_all_are_new_and_the_old_are_gone(
 ) -> None:
     status = WorkloadStatus(observed_generation=3, replicas=replicas, updated_replicas=updated)
     assert update_pending(workload(status=status)) is expected
+
+
+@pytest.mark.parametrize(
+    ("strategy", "current", "updated", "expected"),
+    [
+        ("RollingUpdate", "b", 4, False),
+        ("RollingUpdate", "a", 3, True),
+        # The last of them is not Ready yet.
+        ("RollingUpdate", "a", 4, True),
+        ("OnDelete", "b", 4, False),
+        ("OnDelete", "a", 3, True),
+        # Kubernetes never says that an update by hand is over.
+        ("OnDelete", "a", 4, False),
+    ],
+)
+def test_an_update_of_a_stateful_set_is_pending(
+    strategy: str, current: str, updated: int, expected: object
+) -> None:
+    status = WorkloadStatus(
+        observed_generation=3,
+        replicas=4,
+        updated_replicas=updated,
+        current_revision=current,
+        update_revision="b",
+    )
+    assert update_pending(workload(kind=StatefulSet, strategy=strategy, status=status)) is expected
 
 
 def test_shares_are_of_a_hundred() -> None:

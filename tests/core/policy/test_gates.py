@@ -331,6 +331,10 @@ def rolling(missing: int | str | None, surge: int | str | None = None) -> Rollin
     return RollingUpdate(missing, surge)
 
 
+def parted(partition: int) -> RollingUpdate:
+    return RollingUpdate(partition=partition)
+
+
 STUCK = WorkloadStatus(
     observed_generation=3,
     replicas=5,
@@ -357,6 +361,8 @@ UNSEEN = WorkloadStatus(observed_generation=2, replicas=4, updated_replicas=4, a
 PENDING = WorkloadStatus(
     observed_generation=3, replicas=4, available_replicas=4, current_revision="a", update_revision="b"
 )
+BY_HAND = replace(PENDING, updated_replicas=4)
+"""With OnDelete, once somebody has deleted each pod: Kubernetes leaves the current revision as it was."""
 NODES = WorkloadStatus(
     observed_generation=3, desired_number_scheduled=4, number_available=4, updated_number_scheduled=3
 )
@@ -416,7 +422,26 @@ LATE = ago(minutes=10)
         (ROLL, workload(kind=DaemonSet, strategy="OnDelete"), [], person("UpdatesOnDelete")),
         (EVICT, workload(kind=StatefulSet, strategy="OnDelete"), [], OPEN),
         (EVICT, workload(kind=StatefulSet, strategy="OnDelete", status=PENDING), [], person("UpdatePending")),
+        (EVICT, workload(kind=StatefulSet, strategy="OnDelete", status=BY_HAND), [], OPEN),
+        (
+            EVICT,
+            workload(kind=StatefulSet, strategy="OnDelete", status=replace(BY_HAND, updated_replicas=3)),
+            [],
+            person("UpdatePending"),
+        ),
         (EVICT, workload(kind=DaemonSet, strategy="OnDelete", status=NODES), [], person("UpdatePending")),
+        # Some pods stay as they are, whether an update is under way, a canary stands, or nothing is pending.
+        (ROLL, workload(kind=StatefulSet, bounds=parted(1)), [], person("UpdatesByPartition")),
+        (ROLL, workload(kind=StatefulSet, bounds=parted(9)), [], person("UpdatesByPartition")),
+        (
+            ROLL,
+            workload(kind=StatefulSet, bounds=parted(3), status=PENDING),
+            [],
+            person("UpdatesByPartition"),
+        ),
+        (ROLL, workload(kind=StatefulSet, bounds=parted(0)), [], OPEN),
+        (EVICT, workload(kind=StatefulSet, bounds=parted(3), status=PENDING), [], OPEN),
+        (UP, workload(kind=StatefulSet, bounds=parted(3), status=PENDING), [], OPEN),
         (ROLL, workload(kind=StatefulSet, status=PENDING), [], STALLS),
         (ROLL, workload(kind=StatefulSet, status=PENDING, written=LATE), [], person("RolloutStuck")),
         (EVICT, workload(kind=StatefulSet, status=PENDING, written=LATE), [], OPEN),
@@ -445,6 +470,12 @@ def test_disruption(method: Method, made: Workload, consent: list[str], expected
         (ActionName.ROLLBACK, workload(status=STUCK, strategy="Recreate"), [], person("TakesAllDown")),
         (ActionName.ROLLBACK, workload(status=MID_ROLLOUT, written=LATE), [], OPEN),
         (ActionName.RIGHT_SIZE, workload(status=STUCK), [], person("RolloutStuck")),
+        (
+            ActionName.RIGHT_SIZE,
+            workload(kind=StatefulSet, bounds=parted(4)),
+            [],
+            person("UpdatesByPartition"),
+        ),
         (
             ActionName.RIGHT_SIZE,
             workload(kind=DaemonSet, status=NODES, written=LATE),

@@ -153,11 +153,14 @@ CASES: dict[str, Callable[[], Answer]] = {
     "disruption, stalled": lambda: of(workload(status=halfway(), written=ago(hours=1))),
     "disruption, paused": lambda: of(workload(paused=True)),
     "disruption, on delete": lambda: of(workload(kind=StatefulSet, strategy="OnDelete")),
+    "disruption, by a partition": lambda: of(workload(kind=StatefulSet, bounds=RollingUpdate(partition=3))),
     "disruption, update held back": lambda: of(
         workload(
             kind=StatefulSet,
             strategy="OnDelete",
-            status=WorkloadStatus(observed_generation=3, current_revision="a", update_revision="b"),
+            status=WorkloadStatus(
+                observed_generation=3, replicas=4, current_revision="a", update_revision="b"
+            ),
         ),
         EVICT,
     ),

@@ -23,7 +23,7 @@ from kiro_operator.core.objects import (
     StatefulSet,
     Workload,
 )
-from kiro_operator.core.policy.rollouts import EPOCH, in_progress, is_stuck, written
+from kiro_operator.core.policy.rollouts import EPOCH, in_progress, is_on_delete, is_stuck, written
 from kiro_operator.core.revisions import by_deployment, running_before
 from kiro_operator.core.snapshot import Collection, Ref, Snapshot, Source, Unobserved, ref_of
 from kiro_operator.core.verdict import Amendment, Finding, Status, Verdict, passed, skipped, unknown
@@ -171,15 +171,14 @@ def _of_deployment(workload: Deployment) -> Fault | None:
 
 def _updates(workload: Workload) -> bool:
     """A StatefulSet or DaemonSet is on its way to a newer revision."""
-    strategy, status = workload.spec.update_strategy, workload.status
-    if strategy.type == "OnDelete":
+    status = workload.status
+    if is_on_delete(workload):
         return False
     if isinstance(workload, DaemonSet):
         return status.updated_number_scheduled < workload.desired
     if status.update_revision == status.current_revision:
         return False
-    partition = strategy.rolling_update.partition if strategy.rolling_update is not None else 0
-    return status.updated_replicas < workload.desired - partition
+    return status.updated_replicas < workload.desired - workload.held_back
 
 
 def _findings(

@@ -112,6 +112,14 @@ def _roll(intent: Intent, workload: Workload, now: datetime) -> Deny | None:
             f"{what} updates on deletion (OnDelete): a rollout restart would replace no pod",
             needs_person=True,
         )
+    if workload.held_back:
+        # On top of it, no update would ever end before somebody takes the partition away.
+        return Deny(
+            "UpdatesByPartition",
+            f"{what} has a partition of {workload.held_back}, which holds pods back: "
+            "a rollout restart would not replace them",
+            needs_person=True,
+        )
     if rollouts.update_pending(workload):
         if not _ran_late(workload, now):
             return _moves(intent, workload, now)
