@@ -104,9 +104,12 @@ class KindWatches(Generic[T]):
     def follow(self, wanted: frozenset[str]) -> None:
         """Watch these namespaces and no others."""
         self._wanted = wanted
-        for watch in [w for w in self._watches if not (w.namespaces & wanted)]:
-            self._end(watch)
         covered = frozenset().union(*(watch.namespaces for watch in self._watches))
+        for watch in list(self._watches):
+            # What leaves is forgotten, so that it has to be listed when it comes back.
+            watch.namespaces &= wanted
+            if not watch.namespaces:
+                self._end(watch)
         missing = wanted - covered
         single = [watch for watch in self._watches if watch.namespace is not None]
         if missing and len(single) + len(missing) > self._limit and not self._cluster_refused:

@@ -1,0 +1,160 @@
+"""Which namespaces are watched as they come and go: nothing passes for seen that nobody looks at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from kiro_operator import ports
+from kiro_operator.adapters.kubernetes.watches import KindWatches, Watches
+from kiro_operator.core.snapshot import Source
+
+PODS = "/api/v1/pods"
+
+
+def pods_of(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+EXPIRED = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}\n'
+
+
+class Silent:
+    """A watch that says nothing until it is told to end as too old."""
+
+    def __init__(self, end: asyncio.Event) -> None:
+        self._end = end
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        await self._end.wait()
+        yield EXPIRED
+
+
+class Cluster:
+    """A client of a cluster with one pod in each namespace, whose watches are silent until they are told."""
+
+    def __init__(self, *namespaces: str) -> None:
+        self.namespaces = list(namespaces)
+        self.listed: list[str] = []
+        self.held: set[str] = set()
+        """Paths whose listing is under way until they are taken out."""
+        self.refusals: dict[str, list[Exception]] = {}
+        """What a path answers instead, one listing after the other."""
+        self.ends: dict[str, asyncio.Event] = {}
+        """Watches that are open; once set, one ends as too old."""
+
+    async def get(self, path: str, **_: str) -> bytes:
+        if not path.endswith("/pods"):
+            return b'{"metadata":{"resourceVersion":"10"},"items":[]}'
+        self.listed.append(path)
+        while path in self.held:  # noqa: ASYNC110 - what a test lets go
+            await asyncio.sleep(0)
+        if self.refusals.get(path):
+            raise self.refusals[path].pop(0)
+        where = [n for n in self.namespaces if path in (PODS, pods_of(n))]
+        items = [
+            {"metadata": {"name": "p", "namespace": n, "uid": n, "resourceVersion": "5"}, "spec": {}}
+            for n in where
+        ]
+        return msgspec.json.encode({"metadata": {"resourceVersion": "10"}, "items": items})
+
+    @asynccontextmanager
+    async def stream(self, path: str, **_: Any) -> AsyncIterator[Silent]:
+        end = self.ends[path] = asyncio.Event()
+        yield Silent(end)
+
+
+class Watched:
+    """The pods of a cluster, as they are watched."""
+
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+        self.kind: KindWatches[Any] = watches.kinds[Source.PODS]
+
+    def follow(self, namespaces: Iterable[str]) -> None:
+        self._watches.follow(frozenset(namespaces))
+
+    def seen(self, namespace: str) -> list[str] | str:
+        """The names of the pods there, or the reason why they cannot be seen."""
+        unobserved = self._watches.unobserved(Source.PODS, namespace)
+        return unobserved.reason if unobserved else self.kept(namespace)
+
+    def kept(self, namespace: str) -> list[str]:
+        return [item.metadata.name for item in self.kind.store.all(namespace)]
+
+    def open(self) -> list[str | None]:
+        """The namespace of each watch; None for the whole cluster."""
+        return sorted((watch.namespace for watch in self.kind._watches), key=str)
+
+
+@asynccontextmanager
+async def watching(cluster: Cluster, *, limit: int = 2) -> AsyncIterator[Watched]:
+    watches = Watches(
+        cluster,  # type: ignore[arg-type]
+        limit=limit,
+        stale_after=90.0,
+        on_change=lambda *_: None,
+        on_synced=lambda *_: None,
+    )
+    try:
+        yield Watched(watches)
+    finally:
+        await watches.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a bounded wait for a condition
+            await asyncio.sleep(0)
+
+
+async def test_a_namespace_that_comes_back_to_a_cluster_wide_watch_is_listed_anew() -> None:
+    cluster = Cluster(*"abc")
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: watched.seen("c") == ["p"])
+        watched.follow("ab")
+        assert watched.kept("c") == []
+
+        watched.follow("abc")
+        assert watched.seen("c") == "NotSynced"
+        await until(lambda: watched.seen("c") == ["p"])
+        assert cluster.listed == [PODS, pods_of("c")]
+        assert [watched.seen(namespace) for namespace in "ab"] == [["p"], ["p"]]
+
+
+async def test_what_leaves_during_the_listing_of_the_cluster_is_not_kept() -> None:
+    cluster = Cluster(*"abc")
+    cluster.held.add(PODS)
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: cluster.listed == [PODS])
+        watched.follow("ab")
+        cluster.held.clear()
+        await until(lambda: watched.seen("a") == ["p"])
+        assert watched.kept("c") == []
+        assert watched.seen("c") == "NotSynced"
+
+
+async def test_a_namespace_that_was_watched_by_itself_is_forgotten_when_it_leaves() -> None:
+    async with watching(Cluster(*"ab")) as watched:
+        watched.follow("ab")
+        await until(lambda: watched.seen("b") == ["p"])
+        watched.follow("a")
+        assert watched.open() == ["a"]
+        assert watched.kept("b") == []
+
+
+async def test_a_cluster_wide_watch_takes_over_from_those_that_it_covers() -> None:
+    cluster = Cluster(*"abcd")
+    async with watching(cluster) as watched:
+        watched.follow("ab")
+        await until(lambda: watched.seen("b") == ["p"])
+        watched.follow("abcd")
+        assert watched.seen("b") == ["p"]  # seen all the time
+        await until(lambda: watched.seen("d") == ["p"])
+        assert watched.open() == [None]
