@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
 from kiro_operator import ports
 from kiro_operator.adapters.kubernetes.watches import KindWatches, Watches
@@ -147,6 +148,42 @@ async def test_a_namespace_that_was_watched_by_itself_is_forgotten_when_it_leave
         watched.follow("a")
         assert watched.open() == ["a"]
         assert watched.kept("b") == []
+
+
+@pytest.mark.parametrize(
+    ("later", "left"),
+    [("d", [None, "d"]), ("defg", [None])],
+    ids=["one more", "too many to watch one by one"],
+)
+async def test_what_comes_while_the_cluster_is_listed_keeps_its_watch(
+    later: str, left: list[str | None]
+) -> None:
+    cluster = Cluster(*"abc", *later)
+    cluster.held |= {PODS, *(pods_of(namespace) for namespace in later)}
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: cluster.listed == [PODS])
+        watched.follow("abc" + later)
+        await until(lambda: len(cluster.listed) == 2)
+        cluster.held.discard(PODS)
+        await until(lambda: watched.seen("a") == ["p"])
+        cluster.held.clear()
+        await until(lambda: all(watched.seen(namespace) == ["p"] for namespace in "abc" + later))
+        await until(lambda: watched.open() == left)
+
+
+async def test_a_cluster_that_is_listed_anew_ends_no_watch_beside_it() -> None:
+    cluster = Cluster(*"abcd")
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: watched.seen("a") == ["p"])
+        watched.follow("abcd")
+        await until(lambda: watched.seen("d") == ["p"])
+        cluster.ends[PODS].set()
+        await until(lambda: cluster.listed == [PODS, pods_of("d"), PODS])
+        await until(lambda: not cluster.ends[PODS].is_set())
+        assert watched.open() == [None, "d"]
+        assert watched.seen("d") == ["p"]
 
 
 async def test_a_cluster_wide_watch_takes_over_from_those_that_it_covers() -> None:

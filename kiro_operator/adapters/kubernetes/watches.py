@@ -172,8 +172,9 @@ class KindWatches(Generic[T]):
     def _synced(self, watch: _Watch[T]) -> None:
         watch.synced, watch.trouble = True, None
         if watch.namespace is None:
-            # It now covers what the others did: they end before they could bring back what is gone.
-            for other in [w for w in self._watches if w is not watch]:
+            # It now covers what these did: they end before they could bring back what is gone. A namespace
+            # that came later is not in it, and keeps its own.
+            for other in [w for w in self._watches if w is not watch and w.namespaces <= watch.namespaces]:
                 self._end(other)
         self._on_synced(watch.namespaces)
 
