@@ -178,6 +178,23 @@ class Scripted:
         yield Content()  # type: ignore[misc]
 
 
+class Paged(Scripted):
+    """Has two pages, and answers for the second what a test wrote."""
+
+    def __init__(self, *second: Exception) -> None:
+        super().__init__()
+        self.second = list(second)
+
+    async def get(self, _: str, **params: str) -> bytes:
+        if "continue" not in params:
+            self.lists += 1
+            return b'{"metadata":{"resourceVersion":"100","continue":"2"},"items":[]}'
+        if not self.second:
+            self.over.set()
+            await asyncio.Event().wait()
+        raise self.second.pop(0)
+
+
 def event(kind: str, name: str, version: int) -> bytes:
     body = {"metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": str(version)}}
     return msgspec.json.encode({"type": kind, "object": body}) + b"\n"
@@ -238,6 +255,79 @@ def test_the_wait_grows_is_bounded_and_respects_the_server() -> None:
     assert waits[-1] >= 15.0
     throttled = ports.TooManyRequests(429, "", "", retry_after=45.0)
     assert informer._wait(1, throttled) == 45.0
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """After how many attempts the informer has waited, each time; it goes on at once."""
+    waited: list[int] = []
+
+    def wait(attempt: int, _: Exception | None = None) -> float:
+        waited.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(informer, "_wait", wait)
+    return waited
+
+
+GONE = ports.Gone(410, "Expired", "too old")
+BROKEN = b'{"type":"ERROR","object":{"kind":"Status","code":500,"reason":"InternalError","message":"no"}}\n'
+
+
+async def test_a_listing_that_never_comes_to_its_end_is_no_sign_of_life(waits: list[int]) -> None:
+    scripted = Paged(*[ports.Unreachable("timeout")] * 5)
+    watched = await run(scripted)
+    assert waits == [1, 2, 3, 4, 5]
+    assert scripted.lists == 6
+    assert watched.informer.last_sign_of_life is None
+
+
+async def test_a_watch_that_tells_of_errors_alone_is_no_sign_of_life(waits: list[int]) -> None:
+    watched = Watched(scripted := Scripted(*[[BROKEN]] * 5), "n")
+    async with watched.running():
+        await until(lambda: watched.synced == 1)
+        listed = watched.informer.last_sign_of_life
+        await until(scripted.over.is_set)
+    assert waits == [1, 2, 3, 4, 5]
+    assert scripted.lists == 1
+    assert watched.informer.last_sign_of_life == listed
+
+
+@pytest.mark.parametrize(
+    ("scripted", "expected"),
+    [
+        (lambda: Scripted(*[[]] * 6), [1, 2, 3, 4]),
+        (lambda: Scripted(*[GONE] * 6), [1, 2, 3, 4]),
+        (lambda: Scripted(*[[EXPIRED]] * 6), [1, 2, 3, 4]),
+        (lambda: Paged(*[GONE] * 6), [1, 2, 3, 4]),
+        (lambda: Scripted(*[[b"{}\n"]] * 6), [1, 2, 3, 4, 5, 6]),
+    ],
+    ids=["ends", "too old", "too old in the stream", "too old from page to page", "unreadable"],
+)
+async def test_what_comes_to_nothing_again_and_again_waits_longer_each_time(
+    scripted: Callable[[], Scripted], expected: list[int], waits: list[int]
+) -> None:
+    await run(scripted())
+    assert waits == expected
+
+
+@pytest.mark.parametrize("gone", [GONE, [EXPIRED]], ids=["as the answer", "in the stream"])
+async def test_a_watch_that_ends_and_is_too_old_now_and_then_goes_on_at_once(
+    gone: Any, waits: list[int]
+) -> None:
+    rounds = [[[event("ADDED", "a", 101 + number)], gone] for number in range(4)]
+    scripted = Scripted(*(told for each in rounds for told in each))
+    await run(scripted)
+    assert waits == []
+    assert scripted.lists == 5
+
+
+async def test_a_watch_that_stood_in_quiet_and_ends_goes_on_at_once(
+    waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informer, "STOOD", 0.0)
+    await run(Scripted(*[[]] * 4, [EXPIRED], [], [EXPIRED]))
+    assert waits == []
 
 
 async def test_no_time_that_somebody_made_up_hides_all_others(

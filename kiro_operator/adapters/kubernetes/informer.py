@@ -29,6 +29,8 @@ SILENCE = 90.0
 """Seconds without a byte after which a watch counts as cut; bookmarks come about once a minute."""
 WATCH_SPAN = 300.0
 """Seconds after which the server ends a watch by itself, before jitter."""
+STOOD = 10.0
+"""Seconds after which a watch has come to something, though it brought nothing: all was quiet."""
 BACKOFF = (0.05, 30.0)
 """First and longest wait, in seconds, before trying again."""
 
@@ -103,6 +105,9 @@ class Informer(Generic[T]):
         self._on_trouble = on_trouble
         self._version = ""
         self._attempt = 0
+        """Errors in a row, up to a complete listing or an event."""
+        self._vain = 0
+        """Watches and listings that ended, or were too old, in a row, and nothing came of them."""
         self._items: msgspec.json.Decoder[_Page[T]] = msgspec.json.Decoder(_page_of(kind.projection))
         self._object = msgspec.json.Decoder(kind.projection)
         self._event = msgspec.json.Decoder(_Event)
@@ -110,7 +115,11 @@ class Informer(Generic[T]):
         """Loop time at which the server was last heard; None before the first listing."""
 
     async def run(self) -> None:
-        """List, then watch, for ever."""
+        """List, then watch, for ever.
+
+        That a watch ends, and then that its version is too old, is the ordinary course of things, after
+        which it goes on at once. A server that does nothing else is not asked as fast as it answers.
+        """
         while True:
             try:
                 if not self._version:
@@ -123,12 +132,19 @@ class Informer(Generic[T]):
                 # Where the stream stopped is known: going on there costs no listing.
                 if isinstance(error, MALFORMED):
                     self._version = ""
+                    self._vain += 1
                 self._attempt += 1
                 self._on_trouble(error)
                 quiet = isinstance(error, ports.Unreachable) and self._attempt == 1
                 level = logging.DEBUG if quiet else logging.WARNING
                 logger.log(level, "cannot watch %s: %s", self._kind.path(self._namespace), error)
-                await asyncio.sleep(_wait(self._attempt, error))
+                await asyncio.sleep(_wait(max(self._attempt, self._vain), error))
+                continue
+            self._vain += 1
+            if self._vain > 2:
+                where = self._kind.path(self._namespace)
+                logger.warning("the watch of %s ends again and again and brings nothing", where)
+                await asyncio.sleep(_wait(self._vain - 2))
 
     async def _list(self) -> None:
         items: list[T] = []
@@ -137,9 +153,10 @@ class Informer(Generic[T]):
             params = {"limit": str(PAGE)} | ({"continue": proceed} if proceed else {})
             page = self._items.decode(await self._client.get(self._kind.path(self._namespace), **params))
             items.extend(page.items)
-            self._heard()
             proceed = page.metadata.proceed
             if not proceed:
+                # Not before: of pages that lack the last one nothing is taken in.
+                self._heard()
                 self._store.replace(self._covers(), items)
                 self._version = page.metadata.resource_version
                 return
@@ -147,21 +164,27 @@ class Informer(Generic[T]):
     async def _watch(self) -> None:
         """Follow changes until the server ends the stream."""
         span = int(WATCH_SPAN * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
-        rest = b""
-        async with self._client.stream(
-            self._kind.path(self._namespace),
-            read_timeout=SILENCE,
-            resourceVersion=self._version,
-            timeoutSeconds=str(span),
-        ) as content:
-            async for chunk in content.iter_any():
-                self._heard()
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > LINE:
-                    raise ports.AnswerTooLarge(LINE)
-                for line in lines:
-                    if line:
-                        self._take(line)
+        began, rest = _now(), b""
+        try:
+            async with self._client.stream(
+                self._kind.path(self._namespace),
+                read_timeout=SILENCE,
+                resourceVersion=self._version,
+                timeoutSeconds=str(span),
+            ) as content:
+                async for chunk in content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    if len(rest) > LINE:
+                        raise ports.AnswerTooLarge(LINE)
+                    for line in lines:
+                        if line:
+                            self._take(line)
+                            # Not before: an error is told in such a line, too.
+                            self._heard()
+                            self._vain = 0
+        finally:
+            if _now() - began >= STOOD:
+                self._vain = 0
 
     def _take(self, line: bytes) -> None:
         event = self._event.decode(line)
@@ -183,14 +206,18 @@ class Informer(Generic[T]):
 
     def _heard(self) -> None:
         self._attempt = 0
-        self.last_sign_of_life = asyncio.get_running_loop().time()
+        self.last_sign_of_life = _now()
 
 
 def _page_of(projection: type[T]) -> "type[_Page[T]]":
     return _Page[projection]  # type: ignore[valid-type]
 
 
-def _wait(attempt: int, error: Exception) -> float:
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _wait(attempt: int, error: Exception | None = None) -> float:
     """Seconds to wait: doubled each time, with jitter, and never less than the server asks."""
     first, longest = BACKOFF
     base = min(longest, first * 2.0 ** min(attempt - 1, 16))
