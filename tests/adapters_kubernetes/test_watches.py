@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from kiro_operator import ports
+from kiro_operator.adapters.kubernetes import watches
 from kiro_operator.adapters.kubernetes.watches import KindWatches, Watches
 from kiro_operator.core.snapshot import Source
 
@@ -72,16 +73,16 @@ class Cluster:
 class Watched:
     """The pods of a cluster, as they are watched."""
 
-    def __init__(self, watches: Watches) -> None:
-        self._watches = watches
-        self.kind: KindWatches[Any] = watches.kinds[Source.PODS]
+    def __init__(self, all_kinds: Watches) -> None:
+        self._all = all_kinds
+        self.kind: KindWatches[Any] = all_kinds.kinds[Source.PODS]
 
     def follow(self, namespaces: Iterable[str]) -> None:
-        self._watches.follow(frozenset(namespaces))
+        self._all.follow(frozenset(namespaces))
 
     def seen(self, namespace: str) -> list[str] | str:
         """The names of the pods there, or the reason why they cannot be seen."""
-        unobserved = self._watches.unobserved(Source.PODS, namespace)
+        unobserved = self._all.unobserved(Source.PODS, namespace)
         return unobserved.reason if unobserved else self.kept(namespace)
 
     def kept(self, namespace: str) -> list[str]:
@@ -94,7 +95,7 @@ class Watched:
 
 @asynccontextmanager
 async def watching(cluster: Cluster, *, limit: int = 2) -> AsyncIterator[Watched]:
-    watches = Watches(
+    made = Watches(
         cluster,  # type: ignore[arg-type]
         limit=limit,
         stale_after=90.0,
@@ -102,9 +103,9 @@ async def watching(cluster: Cluster, *, limit: int = 2) -> AsyncIterator[Watched
         on_synced=lambda *_: None,
     )
     try:
-        yield Watched(watches)
+        yield Watched(made)
     finally:
-        await watches.stop()
+        await made.stop()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -195,3 +196,50 @@ async def test_a_cluster_wide_watch_takes_over_from_those_that_it_covers() -> No
         assert watched.seen("b") == ["p"]  # seen all the time
         await until(lambda: watched.seen("d") == ["p"])
         assert watched.open() == [None]
+
+
+def refused(status: int) -> ports.Forbidden:
+    return ports.Forbidden(status, "", "no")
+
+
+async def test_a_token_that_is_refused_once_says_nothing_about_rights() -> None:
+    cluster = Cluster(*"abc")
+    cluster.refusals[PODS] = [refused(401)]
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: watched.seen("c") == ["p"])
+        assert watched.open() == [None]
+        assert cluster.listed == [PODS, PODS]
+
+
+async def test_a_right_that_was_missing_for_a_while_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "REFUSED", 0.01)
+    cluster = Cluster(*"abc")
+    cluster.refusals[PODS] = [refused(403)] * 3
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: watched.open() == [None] and watched.seen("a") == ["p"])
+        assert cluster.listed.count(PODS) == 4
+        assert [cluster.listed.count(pods_of(namespace)) for namespace in "abc"] == [1, 1, 1]
+
+
+async def test_what_is_watched_one_by_one_stays_so_until_the_cluster_may_be() -> None:
+    cluster = Cluster(*"abc")
+    cluster.refusals[PODS] = [refused(403)] * 2
+    async with watching(cluster) as watched:
+        watched.follow("abc")
+        await until(lambda: all(watched.seen(namespace) == ["p"] for namespace in "abc"))
+        watched.follow("abc")
+        assert watched.open() == ["a", "b", "c"]  # not at every turn
+        cluster.held.add(PODS)
+        for attempt in range(2):
+            watched.kind._try_cluster_again()
+            watched.follow("abc")
+            assert watched.open() == [None, "a", "b", "c"]  # one attempt at a time
+            assert watched.seen("c") == ["p"]
+            if attempt == 0:
+                cluster.held.clear()
+                await until(lambda: watched.open() == ["a", "b", "c"])
+                assert watched.seen("c") == ["p"]
+        await until(lambda: watched.open() == [None])
+        assert cluster.listed == [PODS, *(pods_of(namespace) for namespace in "abc"), PODS, PODS]

@@ -65,6 +65,9 @@ RULES = {
     for name, kind in KINDS.items()
 }
 
+REFUSED = 600.0
+"""Seconds after which a kind that may not be watched in the whole cluster is tried there again."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -99,7 +102,8 @@ class KindWatches(Generic[T]):
         self._on_synced = on_synced
         self._watches: list[_Watch[T]] = []
         self._wanted: frozenset[str] = frozenset()
-        self._cluster_refused = False
+        self._refusal: asyncio.TimerHandle | None = None
+        """Until it runs out, no watch of the whole cluster is tried."""
 
     def follow(self, wanted: frozenset[str]) -> None:
         """Watch these namespaces and no others."""
@@ -112,7 +116,9 @@ class KindWatches(Generic[T]):
                 self._end(watch)
         missing = wanted - covered
         single = [watch for watch in self._watches if watch.namespace is not None]
-        if missing and len(single) + len(missing) > self._limit and not self._cluster_refused:
+        many = len(single) + len(missing) > self._limit and self._refusal is None
+        # Without anything missing there are too many only after a refusal; one attempt at a time will do.
+        if many and (missing or all(watch.synced for watch in self._watches if watch.namespace is None)):
             self._start(wanted, None)
         else:
             for namespace in sorted(missing):
@@ -153,6 +159,8 @@ class KindWatches(Generic[T]):
         for task in tasks:
             task.cancel()
         self._watches.clear()
+        if self._refusal:
+            self._refusal.cancel()
         return tasks
 
     def _start(self, namespaces: frozenset[str], namespace: str | None) -> None:
@@ -181,14 +189,22 @@ class KindWatches(Generic[T]):
     def _troubled(self, watch: _Watch[T], error: Exception) -> None:
         first = watch.trouble is None
         watch.trouble = error
-        if isinstance(error, ports.Forbidden) and watch.namespace is None:
+        if isinstance(error, ports.Forbidden) and error.status != 401 and watch.namespace is None:
+            # 401 says nothing about rights: a token that has run out is the same for each namespace.
             logger.warning("may not watch %s in the whole cluster; watching each namespace", self.name)
-            self._cluster_refused = True
+            if self._refusal:
+                self._refusal.cancel()
+            self._refusal = asyncio.get_running_loop().call_later(REFUSED, self._try_cluster_again)
             self._end(watch)
             self.follow(self._wanted)
         elif first and not watch.synced:
             # Whoever waits for this kind is to learn that it will not come.
             self._on_synced(watch.namespaces)
+
+    def _try_cluster_again(self) -> None:
+        """See whether the right is there by now; what is watched one by one stays so until it is."""
+        self._refusal = None
+        self.follow(self._wanted)
 
     def _end(self, watch: _Watch[T]) -> None:
         self._watches.remove(watch)
