@@ -75,7 +75,13 @@ async def test_failures_wait_longer_each_time_until_one_succeeds(monkeypatch: py
         assert longest / 2 <= wait <= longest
     work.succeeded("a")
     assert work.retry("a") <= 8
-    assert work.retry("a", at_least=500.0) == 500.0
+    assert work.retry("a", at_least=200.0) == 200.0
+    work.forget("a")
+
+
+async def test_a_server_that_asks_for_a_day_has_minutes() -> None:
+    work: WorkQueue[str] = WorkQueue()
+    assert work.retry("a", at_least=86400.0) == queue.ASKED
     work.forget("a")
 
 
