@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from devcluster import ControlPlane
@@ -15,14 +16,22 @@ from kiro_operator.adapters.kubernetes.elector import Elector
 from tests.adapters_kubernetes.conftest import FakeClock
 
 
-def elector(client: Any, namespace: str, identity: str, clock: FakeClock) -> Elector:
+def elector(
+    client: Any,
+    namespace: str,
+    identity: str,
+    clock: FakeClock,
+    *,
+    duration: float = 15.0,
+    renew_deadline: float = 10.0,
+) -> Elector:
     return Elector(
         client,
         namespace=namespace,
         name="lease",
         identity=identity,
-        duration=15.0,
-        renew_deadline=10.0,
+        duration=duration,
+        renew_deadline=renew_deadline,
         retry_period=0.01,
         clock=clock,
     )
@@ -144,6 +153,41 @@ async def test_whoever_sees_that_another_leads_leads_no_longer(
 
     assert second.leading
     assert not first.leading
+
+
+class Alone:
+    """An API server that has this one Lease, and nobody in between."""
+
+    def __init__(self) -> None:
+        self.lease: bytes | None = None
+
+    async def get(self, _: str) -> bytes:
+        if self.lease is None:
+            raise ports.NotFound(404, "NotFound", "")
+        return self.lease
+
+    async def create(self, _: str, body: Any) -> bytes:
+        return await self.put_lease(_, body)
+
+    async def put_lease(self, _: str, body: Any) -> bytes:
+        self.lease = msgspec.json.encode(body)
+        return self.lease
+
+
+async def test_two_do_not_lead_for_the_fraction_of_a_second(clock: FakeClock, other_clock: FakeClock) -> None:
+    """A Lease has whole seconds: others wait for no less than whoever holds it takes itself to lead."""
+    server = Alone()
+    first = elector(server, "n", "1", clock, duration=1.4, renew_deadline=1.3)
+    second = elector(server, "n", "2", other_clock)
+    assert await first._try()
+    assert not await second._try()
+
+    for each in (clock, other_clock):
+        each.pass_by(1.2)
+    assert first.leading
+    assert not await second._try()
+    other_clock.pass_by(0.9)
+    assert await second._try()
 
 
 class Hanging:

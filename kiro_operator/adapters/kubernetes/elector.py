@@ -6,6 +6,7 @@ the last renewal was sent, and each write that matters is a compare-and-swap bes
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from datetime import UTC
 
@@ -216,7 +217,8 @@ class Elector:
         taken_over = lease is not None and not self._mine(lease)
         spec = _Spec(
             holder_identity=self.identity,
-            lease_duration_seconds=round(self._duration) or 1,
+            # Whole seconds, and never fewer than this process takes itself to lead.
+            lease_duration_seconds=math.ceil(self._duration),
             acquire_time=before.acquire_time if lease and not taken_over else now,
             renew_time=now,
             lease_transitions=(before.lease_transitions or 0) + (1 if taken_over else 0),
