@@ -111,7 +111,13 @@ def seeded(
 
 
 def settle(
-    track: Track | None, raw: Verdict, rule: FlapRule, now: datetime, sample: int | None
+    track: Track | None,
+    raw: Verdict,
+    rule: FlapRule,
+    now: datetime,
+    sample: int | None,
+    *,
+    had: bool = False,
 ) -> tuple[Track, Settled]:
     """Fold one raw verdict into the track.
 
@@ -122,6 +128,8 @@ def settle(
         now: the wall clock, which may have been set back since.
         sample: number of the sample the check was judged on, 0 before the first; None for a check
             without polled sources.
+        had: whether all that it samples has been had, so that a sampled fault that is not found is not there
+            though a watched one is.
     """
     track = track or Track()
     if sample is None and track.poor:
@@ -140,8 +148,8 @@ def settle(
     watched = [item for item in raw.findings if item.at_once or not polled] if fails else []
     sampled = fails and (len(watched) < len(raw.findings) or (bare and polled))
     track, ripe, due = _watch(track, watched, rule, now, bare=bare and not polled)
-    # Beside a watched fault a sample without one proves nothing: it may not even have been had.
-    if fresh and (sampled or not watched):
+    # Beside a watched fault a sample without one proves nothing if it may not even have been had.
+    if fresh and (sampled or not watched or had):
         track = _count(track, rule, sampled=sampled)
     if fails:
         counted = tuple(

@@ -75,7 +75,7 @@ def judge(target: Target, snapshot: Snapshot, now: datetime) -> Judgement:
             anew.add(check_id)
         before = target.tracks.get(check_id)
         target.tracks[check_id], now_settled = settle(
-            before, raw, enabled.rule, now, _number(target, enabled)
+            before, raw, enabled.rule, now, _number(target, enabled), had=_had(target, enabled)
         )
         settled[check_id] = now_settled
         if now_settled.verdict.status is Status.FAIL and not (check.about_others or _fails(before)):
@@ -203,6 +203,12 @@ def _number(target: Target, enabled: Enabled) -> int | None:
     if any(other.polled and not _oldest(target, other).number for other in others):
         return 0
     return _oldest(target, enabled).number
+
+
+def _had(target: Target, enabled: Enabled) -> bool:
+    """Whether all that a check samples has been had, the last time."""
+    read = (target.samples.get((source.name, enabled.seconds), NEVER) for source in enabled.polled)
+    return all(sample.number and not isinstance(sample.value, Unobserved) for sample in read)
 
 
 def _oldest(target: Target, enabled: Enabled) -> Sample[Any]:

@@ -77,7 +77,8 @@ class Observation:
         self._targets: dict[Round, Target] = {}
         self.turns: dict[Round, float] = {}
         """Monotonic time of each round's turn."""
-        self._running: dict[tuple[Round, str], asyncio.Task[None]] = {}
+        self._running: dict[tuple[Round, str], tuple[asyncio.Task[None], int]] = {}
+        """What is being asked, and of which evidence of the target."""
         self._awaited: defaultdict[Key, set[tuple[Round, str]]] = defaultdict(set)
         """What has not answered yet, by whom it is sampled for."""
         self._places = {name: Places(QUICK, SLOW) for name in self._observers}
@@ -144,7 +145,7 @@ class Observation:
         del self._targets[round_]
         self.turns.pop(round_, None)
         for pair in [pair for pair in self._running if pair[0] == round_]:
-            self._running.pop(pair).cancel()
+            self._running.pop(pair)[0].cancel()
             self._answered(pair)
 
     async def stop(self) -> None:
@@ -180,29 +181,50 @@ class Observation:
             self._forget_round(round_)
             return
         failing = began_failing(target)
+        target.rounds += 1
         for source in target.sources(round_[1], failing):
-            if (round_, source.name) not in self._running:
+            task, evidence = self._running.get((round_, source.name), (None, target.evidence))
+            if task is None or evidence != target.evidence:
+                if task is not None:
+                    task.cancel()
                 self._start(round_, target, source)
         wait = until_turn(f"{target.namespace}/{target.name}", round_[1], self._clock.monotonic())
         self._ring_in(round_, wait)
 
     def _start(self, round_: Round, target: Target, source: Polled[Any]) -> None:
         task = asyncio.create_task(
-            self._sample(target, round_[1], source, self.turns[round_]),
+            self._sample(
+                target,
+                round_[1],
+                source,
+                turn=self.turns[round_],
+                number=target.rounds,
+                evidence=target.evidence,
+            ),
             name=f"sample {source.name} {round_}",
         )
-        self._running[round_, source.name] = task
+        self._running[round_, source.name] = task, target.evidence
         self._awaited[round_[0]].add((round_, source.name))
         task.add_done_callback(lambda _: self._ended((round_, source.name), task))
 
     def _ended(self, pair: tuple[Round, str], task: asyncio.Task[None]) -> None:
-        if self._running.get(pair) is task:
+        if pair in self._running and self._running[pair][0] is task:
             del self._running[pair]
             self._answered(pair)
         if not task.cancelled() and (error := task.exception()):
             logger.error("sampling %s broke", pair, exc_info=error)
 
-    async def _sample(self, target: Target, interval: float, source: Polled[Any], turn: float) -> None:
+    async def _sample(
+        self,
+        target: Target,
+        interval: float,
+        source: Polled[Any],
+        *,
+        turn: float,
+        number: int,
+        evidence: int,
+    ) -> None:
+        """Ask one source; by the time of its answer other sources may be rounds ahead."""
         before = target.samples.get((source.name, interval))
         async with self._places[source.name].place((target.key, interval)):
             started = self._clock.monotonic()
@@ -211,7 +233,8 @@ class Observation:
             self._metrics.sample_duration.labels(source.name).observe(self._clock.monotonic() - started)
         if isinstance(value, Unobserved) and value.reason != NOT_CONFIGURED:
             self._metrics.sample_failures.labels(source.name, value.reason).inc()
-        number = before.number + 1 if before else 1
+        if target.evidence != evidence:
+            return  # it was asked for another spec
         target.samples[source.name, interval] = Sample(number, self._clock.now(), value)
         target.dirty.add(source.name)
         self._sampled(target, self._answered(((target.key, interval), source.name)))

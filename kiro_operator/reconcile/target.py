@@ -74,6 +74,11 @@ class Target:
     unfit: Mapping[tuple[ActionName, Ref], tuple[Change, datetime]] = {}
     """Drafts of which the API server took no record, and when it is asked again; see ``Inputs.unfit``."""
 
+    evidence = 0
+    """Raised when the evidence is somewhere else by now: what was asked before tells nothing of it."""
+    rounds = 0
+    """Rounds of sampling so far, at whatever interval; what is asked in one has its number."""
+
     def __init__(self, key: Key) -> None:
         self.key = key
         self.uid = ""
@@ -161,7 +166,10 @@ class Target:
             # Somebody else wrote the status: what is true is to be said again.
             self.status, changed = status, True
         if changed:
+            before = self.spec
             self._read_spec(body.get("spec") or {})
+            if respecified:
+                self._look_elsewhere(before)
         if respecified:
             # What it was told by may have changed as well: its words are to be new.
             self.tracks = {name: replace(track, words=None) for name, track in self.tracks.items()}
@@ -188,6 +196,7 @@ class Target:
     def let_go(self) -> None:
         """Forget what was sampled, for while nothing is looked at it grows old."""
         self.look_anew = True
+        self.evidence += 1
         self.samples.clear()
         self.confirmed.clear()
         self.raw.clear()
@@ -250,6 +259,9 @@ class Target:
 
     def _start_over(self, status: KiroHealthCheckStatus) -> None:
         self.status = status
+        # One of the same name was there before, and went unseen.
+        self.look_anew = bool(self.samples)
+        self.evidence += 1
         self.raw.clear()
         self.samples.clear()
         self.confirmed.clear()
@@ -284,7 +296,6 @@ class Target:
 
     def _read_spec(self, spec: Mapping[str, Any]) -> None:
         self.problem = None
-        before_sections = _sections(self.spec)
         try:
             self.spec = KiroHealthCheckSpec.model_validate(spec)
             self.selector = _selector(self.spec)
@@ -328,17 +339,29 @@ class Target:
         wanted = {(source.name, item.seconds) for item in self.checks.values() for source in item.polled}
         for pair in [pair for pair in self.samples if pair not in wanted]:
             del self.samples[pair]
-        if self.samples and before_sections != _sections(self.spec):
-            self.let_go()  # the evidence is somewhere else now
         self.raw.clear()
 
+    def _look_elsewhere(self, before: KiroHealthCheckSpec) -> None:
+        """Forget what was seen where the evidence is not any more, and how often something was bad there."""
+        moved = {name for name in _SECTIONS if getattr(before, name) != getattr(self.spec, name)}
+        if not moved:
+            return
+        self.let_go()
+        of_all = moved - {source.section for item in self.checks.values() for source in item.check.polled}
+        for name in self.tracks.keys() & self.checks.keys():
+            sources = self.checks[name].polled
+            if any(source.section in moved or (of_all and not source.section) for source in sources):
+                self.tracks[name] = replace(self.tracks[name], bad=0, good=0, missed=0, poor=False)
 
-_SETTINGS = frozenset({"suspend", "interval", "selector", "safety_policy_ref", "checks", "remediation"})
 
-
-def _sections(spec: KiroHealthCheckSpec) -> list[Any]:
-    """Where the evidence is."""
-    return [getattr(spec, name) for name in KiroHealthCheckSpec.model_fields if name not in _SETTINGS]
+_SECTIONS = frozenset(KiroHealthCheckSpec.model_fields) - {
+    "suspend",
+    "interval",
+    "safety_policy_ref",
+    "checks",
+    "remediation",
+}
+"""Where the evidence is, and of what it is."""
 
 
 def _enable(

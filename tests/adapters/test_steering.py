@@ -223,6 +223,9 @@ def test_bounds() -> None:
     assert (len(kept), left_out) == (FILES, (f"{FILES:04}.md", f"{FILES + 1:04}.md"))
     kept, left_out = _bounded([Document("a.md", "x" * 1_000_000), Document("b.md", "x" * 1_000_000)])
     assert (len(kept), left_out) == (1, ("b.md",))
+    hooks = [Document(f".kiro/hooks/{n:04}.json", "x") for n in range(FILES)]
+    kept, left_out = _bounded([*hooks, Document(".kiro/steering/product.md", "x")])
+    assert (kept[0].path, left_out) == (".kiro/steering/product.md", (hooks[-1].path,))
 
 
 @pytest.mark.parametrize(

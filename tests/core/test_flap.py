@@ -48,6 +48,20 @@ def said(settled: list[Settled]) -> list[str]:
     return [f"{one.verdict.status}{'!' if one.actionable else ''}" for one in settled]
 
 
+@pytest.mark.parametrize("had", [False, True])
+def test_what_was_sampled_well_counts_beside_a_watched_fault(had: bool) -> None:  # noqa: FBT001
+    """If it was had: one refused connection, days after two others, is no three in a row."""
+    refused = finding("b", reason="ConnectionRefused")
+    watched = finding("a", reason="NoReadyEndpoints", at_once=True)
+    track: Track | None = None
+    looks = [*[(refused,)] * 2, *[(watched,)] * 5, (watched, refused)]
+    for number, items in enumerate(looks, 1):
+        track, settled = settle(track, fail(*items), RULE, at(number), number, had=had)
+    names = {item.object.name for item in settled.verdict.findings}
+    assert (track is not None and track.poor) is not had
+    assert names == ({"a"} if had else {"a", "b"})
+
+
 def test_what_another_try_will_not_change_counts_before_any_sample() -> None:
     """Checks that read only what nobody set up, and a watched kind that may not be listed."""
     forbidden = unknown(Unobserved("Forbidden", "add to the operator's ClusterRole"))

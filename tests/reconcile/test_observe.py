@@ -17,7 +17,7 @@ from kiro_operator.adapters.clock import SystemClock
 from kiro_operator.adapters.metrics import Metrics
 from kiro_operator.api.v1alpha1.conditions import ConditionType
 from kiro_operator.core.checks import Check, Parameters, Registered
-from kiro_operator.core.flap import FlapRule
+from kiro_operator.core.flap import FlapRule, Track
 from kiro_operator.core.snapshot import Polled, Sample, Snapshot, Unobserved
 from kiro_operator.core.verdict import Status, Verdict, passed, unknown
 from kiro_operator.reconcile import observe
@@ -347,6 +347,98 @@ def test_what_was_sampled_elsewhere_does_not_count() -> None:
     made.take(body(3, prometheus={"host": "two.example:9090"}))
     assert not made.samples
     assert made.look_anew
+    made.samples["prometheus", interval], made.look_anew = Sample(1, datetime.now(UTC), ()), False
+    made.take(body(4, prometheus={"host": "two.example:9090"}, selector={"matchLabels": {"app": "kiro"}}))
+    assert not made.samples, "it is about other pods now"
+    assert made.look_anew
+
+
+def test_what_was_bad_elsewhere_does_not_count() -> None:
+    made = Target(("kiro-system", "kiro"))
+    one = {"servers": [{"name": "m", "host": "one.example:80"}]}
+    made.take(body(1, mcp=one))
+    assert [made.look_anew] == [False], "rounds that begin together are spread"
+    bad = Track(held=Verdict(Status.FAIL, "Down", "503"), poor=True, bad=3)
+    made.tracks = {"mcp-server-health": bad, "service-logs": bad, "pods-ready": bad}
+    made.take(body(2, mcp=one, interval="2m"))
+    assert made.tracks["mcp-server-health"].bad == 3
+
+    made.take(body(3, mcp={"servers": [{"name": "m", "host": "two.example:80"}]}, interval="2m"))
+    moved = made.tracks["mcp-server-health"]
+    assert (moved.bad, moved.poor, moved.held) == (0, False, bad.held)
+    assert made.tracks["service-logs"].bad == 3, "its evidence is where it was"
+    assert made.look_anew, "nothing has been sampled yet, and what is being asked is of the other server"
+
+    made.take(body(4, mcp={"servers": [{"name": "m", "host": "two.example:80"}]}, selector={}))
+    made.tracks["mcp-server-health"] = bad
+    made.take(body(5, mcp={"servers": []}, selector={"matchLabels": {"app": "kiro"}}))
+    assert (made.tracks["service-logs"].bad, made.tracks["service-logs"].poor) == (0, False)
+    assert made.tracks["pods-ready"].poor, "what is watched has no streaks"
+
+
+@pytest.mark.parametrize("answers_anyway", [False, True])
+async def test_what_was_asked_for_another_spec_is_asked_anew(answers_anyway: bool) -> None:  # noqa: FBT001
+    gate = asyncio.Event()
+    made = target(enabled("a", Polled("first", int)))
+
+    async def slow() -> int:
+        if answers_anyway:
+            made.let_go()
+            return 1
+        await gate.wait()
+        return 1
+
+    answers: list[Any] = [slow, lambda: 2]
+    asked = asyncio.Event()
+
+    def answer() -> Any:
+        asked.set()
+        return answers.pop(0)()
+
+    source = Source(Polled("first", int), answer)
+    run = Run([source])
+    run.observation.sample_now(made)
+    async with asyncio.timeout(5):
+        await asked.wait()
+    if not answers_anyway:
+        made.let_go()
+    run.observation.sample_now(made)
+    await run.until(lambda: bool(made.samples))
+    gate.set()
+    await run.observation.stop()
+    assert len(source.requests) == 2
+    assert [sample.value for sample in made.samples.values()] == [2]
+
+
+async def test_one_old_answer_counts_once_however_often_others_are_had() -> None:
+    """Of two sources that a check reads, one was enabled later, and the other waits."""
+    first: Polled[int] = Polled("first", int)
+    second: Polled[int] = Polled("second", int)
+    hang = False
+    slow = Source(first, lambda: never() if hang else 1)
+    run = Run([slow, Source(second, lambda: 1)])
+    early, both = enabled("early", first), enabled("both", first, second)
+    fails = replace(both.check, judge=lambda *_: Verdict(Status.FAIL, "Bad", "bad"))
+    both = replace(both, registered=replace(both.registered, check=fails))
+    made = target(early)
+
+    async def sampled(*names: str) -> None:
+        numbers = {name: made._number((name, 60.0)) for name in names}
+        run.observation.sample_now(made)
+        await run.until(lambda: all(made._number((name, 60.0)) > number for name, number in numbers.items()))
+
+    for _ in range(3):
+        await sampled("first")
+    made.checks = target(early, both).checks
+    await sampled("first", "second")
+    run.judge(made)
+    assert made.tracks["both"].bad == 1
+    hang = True
+    for _ in range(3):
+        await sampled("second")
+        assert "both" not in run.judge(made).actionable
+    assert made.tracks["both"].bad == 1
+    await run.observation.stop()
 
 
 def test_what_was_sampled_before_a_pause_does_not_count() -> None:

@@ -260,11 +260,11 @@ def _joined(one: Steering, other: Steering) -> Steering:
 
 
 def _bounded(documents: Sequence[Document]) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    """As many documents as there is room for, and the paths of the others."""
+    """As many documents as there is room for, steering first, and the paths of the others."""
     kept: list[Document] = []
     left_out: list[str] = []
     room = TOTAL
-    for document in sorted(documents, key=lambda one: (one.path, one.origin)):
+    for document in sorted(documents, key=lambda one: (not one.is_steering, one.path, one.origin)):
         size = len(document.text)
         if len(kept) < FILES and size <= room:
             kept.append(document)

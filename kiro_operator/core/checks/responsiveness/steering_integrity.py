@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from kiro_operator.core.checks import Check, Parameters
-from kiro_operator.core.evidence.steering import STEERING, STEERING_FOLDER, Steering
+from kiro_operator.core.evidence.steering import STEERING, STEERING_FOLDER, Steering, is_steering
 from kiro_operator.core.snapshot import Ref, Snapshot, Unobserved
 from kiro_operator.core.steering.damage import damage
 from kiro_operator.core.steering.judging import INTERVAL, about, asking, since, verdict
@@ -59,7 +59,8 @@ def _missing(
         yield Finding(Ref("ConfigMap", name), "ConfigMapMissing", words, began)
     if steering.partial is not None:
         return  # what is missing may be in the part that was not read
-    present = {document.path for document in steering.documents}
+    # What is beyond the bounds is there, and was not read.
+    present = {document.path for document in steering.documents} | set(steering.left_out)
     for name in parameters.required:
         path = STEERING_FOLDER + name.removeprefix(STEERING_FOLDER)
         if path not in present:
@@ -67,7 +68,7 @@ def _missing(
             finding = Finding(Ref("SteeringDocument", path), "DocumentMissing", words, began)
             kept = steering.kept.get(path)
             yield finding if kept is None else asking(finding, steering, kept.origin, kept.key)
-    if not steering.missing and not any(document.is_steering for document in steering.documents):
+    if not steering.missing and not any(map(is_steering, present)):
         words = f"Namespace {namespace}: no steering document was found where spec.steering says they are"
         yield Finding(Ref("Namespace", namespace), "NoDocuments", words, began)
 
