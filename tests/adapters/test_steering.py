@@ -225,7 +225,7 @@ def test_bounds() -> None:
     assert (len(kept), left_out) == (1, ("b.md",))
     hooks = [Document(f".kiro/hooks/{n:04}.json", "x") for n in range(FILES)]
     kept, left_out = _bounded([*hooks, Document(".kiro/steering/product.md", "x")])
-    assert (kept[0].path, left_out) == (".kiro/steering/product.md", (hooks[-1].path,))
+    assert (kept[-1].path, left_out) == (".kiro/steering/product.md", (hooks[-1].path,))
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def _joined(one: Steering, other: Steering) -> Steering:
 
 
 def _bounded(documents: Sequence[Document]) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-    """As many documents as there is room for, steering first, and the paths of the others."""
+    """As many documents as there is room for, steering before all else, and the paths of the others."""
     kept: list[Document] = []
     left_out: list[str] = []
     room = TOTAL
@@ -271,7 +271,7 @@ def _bounded(documents: Sequence[Document]) -> tuple[tuple[Document, ...], tuple
             room -= size
         else:
             left_out.append(document.path)
-    return tuple(kept), tuple(left_out)
+    return tuple(sorted(kept, key=lambda one: (one.path, one.origin))), tuple(sorted(left_out))
 
 
 def _distinct(documents: Sequence[Document]) -> list[Document]:
