@@ -64,7 +64,6 @@ _BEFORE = frozenset({"mode", "allowed-actions", "policy"})
 _ANEW = frozenset({"Superseded", "Changed"})
 """Reasons after which much the same is no more held back than something else."""
 DENIED = "ApprovalDenied"
-"""Reason of what a person has refused."""
 """Reason of one that a person denied."""
 _NOT_ALLOWED = "NotAllowed"
 """Reason of one that the policy does not list any more."""

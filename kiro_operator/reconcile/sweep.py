@@ -106,12 +106,12 @@ def needless(items: Sequence[Remediation], now: datetime) -> list[Remediation]:
         kept.add(logged.name)
     if borrowed(entries) is not None:
         kept.update(entry.name for entry in entries if entry.replicas is not None and entry.counts)
-    oldest_first = sorted(items, key=lambda item: item.entry.reserved_at)
-    refused = {item.spec.action: item.name for item in oldest_first if item.status.reason == DENIED}
+    newest_first = sorted(items, key=lambda item: item.entry.reserved_at, reverse=True)
+    refused = {item.spec.action: item.name for item in reversed(newest_first) if item.status.reason == DENIED}
     kept.update(name for action, name in refused.items() if action in PROPOSALS)
     return [
         item
-        for item in oldest_first[-KEPT_OF_EACH - 1 :: -1]
+        for item in newest_first[KEPT_OF_EACH:]
         if item.status.state in FINAL_STATES
         and now - item.entry.ended_at >= RETENTION
         and item.name not in kept

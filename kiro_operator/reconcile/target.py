@@ -260,11 +260,9 @@ class Target:
     def _start_over(self, status: KiroHealthCheckStatus) -> None:
         self.status = status
         # One of the same name was there before, and went unseen.
-        self.look_anew = bool(self.samples)
-        self.evidence += 1
-        self.raw.clear()
-        self.samples.clear()
-        self.confirmed.clear()
+        replaced = bool(self.samples)
+        self.let_go()
+        self.look_anew = replaced
         self.failed.clear()
         self.tracks = {
             item.id: seeded(

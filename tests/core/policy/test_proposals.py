@@ -612,8 +612,8 @@ def test_where_an_autoscaler_owns_the_replicas_its_minimum_is_proposed() -> None
     assert json.loads(new.intent.change.patch) == {"spec": {"minReplicas": 5, "maxReplicas": 5}}
 
 
-@pytest.mark.parametrize(("mark", "reason"), [("", "Allowed"), ("false", "Allowed"), ("true", "Protected")])
-def test_an_autoscaler_that_is_protected_is_not_changed_though_it_is_approved(mark: str, reason: str) -> None:
+def minimum_proposed() -> Past:
+    """The proposal of ``scaling()``, on record."""
     [new] = scaling().proposals
     found = {
         "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},
@@ -621,20 +621,18 @@ def test_an_autoscaler_that_is_protected_is_not_changed_though_it_is_approved(ma
     }
     intent = exact(new.intent, found, None, NOW)
     assert intent is not None
-    past = proposed(intent=intent, name=intent.name)
+    return proposed(intent=intent, name=intent.name)
+
+
+@pytest.mark.parametrize(("mark", "reason"), [("", "Allowed"), ("false", "Allowed"), ("true", "Protected")])
+def test_an_autoscaler_that_is_protected_is_not_changed_though_it_is_approved(mark: str, reason: str) -> None:
+    past = minimum_proposed()
     made = scaling(6, past, protected=mark, approvals=(approved(past),))
     assert [item.reason for item in made.decisions] == ["ScaledByAutoscaler", reason]
 
 
 def test_what_was_to_be_scaled_keeps_its_proposal_while_it_fails() -> None:
-    [new] = scaling().proposals
-    found = {
-        "metadata": {"name": "hpa", "uid": "uid-hpa", "resourceVersion": "1"},
-        "spec": {"minReplicas": 1, "maxReplicas": 4},
-    }
-    intent = exact(new.intent, found, None, NOW)
-    assert intent is not None
-    past = proposed(intent=intent, name=intent.name)
+    past = minimum_proposed()
     seen = facts(autoscalers=[replace(autoscaler("api"), metadata=Metadata(name="hpa", uid="uid-hpa"))])
     high = finding(None, reason="HighUtilization", remedies=())
     assert not plan(failing(high, check="resource-utilization"), past, seen=seen).withdrawn
