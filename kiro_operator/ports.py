@@ -24,6 +24,9 @@ from kiro_operator.core.objects import Selector
 from kiro_operator.core.permissions import Rule
 from kiro_operator.core.snapshot import Polled, Snapshot, Unobserved
 
+LEFT_ALONE = 300.0
+"""Seconds for which a server may ask to be left alone: until then nothing that depends on it is seen."""
+
 
 class ApiError(Exception):
     """The API server answered, and not with what was asked."""

@@ -11,12 +11,12 @@ from collections.abc import Hashable
 from enum import IntEnum
 from typing import Generic, TypeVar
 
+from kiro_operator.ports import LEFT_ALONE
+
 K = TypeVar("K", bound=Hashable)
 
 BACKOFF = (0.1, 60.0)
 """First and longest wait, in seconds, after a reconciliation that failed."""
-ASKED = 300.0
-"""Seconds for which a server may ask to be left alone: until then no change of the object is looked at."""
 
 
 class Urgency(IntEnum):
@@ -92,7 +92,8 @@ class WorkQueue(Generic[K]):
         self._failures[key] = failures + 1
         first, longest = BACKOFF
         wait = min(longest, first * 2.0 ** min(failures, 16))
-        wait = max(min(at_least, ASKED), wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, no secret
+        spread = wait * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, no secret
+        wait = max(min(at_least, LEFT_ALONE), spread)
         handle = self._retries.pop(key, None)
         if handle:
             handle.cancel()

@@ -255,7 +255,7 @@ def test_the_wait_grows_is_bounded_and_respects_the_server() -> None:
     assert waits[-1] >= 15.0
     throttled = ports.TooManyRequests(429, "", "", retry_after=45.0)
     assert informer._wait(1, throttled) == 45.0
-    assert informer._wait(1, ports.TooManyRequests(429, "", "", retry_after=86400.0)) == informer.ASKED
+    assert informer._wait(1, ports.TooManyRequests(429, "", "", retry_after=86400.0)) == ports.LEFT_ALONE
 
 
 @pytest.fixture

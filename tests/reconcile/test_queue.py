@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from kiro_operator.ports import LEFT_ALONE
 from kiro_operator.reconcile import queue
 from kiro_operator.reconcile.queue import Urgency, WorkQueue
 
@@ -81,7 +82,7 @@ async def test_failures_wait_longer_each_time_until_one_succeeds(monkeypatch: py
 
 async def test_a_server_that_asks_for_a_day_has_minutes() -> None:
     work: WorkQueue[str] = WorkQueue()
-    assert work.retry("a", at_least=86400.0) == queue.ASKED
+    assert work.retry("a", at_least=86400.0) == LEFT_ALONE
     work.forget("a")
 
 

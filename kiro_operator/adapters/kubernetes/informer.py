@@ -33,8 +33,6 @@ STOOD = 10.0
 """Seconds after which a watch has come to something, though it brought nothing: all was quiet."""
 BACKOFF = (0.05, 30.0)
 """First and longest wait, in seconds, before trying again."""
-ASKED = 300.0
-"""Seconds for which a server may ask to be left alone: until then nothing is seen."""
 
 logger = logging.getLogger(__name__)
 
@@ -224,4 +222,4 @@ def _wait(attempt: int, error: Exception | None = None) -> float:
     first, longest = BACKOFF
     base = min(longest, first * 2.0 ** min(attempt - 1, 16))
     asked = error.retry_after if isinstance(error, ports.ApiError) and error.retry_after else 0.0
-    return max(min(asked, ASKED), base * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, no secret
+    return max(min(asked, ports.LEFT_ALONE), base * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, no secret
